@@ -1,5 +1,91 @@
-//! placeholder
+//! Devices under /dev that an ordinary program implements.
+//!
+//! A driver is a type that implements [`Device`]. Registered, it gets a node; every open, read,
+//! write, ioctl and poll of a client on that node arrives as a request, which the driver answers
+//! now, later, or from another thread.
+//!
+//! ```
+//! use fusd::{Device, DeviceBuilder, OpenFile, OpenRequest, ReadRequest};
+//!
+//! struct Hello;
+//!
+//! impl Device for Hello {
+//!     type File = ();
+//!
+//!     fn open(&self, request: OpenRequest<()>) {
+//!         request.accept(());
+//!     }
+//!
+//!     fn read(&self, _file: &OpenFile<()>, request: ReadRequest) {
+//!         request.reply_from(b"Hello, world!\n");
+//!     }
+//! }
+//!
+//! # fn serve() -> fusd::Result<()> {
+//! DeviceBuilder::new("hello").register(Hello)?.run()
+//! # }
+//! # let (client, _serving) = DeviceBuilder::new("hello").loopback(Hello)?;
+//! # let file = client.open(libc::O_RDONLY)?;
+//! # assert_eq!(file.read(5)?, b"Hello");
+//! # assert_eq!(file.read(100)?, b", world!\n");
+//! # assert_eq!(file.read(100)?, b"");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # The parts
+//!
+//! - [`DeviceBuilder`] says where the node is to be and who may use it.
+//! - [`Session`] serves a registered device, on as many threads as are needed.
+//! - [`request`] has the calls, one type each. [`WaitQueue`] keeps those that have to wait.
+//! - [`loopback`] has a client in the same process, for tests of a driver.
+//!
+//! # Backends
+//!
+//! What carries the calls is a [backend](BackendKind), chosen by what the machine has. This
+//! version has one: a FUSE file system whose root is one regular file, mounted over a placeholder
+//! where the node is to be. It needs /dev/fuse and nothing else; as an ordinary user, also the
+//! program `fusermount3`.
+//!
+//! # Logs
+//!
+//! The crate logs through [`tracing`]. Events of the target [`ACCESS_LOG`], at level `INFO`, tell
+//! of each answered call who (pid, uid, program) did what and how it ended; they cost nothing
+//! unless the subscriber in force at registration wants them.
+
+mod backend;
+mod builder;
+mod caller;
+mod device;
 mod errno;
 mod error;
+mod file;
+mod flags;
+mod ioctl;
+pub mod loopback;
+mod name;
+mod poll;
+mod properties;
+mod queue;
+pub mod request;
+mod session;
+mod sync;
+
+pub use backend::BackendKind;
+pub use builder::DeviceBuilder;
+pub use caller::Caller;
+pub use device::Device;
 pub use errno::Errno;
 pub use error::{Error, ErrorKind, Result};
+pub use file::OpenFile;
+pub use flags::OpenFlags;
+pub use ioctl::IoctlCommand;
+pub use poll::PollEvents;
+pub use properties::{Operations, Position, Properties};
+pub use queue::{Attempt, WaitQueue};
+pub use request::{
+    Delivery, FlushRequest, IoctlRequest, OpenRequest, ReadRequest, SyncRequest, WriteRequest,
+};
+pub use session::{Serving, Session, StopHandle};
+
+/// The target of the access log's events.
+pub const ACCESS_LOG: &str = "fusd::access";

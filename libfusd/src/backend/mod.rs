@@ -1,0 +1,191 @@
+//! What carries calls between the kernel and a session: the trait every backend implements, and
+//! the choice among them.
+//!
+//! A backend knows nothing of devices: it turns what arrives into a [`Message`], and an
+//! [`Answer`] into what the kernel expects. The [`Session`](crate::Session) does the rest.
+
+pub(crate) mod buffer;
+mod choice;
+pub(crate) mod fuse;
+pub(crate) mod loopback;
+
+use std::io;
+use std::io::IoSlice;
+use std::ops::Range;
+use std::path::Path;
+
+pub use choice::BackendKind;
+pub(crate) use choice::{Placement, connect};
+
+use self::buffer::Buffer;
+use crate::{Caller, Errno, IoctlCommand, OpenFlags, PollEvents};
+
+/// The kernel's number for one call that waits for an answer; unique while it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RequestId(pub(crate) u64);
+
+/// The session's number for one open file; it travels through the kernel and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FileId(pub(crate) u64);
+
+/// The kernel's number for those who wait in poll(2) on one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PollKey(pub(crate) u64);
+
+/// One way to the kernel. Every method may be called from any thread.
+pub(crate) trait Backend: Send + Sync {
+    /// Bytes that the buffer of [`Backend::receive`] must have.
+    fn buffer_size(&self) -> usize;
+
+    /// Which one this is.
+    fn kind(&self) -> BackendKind;
+
+    /// Where clients find the node.
+    fn path(&self) -> &Path;
+
+    /// Waits for what the kernel says next. A request's data lies in `buffer`.
+    ///
+    /// # Errors
+    /// The connection is broken in a way that no further call can mend.
+    fn receive(&self, buffer: &mut Buffer) -> io::Result<Incoming>;
+
+    /// Answers a request that [`Backend::receive`] gave out.
+    ///
+    /// # Errors
+    /// `ENOENT`: nobody waits for this answer any more. Others: it could not be handed over.
+    fn answer(&self, id: RequestId, answer: Answer<'_>) -> io::Result<()>;
+
+    /// Says that an [`Incoming::Interrupt`] named a request the session does not hold (yet).
+    fn interrupt_again(&self, _token: RequestId) {}
+
+    /// Wakes those who wait in poll(2).
+    fn wake_poll(&self, key: PollKey);
+
+    /// Makes at least one caller of [`Backend::receive`] return.
+    fn nudge(&self);
+
+    /// Takes the node away; open files stay.
+    ///
+    /// # Errors
+    /// Something of the node is still there.
+    fn detach(&self) -> crate::Result<()>;
+
+    /// Ends every call that is still unanswered. Nothing is received or answered afterwards.
+    fn close(&self);
+}
+
+/// What [`Backend::receive`] has to tell.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// A call that wants an answer.
+    Request(Message),
+    /// The client no longer wants `id` answered. `token` names the notice itself.
+    Interrupt { id: RequestId, token: RequestId },
+    /// Nothing for the session: look at the stop flag, then come back.
+    Nothing,
+    /// The kernel has ended the connection: the node is gone.
+    Ended,
+}
+
+/// One call of a client.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) id: RequestId,
+    pub(crate) caller: Caller,
+    pub(crate) operation: Operation,
+}
+
+/// What the client does. Ranges are places in the buffer the message was received into.
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    Open {
+        flags: OpenFlags,
+    },
+    Release {
+        file: FileId,
+    },
+    Flush {
+        file: FileId,
+    },
+    Read {
+        file: FileId,
+        flags: OpenFlags,
+        offset: u64,
+        length: u32,
+    },
+    Write {
+        file: FileId,
+        flags: OpenFlags,
+        offset: u64,
+        data: Range<usize>,
+    },
+    Ioctl {
+        file: FileId,
+        command: IoctlCommand,
+        argument: u64,
+        input: Range<usize>,
+        output: u32,
+    },
+    Poll {
+        file: FileId,
+        key: Option<PollKey>,
+    },
+    Sync {
+        file: FileId,
+        data_only: bool,
+    },
+    /// The size is wanted, of one open file or of the node itself.
+    Size {
+        file: Option<FileId>,
+    },
+}
+
+impl Operation {
+    /// The file whose calls are handled one after the other, this among them.
+    pub(crate) fn ordered_file(&self) -> Option<FileId> {
+        match self {
+            Self::Open { .. } | Self::Poll { .. } | Self::Size { .. } => None,
+            Self::Release { file }
+            | Self::Flush { file }
+            | Self::Read { file, .. }
+            | Self::Write { file, .. }
+            | Self::Ioctl { file, .. }
+            | Self::Sync { file, .. } => Some(*file),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "open",
+            Self::Release { .. } => "release",
+            Self::Flush { .. } => "flush",
+            Self::Read { .. } => "read",
+            Self::Write { .. } => "write",
+            Self::Ioctl { .. } => "ioctl",
+            Self::Poll { .. } => "poll",
+            Self::Sync { .. } => "fsync",
+            Self::Size { .. } => "stat",
+        }
+    }
+}
+
+/// What a call ends with.
+#[derive(Debug)]
+pub(crate) enum Answer<'a> {
+    /// It failed.
+    Error(Errno),
+    /// It succeeded and has nothing to tell.
+    Done,
+    /// Open succeeded: the file goes by this number from now on.
+    Opened(FileId),
+    /// Read: these bytes, in order, together no more than were asked for.
+    Data(&'a [IoSlice<'a>]),
+    /// Write: so many bytes were taken.
+    Count(u32),
+    /// Ioctl: the call's return value, not negative, and what to fill the argument with.
+    Ioctl { result: i32, output: &'a [u8] },
+    /// Poll: the state now.
+    Ready(PollEvents),
+    /// Size in bytes.
+    Size(u64),
+}

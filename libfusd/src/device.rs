@@ -1,0 +1,66 @@
+//! The trait a driver implements.
+
+use crate::request::{
+    FlushRequest, IoctlRequest, OpenRequest, ReadRequest, SyncRequest, WriteRequest,
+};
+use crate::{Errno, OpenFile, Properties};
+
+/// A device: what happens when clients open, read, write its node.
+///
+/// A handler gets a request and has it answered: at once, from another thread, or later. The
+/// handlers of one open file run one after the other, in the order of the calls; those of
+/// different files run in parallel, on as many threads as the session has
+/// ([`DeviceBuilder::workers`](crate::DeviceBuilder::workers)). A handler that waits keeps its
+/// thread and its file; one that puts the request into a [`WaitQueue`](crate::WaitQueue) keeps
+/// neither.
+///
+/// A handler that panics fails its own call with `EIO`; the device goes on.
+///
+/// Every handler but `open` has a default: what the kernel answers for a device without it.
+pub trait Device: Send + Sync + 'static {
+    /// What the driver keeps for each open file.
+    type File: Send + Sync + 'static;
+
+    /// What the device is. Asked once, at registration.
+    fn properties(&self) -> Properties {
+        Properties::default()
+    }
+
+    /// A client opens the node: [`OpenRequest::accept`] lets it in, any errno refuses it.
+    fn open(&self, request: OpenRequest<Self::File>);
+
+    /// The last descriptor of an accepted file is closed. Called exactly once for each, after all
+    /// its other handlers have returned.
+    fn release(&self, _file: &OpenFile<Self::File>) {}
+
+    /// A client reads.
+    fn read(&self, _file: &OpenFile<Self::File>, request: ReadRequest) {
+        request.fail(Errno::EINVAL);
+    }
+
+    /// A client writes.
+    fn write(&self, _file: &OpenFile<Self::File>, request: WriteRequest) {
+        request.fail(Errno::EINVAL);
+    }
+
+    /// A client makes an ioctl.
+    fn ioctl(&self, _file: &OpenFile<Self::File>, request: IoctlRequest) {
+        request.fail(Errno::ENOTTY);
+    }
+
+    /// A client closes one descriptor of the file; others may be left.
+    fn flush(&self, _file: &OpenFile<Self::File>, request: FlushRequest) {
+        request.done();
+    }
+
+    /// A client asks for what it wrote to be made safe.
+    fn sync(&self, _file: &OpenFile<Self::File>, request: SyncRequest) {
+        request.fail(Errno::EINVAL);
+    }
+
+    /// The size in bytes that stat(2) tells and `SEEK_END` counts from: that of an open file, or,
+    /// with `None`, what a file opened now would have. It must not wait.
+    fn size(&self, _file: Option<&OpenFile<Self::File>>) -> u64 {
+        0
+    }
+}

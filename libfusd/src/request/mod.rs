@@ -1,0 +1,151 @@
+//! The calls of clients, as a device gets them: one type per operation, each consumed by its
+//! answer.
+//!
+//! A request can be answered at once, moved to another thread, or kept for later; the client
+//! waits as long. Dropped unanswered, it fails with `EIO`. When the client stops waiting (it was
+//! interrupted or killed), the call ends on the client's side at once, whatever the driver does:
+//! [`Context::on_abandoned`] tells, and a later answer finds [`Delivery::Unwanted`], so that bytes
+//! taken from a queue can go back.
+
+mod ioctl;
+mod open;
+mod plain;
+mod read;
+mod ticket;
+mod write;
+
+pub use ioctl::IoctlRequest;
+pub use open::OpenRequest;
+pub use plain::{FlushRequest, SyncRequest};
+pub use read::ReadRequest;
+pub(crate) use ticket::{Link, Pending};
+pub(crate) use write::WriteData;
+pub use write::WriteRequest;
+
+use crate::{Caller, Errno, OpenFlags};
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The client has it.
+    Delivered,
+    /// The client had stopped waiting, or the answer was not a possible one for this call:
+    /// nothing of it reached the client.
+    Unwanted,
+}
+
+impl Delivery {
+    /// Whether the client has the answer.
+    pub const fn is_delivered(self) -> bool {
+        matches!(self, Self::Delivered)
+    }
+}
+
+/// What is common to all requests: who calls, how the file was opened, and whether anybody still
+/// waits for the answer.
+pub struct Context {
+    pending: Pending,
+    flags: OpenFlags,
+}
+
+impl Context {
+    pub(crate) fn new(pending: Pending, flags: OpenFlags) -> Self {
+        Self { pending, flags }
+    }
+
+    /// The process that made the call.
+    pub fn caller(&self) -> &Caller {
+        self.pending.ticket().caller()
+    }
+
+    /// The file's flags at the time of the call.
+    pub fn flags(&self) -> OpenFlags {
+        self.flags
+    }
+
+    /// Whether the call must not wait: where it would have to, the answer is `EAGAIN`.
+    pub fn nonblocking(&self) -> bool {
+        self.flags.nonblocking()
+    }
+
+    /// Whether the client has stopped waiting.
+    pub fn is_abandoned(&self) -> bool {
+        self.pending.ticket().is_abandoned()
+    }
+
+    /// Has `notice` called, once, if the client stops waiting before the request is answered.
+    ///
+    /// Returns false, without calling it, where that has happened already. The notice runs on a
+    /// thread that serves the device and must not wait. Another notice replaces the first.
+    pub fn on_abandoned(&self, notice: impl FnOnce() + Send + 'static) -> bool {
+        self.pending.ticket().on_abandoned(Box::new(notice))
+    }
+}
+
+/// Any request: what the library needs to keep one waiting. Implemented by the request types of
+/// this crate alone.
+pub trait Request: sealed::Sealed + Send + 'static {
+    /// Who calls, and how.
+    fn context(&self) -> &Context;
+
+    /// Ends the call with an error.
+    fn fail(self, errno: Errno) -> Delivery;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Gives a request type its context and its failure.
+macro_rules! request {
+    ($name:ident $(<$parameter:ident>)?) => {
+        impl $(<$parameter: Send + Sync + 'static>)? std::ops::Deref for $name $(<$parameter>)? {
+            type Target = crate::request::Context;
+
+            fn deref(&self) -> &Self::Target {
+                &self.context
+            }
+        }
+
+        impl $(<$parameter: Send + Sync + 'static>)? $name $(<$parameter>)? {
+            /// Ends the call with an error.
+            pub fn fail(self, errno: crate::Errno) -> crate::Delivery {
+                self.context.finish(crate::backend::Answer::Error(errno))
+            }
+        }
+
+        impl $(<$parameter: Send + Sync + 'static>)? crate::request::sealed::Sealed
+            for $name $(<$parameter>)?
+        {
+        }
+
+        impl $(<$parameter: Send + Sync + 'static>)? crate::request::Request
+            for $name $(<$parameter>)?
+        {
+            fn context(&self) -> &crate::request::Context {
+                &self.context
+            }
+
+            fn fail(self, errno: crate::Errno) -> crate::Delivery {
+                $name::fail(self, errno)
+            }
+        }
+    };
+}
+pub(crate) use request;
+
+impl Context {
+    pub(crate) fn finish(&self, answer: crate::backend::Answer<'_>) -> Delivery {
+        self.pending.ticket().finish(answer)
+    }
+
+    /// Ends the call with `EIO` because the driver's answer is not a possible one.
+    pub(crate) fn refuse(&self, why: std::fmt::Arguments<'_>) -> Delivery {
+        tracing::error!(
+            operation = self.pending.ticket().operation(),
+            "bug in the driver: {why}"
+        );
+        self.finish(crate::backend::Answer::Error(Errno::EIO));
+        Delivery::Unwanted
+    }
+}

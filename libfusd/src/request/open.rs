@@ -1,0 +1,46 @@
+//! open(2).
+
+use std::sync::Arc;
+
+use super::{Context, request};
+use crate::Delivery;
+use crate::backend::Answer;
+use crate::file::{Adopter, OpenFile, Slot};
+
+/// A client opens the node. Accepted, it becomes an [`OpenFile`] with the state `T`.
+pub struct OpenRequest<T: Send + Sync + 'static> {
+    context: Context,
+    adopter: Arc<dyn Adopter<T>>,
+    slot: Slot,
+}
+
+request!(OpenRequest<T>);
+
+impl<T: Send + Sync + 'static> OpenRequest<T> {
+    pub(crate) fn new(context: Context, adopter: Arc<dyn Adopter<T>>, slot: Slot) -> Self {
+        Self {
+            context,
+            adopter,
+            slot,
+        }
+    }
+
+    /// Lets the client in. Every accepted file is released exactly once, also where the client
+    /// had stopped waiting for it.
+    pub fn accept(self, state: T) -> Delivery {
+        self.accept_with(state, |_| {})
+    }
+
+    /// Lets the client in, after `setup` has seen the file: the client's first call, its first
+    /// poll and the release come later. The file starts ready for reading and writing unless
+    /// `setup` says otherwise.
+    pub fn accept_with(self, state: T, setup: impl FnOnce(&OpenFile<T>)) -> Delivery {
+        let file = self.adopter.adopt(state, self.context.flags(), self.slot);
+        setup(&file);
+        let delivery = self.context.finish(Answer::Opened(file.id()));
+        if delivery == Delivery::Unwanted {
+            self.adopter.abandon(file.id());
+        }
+        delivery
+    }
+}

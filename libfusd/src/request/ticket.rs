@@ -1,0 +1,240 @@
+//! The life of one request: pending, then answered or abandoned, whichever comes first.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crate::backend::{Answer, Backend, RequestId};
+use crate::sync::lock;
+use crate::{Caller, Delivery, Errno};
+
+const PENDING: u8 = 0;
+const ANSWERED: u8 = 1;
+const ABANDONED: u8 = 2;
+
+type Notice = Box<dyn FnOnce() + Send>;
+
+/// One request that the kernel waits for. Shared by the request a device holds and the table in
+/// which an interrupt finds it.
+///
+/// `state` leaves `PENDING` once; who takes it there, and nobody else, tells the kernel.
+pub(crate) struct Ticket {
+    id: RequestId,
+    state: AtomicU8,
+    caller: Caller,
+    operation: &'static str,
+    notice: Mutex<Option<Notice>>,
+    link: Arc<Link>,
+    /// Set where an access log is kept.
+    since: Option<Instant>,
+}
+
+impl Ticket {
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(crate) fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.state.load(Ordering::Acquire) == ABANDONED
+    }
+
+    pub(crate) fn on_abandoned(&self, notice: Notice) -> bool {
+        let replaced = {
+            let mut slot = lock(&self.notice);
+            // `abandon` changes the state before it looks for a notice under this lock.
+            if self.is_abandoned() {
+                return false;
+            }
+            slot.replace(notice)
+        };
+        drop(replaced);
+        true
+    }
+
+    /// Answers the request unless somebody was faster.
+    pub(crate) fn finish(&self, answer: Answer<'_>) -> Delivery {
+        if !self.leave(ANSWERED) {
+            return Delivery::Unwanted;
+        }
+        self.link.forget(self.id);
+        self.log(&answer);
+        let delivery = match self.link.backend.answer(self.id, answer) {
+            Ok(()) => Delivery::Delivered,
+            Err(error) => {
+                if Errno::from(&error) != Errno::ENOENT {
+                    tracing::debug!(operation = self.operation, %error, "answer not delivered");
+                }
+                Delivery::Unwanted
+            }
+        };
+        // The notice may own what the driver must drop outside of any lock of ours.
+        let unused = lock(&self.notice).take();
+        drop(unused);
+        delivery
+    }
+
+    /// Ends the request for the client with `errno` unless it was answered, and tells the driver.
+    fn abandon(&self, errno: Errno) -> bool {
+        if !self.leave(ABANDONED) {
+            return false;
+        }
+        let answer = Answer::Error(errno);
+        self.log(&answer);
+        if let Err(error) = self.link.backend.answer(self.id, answer) {
+            tracing::debug!(operation = self.operation, %error, "interrupt not answered");
+        }
+        let notice = lock(&self.notice).take();
+        if let Some(notice) = notice {
+            notice();
+        }
+        true
+    }
+
+    fn leave(&self, state: u8) -> bool {
+        self.state
+            .compare_exchange(PENDING, state, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    fn log(&self, answer: &Answer<'_>) {
+        let Some(since) = self.since else { return };
+        tracing::info!(
+            target: crate::ACCESS_LOG,
+            pid = self.caller.pid,
+            uid = self.caller.uid,
+            program = self.caller.program().as_deref().unwrap_or("?"),
+            operation = self.operation,
+            result = %Outcome(answer),
+            micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
+        );
+    }
+}
+
+/// An answer as the access log shows it: a count or the name of an errno.
+struct Outcome<'a>(&'a Answer<'a>);
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Answer::Error(errno) => write!(f, "{errno:?}"),
+            Answer::Done => f.write_str("0"),
+            Answer::Opened(file) => write!(f, "file {}", file.0),
+            Answer::Data(parts) => write!(f, "{}", parts.iter().map(|p| p.len()).sum::<usize>()),
+            Answer::Count(count) => write!(f, "{count}"),
+            Answer::Ioctl { result, .. } => write!(f, "{result}"),
+            Answer::Ready(events) => write!(f, "{:#x}", events.bits()),
+            Answer::Size(size) => write!(f, "{size}"),
+        }
+    }
+}
+
+/// The device's own end of a ticket: answers `EIO` when it is dropped unanswered.
+pub(crate) struct Pending(Arc<Ticket>);
+
+impl Pending {
+    pub(crate) fn ticket(&self) -> &Ticket {
+        &self.0
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.0.state.load(Ordering::Acquire) != PENDING {
+            return;
+        }
+        let operation = self.0.operation;
+        if std::thread::panicking() {
+            tracing::error!(
+                operation,
+                "bug in the driver: its handler panicked; the call is EIO"
+            );
+        } else {
+            tracing::error!(
+                operation,
+                "bug in the driver: request dropped unanswered; it is EIO"
+            );
+        }
+        self.0.finish(Answer::Error(Errno::EIO));
+    }
+}
+
+/// The requests a session has not answered yet, and the backend that carries the answers.
+pub(crate) struct Link {
+    pub(crate) backend: Arc<dyn Backend>,
+    table: Mutex<Table>,
+    access_log: AtomicBool,
+}
+
+#[derive(Default)]
+struct Table {
+    tickets: HashMap<RequestId, Arc<Ticket>>,
+    closed: bool,
+}
+
+impl Link {
+    pub(crate) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
+        let access_log = tracing::enabled!(target: crate::ACCESS_LOG, tracing::Level::INFO);
+        Arc::new(Self {
+            backend,
+            table: Mutex::default(),
+            access_log: access_log.into(),
+        })
+    }
+
+    /// Takes a request in. `None` once the link is closed: then it has been answered `EPIPE`.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        id: RequestId,
+        caller: Caller,
+        operation: &'static str,
+    ) -> Option<Pending> {
+        let ticket = Arc::new(Ticket {
+            id,
+            state: AtomicU8::new(PENDING),
+            caller,
+            operation,
+            notice: Mutex::new(None),
+            link: Arc::clone(self),
+            since: self.access_log.load(Ordering::Relaxed).then(Instant::now),
+        });
+        {
+            let mut table = lock(&self.table);
+            if !table.closed {
+                table.tickets.insert(id, Arc::clone(&ticket));
+                return Some(Pending(ticket));
+            }
+        }
+        ticket.abandon(Errno::EPIPE);
+        None
+    }
+
+    /// The client no longer waits for `id`. False where no such request is pending (yet).
+    pub(crate) fn interrupt(&self, id: RequestId) -> bool {
+        let ticket = lock(&self.table).tickets.remove(&id);
+        ticket.is_some_and(|ticket| ticket.abandon(Errno::EINTR))
+    }
+
+    /// Ends all pending requests with `EPIPE`, and those that come later.
+    pub(crate) fn shut(&self) {
+        let tickets = {
+            let mut table = lock(&self.table);
+            table.closed = true;
+            mem::take(&mut table.tickets)
+        };
+        for ticket in tickets.into_values() {
+            ticket.abandon(Errno::EPIPE);
+        }
+    }
+
+    fn forget(&self, id: RequestId) {
+        let ticket = lock(&self.table).tickets.remove(&id);
+        drop(ticket);
+    }
+}

@@ -1,0 +1,288 @@
+//! A registered device: the only place where a device and a backend meet.
+
+mod engine;
+mod pool;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use self::engine::{Engine, Limits};
+use crate::backend::{Backend, BackendKind};
+use crate::sync::lock;
+use crate::{Errno, Error, ErrorKind, Result};
+
+/// How long the end of a session waits for handlers that are still running.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A registered device. Its node is there; its calls are served while [`run`](Self::run) runs, or
+/// by a [`Serving`].
+///
+/// Dropped, it takes its node away.
+pub struct Session {
+    shared: Arc<Shared>,
+    serve: Arc<dyn Serve>,
+}
+
+/// What a session knows of its device.
+pub(crate) trait Serve: Send + Sync {
+    /// Starts the first worker.
+    fn start(&self, shared: &Arc<Shared>) -> Result<()>;
+
+    /// Ends all calls that wait.
+    fn shut(&self);
+
+    /// Threads that are still at work.
+    fn workers(&self) -> usize;
+
+    /// Releases the files that are still open.
+    fn release_all(&self);
+}
+
+/// What the session, its workers and its stop handles share.
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn Backend>,
+    /// A copy: the backend outlives the session only in stop handles and stuck handlers.
+    path: PathBuf,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    stop: bool,
+    failure: Option<Error>,
+}
+
+impl Shared {
+    pub(crate) fn stopping(&self) -> bool {
+        lock(&self.state).stop
+    }
+
+    /// Ends the session; the first reason counts.
+    pub(crate) fn stop(&self, failure: Option<Error>) {
+        let mut state = lock(&self.state);
+        if !state.stop {
+            state.stop = true;
+            state.failure = failure;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Tells that a worker has ended.
+    pub(crate) fn worker_ended(&self) {
+        let _order = lock(&self.state);
+        self.changed.notify_all();
+    }
+
+    fn wait_for_stop(&self) {
+        let mut state = lock(&self.state);
+        while !state.stop {
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Session {
+    pub(crate) fn new(backend: Arc<dyn Backend>, serve: Arc<dyn Serve>) -> Self {
+        let shared = Shared {
+            path: backend.path().to_owned(),
+            backend,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            serve,
+        }
+    }
+
+    /// Where clients find the device.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// What carries its calls.
+    pub fn backend(&self) -> BackendKind {
+        self.shared.backend.kind()
+    }
+
+    /// A handle that ends the session from anywhere: another thread, a handler.
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle(Arc::clone(&self.shared))
+    }
+
+    /// Serves the device until somebody stops it. The calling thread waits; the handlers run on
+    /// threads of the session.
+    ///
+    /// At the end the node goes away, waiting calls fail with `EPIPE`, and handlers that are
+    /// running get two seconds to return.
+    ///
+    /// # Errors
+    /// The first thread could not be started, the node was taken away from outside (`ENODEV`), the
+    /// connection to the kernel broke, or the node could not be removed.
+    pub fn run(self) -> Result<()> {
+        self.serve.start(&self.shared)?;
+        self.shared.wait_for_stop();
+        let detached = self.shared.backend.detach();
+        self.finish();
+        let failure = lock(&self.shared.state).failure.take();
+        failure.map_or(detached, Err)
+    }
+
+    /// Serves the device on threads of its own.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub fn spawn(self) -> Result<Serving> {
+        let stop = self.stop_handle();
+        let path = self.path().to_owned();
+        let backend = self.backend();
+        let thread = thread::Builder::new()
+            .name("fusd-session".into())
+            .spawn(move || self.run())
+            .map_err(|error| no_thread(&error))?;
+        Ok(Serving {
+            stop,
+            path,
+            backend,
+            thread: Some(thread),
+        })
+    }
+
+    /// After the node is gone: ends all calls, then all workers, then the connection.
+    fn finish(&self) {
+        self.serve.shut();
+        let deadline = Instant::now() + GRACE;
+        while self.serve.workers() > 0 {
+            self.shared.backend.nudge();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                tracing::warn!(
+                    device = %self.path().display(),
+                    handlers = self.serve.workers(),
+                    "handlers still run at the end of the session",
+                );
+                break;
+            }
+            let state = lock(&self.shared.state);
+            if self.serve.workers() > 0 {
+                // A nudge wakes one worker: come back soon in case it was not the last.
+                let pause = left.min(Duration::from_millis(20));
+                drop(self.shared.changed.wait_timeout(state, pause));
+            }
+        }
+        self.shared.backend.close();
+        self.serve.release_all();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.stop(None);
+        if let Err(error) = self.shared.backend.detach() {
+            tracing::error!(%error, "the node is left behind");
+        }
+        self.serve.shut();
+        self.shared.backend.close();
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("path", &self.path())
+            .field("backend", &self.backend())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ends a session, from any thread.
+#[derive(Clone)]
+pub struct StopHandle(Arc<Shared>);
+
+impl StopHandle {
+    /// Asks the session to end; [`Session::run`] then returns. Does not wait.
+    pub fn stop(&self) {
+        self.0.stop(None);
+    }
+}
+
+impl fmt::Debug for StopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StopHandle").field(&self.0.path).finish()
+    }
+}
+
+/// A device that is served in the background. Dropped, it stops.
+#[derive(Debug)]
+pub struct Serving {
+    stop: StopHandle,
+    path: PathBuf,
+    backend: BackendKind,
+    thread: Option<thread::JoinHandle<Result<()>>>,
+}
+
+impl Serving {
+    /// Where clients find the device.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What carries its calls.
+    pub fn backend(&self) -> BackendKind {
+        self.backend
+    }
+
+    /// A handle that ends the session from anywhere.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Waits for the session's end.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`].
+    pub fn join(mut self) -> Result<()> {
+        self.wait()
+    }
+
+    /// Ends the session and waits until it has.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`].
+    pub fn stop(self) -> Result<()> {
+        self.stop.stop();
+        self.join()
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        match self.thread.take().map(thread::JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(
+                Error::new(ErrorKind::Runtime, Errno::EIO, "serve the device")
+                    .on(&self.path)
+                    .because("its session panicked"),
+            ),
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.stop.stop();
+        if let Err(error) = self.wait() {
+            tracing::error!(%error, "session ended");
+        }
+    }
+}
+
+fn no_thread(error: &std::io::Error) -> Error {
+    Error::system(ErrorKind::Runtime, error, "start a thread")
+}
