@@ -14,6 +14,8 @@ mod error;
 #[cfg(all(test, target_endian = "little"))]
 mod goldens;
 #[cfg(all(test, target_endian = "little"))]
+mod mutations;
+#[cfg(all(test, target_endian = "little"))]
 mod tests;
 
 use error::Request;
