@@ -68,7 +68,7 @@ fn fill(prose: &str, command: clap::Command) -> Result<String> {
     let man = Man::new(prepare(command));
     let mut page = format!(
         ".\\\" Made by \"cargo xtask man\" from the options of {name} and man/{name}.1.in.\n\
-         {PREAMBLE}.TH {title} 1 \"\" \"fusd {version}\" \"User Commands\"\n.nh\n.ad l\n",
+         {PREAMBLE}.TH {title} 1 \"\" \"fusd {version}\" \"User Commands\"\n.nr HY 0\n.nh\n.ad l\n",
         title = name.to_uppercase(),
         version = env!("CARGO_PKG_VERSION"),
     );
