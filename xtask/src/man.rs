@@ -62,13 +62,16 @@ fn make(tool: &Tool) -> Result<String> {
 /// What clap_mangen puts before every section: apostrophes that stay apostrophes. Once is enough.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
+/// Left-aligned, and no word is hyphenated (`HY`: not even after an example): names can be copied.
+const LAYOUT: &str = ".nr HY 0\n.nh\n.ad l\n";
+
 /// The page: `prose` with its marked lines replaced by what `command` says about itself.
 fn fill(prose: &str, command: clap::Command) -> Result<String> {
     let name = command.get_name().to_owned();
     let man = Man::new(prepare(command));
     let mut page = format!(
         ".\\\" Made by \"cargo xtask man\" from the options of {name} and man/{name}.1.in.\n\
-         {PREAMBLE}.TH {title} 1 \"\" \"fusd {version}\" \"User Commands\"\n.nr HY 0\n.nh\n.ad l\n",
+         {PREAMBLE}.TH {title} 1 \"\" \"fusd {version}\" \"User Commands\"\n{LAYOUT}",
         title = name.to_uppercase(),
         version = env!("CARGO_PKG_VERSION"),
     );
