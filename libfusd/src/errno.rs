@@ -70,7 +70,11 @@ constants! {
 impl Errno {
     /// The error number `raw`, or `None` where it is outside 1 to 4095.
     pub const fn from_raw(raw: i32) -> Option<Self> {
-        if raw >= 1 && raw <= 4095 { Some(Self(raw)) } else { None }
+        if raw >= 1 && raw <= 4095 {
+            Some(Self(raw))
+        } else {
+            None
+        }
     }
 
     /// The number itself, 1 to 4095.
@@ -110,7 +114,10 @@ impl From<Raw> for Errno {
 impl From<&io::Error> for Errno {
     /// The error's own number; `EIO` for an error that did not come from the system.
     fn from(error: &io::Error) -> Self {
-        error.raw_os_error().and_then(Self::from_raw).unwrap_or(Self::EIO)
+        error
+            .raw_os_error()
+            .and_then(Self::from_raw)
+            .unwrap_or(Self::EIO)
     }
 }
 
@@ -141,7 +148,10 @@ mod tests {
     #[test]
     fn names_and_texts_are_shown() {
         assert_eq!(Errno::EIO.to_string(), "I/O error (EIO)");
-        assert_eq!(format!("{:?}", Errno::from_raw(4000).unwrap()), "errno 4000");
+        assert_eq!(
+            format!("{:?}", Errno::from_raw(4000).unwrap()),
+            "errno 4000"
+        );
     }
 
     #[test]

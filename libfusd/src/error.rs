@@ -43,7 +43,14 @@ pub struct Error {
 impl Error {
     /// A failure of `action` ("create the node"), phrased to follow "cannot".
     pub fn new(kind: ErrorKind, errno: Errno, action: impl Into<String>) -> Self {
-        Self { kind, errno, action: action.into(), path: None, hint: None, source: None }
+        Self {
+            kind,
+            errno,
+            action: action.into(),
+            path: None,
+            hint: None,
+            source: None,
+        }
     }
 
     /// A failed system call. The kind follows the errno: `EPERM` and `EACCES` are
