@@ -40,6 +40,7 @@ use self::watcher::Watcher;
 use crate::{Errno, Error, ErrorKind, Result};
 
 const DEVICE: &str = "/dev/fuse";
+const FDS: &str = "/proc/self/fd";
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What to mount, and where.
@@ -85,6 +86,12 @@ impl NodeMount {
     pub(crate) fn create(options: &MountOptions<'_>) -> Result<(OwnedFd, Self)> {
         let (parent, name) = parent::split(options.path)?;
         let (route, fusermount) = choose_route(options)?;
+        // Without it, nothing could be detached in the end.
+        nix::sys::stat::stat(FDS).map_err(|errno| {
+            Error::system(ErrorKind::Backend, errno, "use")
+                .on(FDS)
+                .hint("mount /proc")
+        })?;
         let (mut node, lock) = Self::reserve(options, &parent, name, fusermount.as_ref())?;
         let device = match node.build(route, fusermount.as_ref(), options) {
             Ok(device) => device,
@@ -128,8 +135,7 @@ impl NodeMount {
             watcher.dismiss();
             return Ok(());
         };
-        watcher.delegate();
-        if self.is_gone() {
+        if watcher.delegate().is_ok() {
             return Ok(());
         }
         Err(Error::system(ErrorKind::Runtime, errno, "remove the node")
@@ -249,15 +255,6 @@ impl NodeMount {
             watcher.dismiss();
         }
     }
-
-    /// Whether nothing of ours is left.
-    fn is_gone(&self) -> bool {
-        match (self.site.look(), &self.made) {
-            (Ok(Found::Mount { id, .. }), Some(made)) => id != made.mount,
-            (Ok(Found::Inode(inode)), Some(made)) => inode.id() != made.placeholder,
-            (found, _) => matches!(found, Ok(Found::Nothing)),
-        }
-    }
 }
 
 impl Drop for NodeMount {
@@ -271,26 +268,16 @@ impl Drop for NodeMount {
 /// Prepares the mount as far as it goes without touching the node's place.
 fn choose_route(options: &MountOptions<'_>) -> Result<(Route, Option<Fusermount>)> {
     let fusermount = Fusermount::find();
-    let (denied, on) = match open(DEVICE, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
-        Ok(device) => match direct::prepare(&device, options) {
-            Ok(prepared) => return Ok((Route::Direct(device, prepared), fusermount)),
-            Err(errno @ Raw::EPERM) => (errno, options.path),
-            Err(errno) => {
-                return Err(
-                    Error::system(ErrorKind::Backend, errno, "prepare a FUSE mount at")
-                        .on(options.path),
-                );
-            }
-        },
-        Err(errno @ (Raw::EACCES | Raw::EPERM)) => (errno, Path::new(DEVICE)),
-        Err(errno) => return Err(no_device(errno)),
-    };
-    if fusermount.is_some() {
-        return Ok((Route::Helped, fusermount));
+    let device =
+        open(DEVICE, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map_err(no_device)?;
+    match direct::prepare(&device, options) {
+        Ok(prepared) => Ok((Route::Direct(device, prepared), fusermount)),
+        Err(Raw::EPERM) if fusermount.is_some() => Ok((Route::Helped, fusermount)),
+        Err(Raw::EPERM) => Err(Error::new(ErrorKind::Backend, Errno::EPERM, "mount a device at")
+            .on(options.path)
+            .hint("install the package fuse3, whose fusermount3 mounts for ordinary users, or run as root")),
+        Err(errno) => Err(Error::system(ErrorKind::Backend, errno, "mount a device at").on(options.path)),
     }
-    Err(Error::new(ErrorKind::Backend, denied.into(), "mount through FUSE").on(on).hint(
-        "install the package fuse3, whose fusermount3 mounts for ordinary users, or run as root",
-    ))
 }
 
 fn no_device(errno: Raw) -> Error {
@@ -299,6 +286,10 @@ fn no_device(errno: Raw) -> Error {
         Raw::ENOENT | Raw::ENODEV | Raw::ENXIO => error.hint(
             "load the module with `modprobe fuse`; a container needs the option --device /dev/fuse",
         ),
+        // fusermount3 opens it with the rights of its caller, so it would fare no better.
+        Raw::EACCES | Raw::EPERM => {
+            error.hint("let users read and write it (mode 0666 is usual), or run as root")
+        }
         _ => error,
     }
 }

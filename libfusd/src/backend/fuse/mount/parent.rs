@@ -69,7 +69,7 @@ impl Parent {
     }
 }
 
-/// Removes directories of ours that are empty, innermost first.
+/// Removes directories of ours that are empty, innermost first. Does not allocate.
 pub(super) fn remove(made: &[CString]) {
     for dir in made {
         if unlinkat(AT_FDCWD, dir.as_c_str(), UnlinkatFlags::RemoveDir).is_err() {

@@ -9,12 +9,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
 use nix::mount::{MntFlags, umount2};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::lock::DirLock;
-use super::placeholder;
+use super::{parent, placeholder};
 use crate::sys::mount::statx;
 use crate::sys::process::Program;
 
@@ -191,25 +190,22 @@ impl Site {
                 Found::Mount { id, .. } if self.is_our_mount(id, made, dead) => {
                     match self.unmount() {
                         // EINVAL: somebody else was faster.
-                        Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
+                        Ok(()) | Err(Errno::EINVAL) => {}
                         Err(errno) => return Err(errno),
                     }
                 }
                 Found::Inode(inode) if is_our_placeholder(&inode, made) => match self.unlink() {
-                    Ok(()) | Err(Errno::ENOENT) => break,
-                    // The mount has come since we looked.
-                    Err(Errno::EBUSY) => {}
+                    // EBUSY: the mount has come since we looked.
+                    Ok(()) | Err(Errno::ENOENT | Errno::EBUSY) => {}
                     Err(errno) => return Err(errno),
                 },
-                Found::Nothing | Found::Inode(_) | Found::Mount { .. } => break,
+                Found::Nothing | Found::Inode(_) | Found::Mount { .. } => {
+                    parent::remove(&self.parents);
+                    return Ok(());
+                }
             }
         }
-        for parent in &self.parents {
-            if unlinkat(AT_FDCWD, parent.as_c_str(), UnlinkatFlags::RemoveDir).is_err() {
-                break;
-            }
-        }
-        Ok(())
+        Err(Errno::EBUSY)
     }
 
     fn is_our_mount(&self, id: MountId, made: Option<&Made>, dead: bool) -> bool {

@@ -145,7 +145,67 @@ fn holder() {
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
+/// In a process of its own: gives up the rights that the removal needs, and then removes.
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn dropper() {
+    let Some(path) = std::env::var_os(NODE).map(PathBuf::from) else {
+        return;
+    };
+    let (_server, mut node) = served(&path);
+    let (uid, gid) = (
+        nix::unistd::Uid::from_raw(65534),
+        nix::unistd::Gid::from_raw(65534),
+    );
+    nix::unistd::setresgid(gid, gid, gid).unwrap();
+    nix::unistd::setresuid(uid, uid, uid).unwrap();
+    node.detach().unwrap();
+    assert!(!is_mounted(&path));
+    println!("DROPPED");
+}
+
+/// In a process of its own, because others in this one have children.
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn parent_of_nobody() {
+    use nix::sys::wait::{WaitPidFlag, waitpid};
+    let Some(path) = std::env::var_os(NODE).map(PathBuf::from) else {
+        return;
+    };
+    let (device, mut node) = create(&path).unwrap();
+    let children = waitpid(None, Some(WaitPidFlag::WNOHANG));
+    assert_eq!(children, Err(Raw::ECHILD));
+    assert!(create(&path).is_err());
+    drop(device);
+    node.detach().unwrap();
+    println!("CHILDLESS");
+}
+
+/// Runs one of the two above.
+fn run_apart(test: &str, path: &Path, word: &str) {
+    let test = format!("backend::fuse::mount::tests::{test}");
+    let output = again(&test).env(NODE, path).output().unwrap();
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains(word),
+        "{output:?}"
+    );
+    wait_until("the node has gone", || is_clean(path));
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_driver_without_rights_has_its_watcher_remove_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    // Not even a look is allowed to it then.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    run_apart("dropper", &dir.path().join("node"), "DROPPED");
+}
+
 // The scenarios.
+
+fn the_driver_never_sees_a_child(dir: &Path) {
+    run_apart("parent_of_nobody", &dir.join("childless"), "CHILDLESS");
+}
 
 fn nothing_is_left_after_detach(dir: &Path) {
     let path = dir.join("plain");
@@ -395,6 +455,7 @@ const SCENARIOS: &[fn(&Path)] = &[
     a_mount_on_top_is_left_alone,
     the_watcher_holds_nothing_and_is_nobodys_child,
     a_full_lock_is_an_error_in_time,
+    the_driver_never_sees_a_child,
 ];
 
 macro_rules! as_root {
@@ -426,6 +487,7 @@ as_root! {
     a_mount_on_top_is_left_alone,
     the_watcher_holds_nothing_and_is_nobodys_child,
     a_full_lock_is_an_error_in_time,
+    the_driver_never_sees_a_child,
 }
 
 /// Runs all scenarios as uid 65534, in a mount namespace where that user may open `/dev/fuse`.

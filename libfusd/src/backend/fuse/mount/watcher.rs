@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, recv, send, shutdown, socketpair,
+};
 
 use super::site::{InodeId, Made, MountId, Site};
 use super::title::Title;
@@ -51,12 +53,13 @@ impl Watcher {
             if let Some(title) = &title {
                 title.set();
             }
-            let _ = send(theirs.as_raw_fd(), b"r", MsgFlags::MSG_NOSIGNAL);
+            say_done(&theirs);
             watch(site, &theirs, driver.as_ref());
         })?;
         drop(theirs);
         let watcher = Self { socket: ours };
-        watcher.wait_until_ready()?;
+        // From now on it has its own name and title: what is aimed at the driver misses it.
+        watcher.wait_for_word()?;
         Ok(watcher)
     }
 
@@ -82,22 +85,20 @@ impl Watcher {
     }
 
     /// Leaves the removal to the watcher, which may be allowed what the driver no longer is.
-    pub(super) fn delegate(self) {
+    pub(super) fn delegate(self) -> Result<(), Errno> {
         // The end of the socket means the end of the driver.
-        let _ =
-            nix::sys::socket::shutdown(self.socket.as_raw_fd(), nix::sys::socket::Shutdown::Write);
-        self.wait();
+        shutdown(self.socket.as_raw_fd(), Shutdown::Write)?;
+        self.wait_for_word()
     }
 
     fn send(&self, message: &[u8]) -> Result<(), Errno> {
         send(self.socket.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)
     }
 
-    /// Waits until the watcher has its own name and title: from then on, what is aimed at the
-    /// driver does not hit it.
-    fn wait_until_ready(&self) -> Result<(), Errno> {
-        let mut byte = [0];
+    /// Waits until the watcher says that it has done what it was asked to do.
+    fn wait_for_word(&self) -> Result<(), Errno> {
         self.wait();
+        let mut byte = [0];
         match recv(self.socket.as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT) {
             Ok(1) => Ok(()),
             Ok(_) => Err(Errno::ECHILD),
@@ -144,9 +145,16 @@ fn watch(site: &Site, socket: &OwnedFd, driver: Option<&OwnedFd>) {
         }
     }
     nix::unistd::alarm::set(LAST_RESORT_SECONDS);
-    if let Ok(_lock) = site.lock(LOCK_PATIENCE) {
-        let _ = site.sweep(made.as_ref(), true);
+    if let Ok(_lock) = site.lock(LOCK_PATIENCE)
+        && site.sweep(made.as_ref(), true).is_ok()
+    {
+        say_done(socket);
     }
+}
+
+/// Answers the driver, if it is still there.
+fn say_done(socket: &OwnedFd) {
+    let _ = send(socket.as_raw_fd(), b"d", MsgFlags::MSG_NOSIGNAL);
 }
 
 fn next_word(socket: &OwnedFd) -> Word {
