@@ -276,3 +276,69 @@ pub(crate) fn above_stdio(fd: &OwnedFd) -> Result<OwnedFd> {
     // SAFETY: fcntl has just made this descriptor for us: it is open and nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn shell(script: &CStr) -> Program {
+        let args = vec![c"sh".into(), c"-c".into(), script.into()];
+        Program::new(c"/bin/sh".into(), args, vec![c"WORD=7".into()])
+    }
+
+    #[test]
+    fn a_program_gets_its_arguments_and_environment_and_its_status_comes_back() {
+        assert_eq!(shell(c"exit $WORD").run(None, None), Ok(7));
+        assert_eq!(shell(c"kill -9 $$").run(None, None), Ok(137));
+        let missing = Program::new(c"/nonexistent".into(), Vec::new(), Vec::new());
+        assert_eq!(missing.run(None, None), Ok(FAILED));
+    }
+
+    #[test]
+    fn a_program_inherits_what_it_is_given_and_its_errors_are_caught() {
+        let (output, input) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+        assert_eq!(shell(c"echo oh >&2").run(None, Some(input.as_fd())), Ok(0));
+        let script = CString::new(format!("echo no >&{}", input.as_raw_fd())).unwrap();
+        assert_eq!(shell(&script).run(Some(input.as_fd()), None), Ok(0));
+        drop(input);
+        assert_eq!(
+            std::io::read_to_string(std::fs::File::from(output)).unwrap(),
+            "oh\nno\n"
+        );
+    }
+
+    #[test]
+    fn a_status_is_not_lost_on_a_process_that_ignores_its_children() {
+        const AGAIN: &str = "FUSD_TEST_IGNORES_CHILDREN";
+        if std::env::var_os(AGAIN).is_some() {
+            assert_eq!(shell(c"exit 7").run(None, None), Ok(7));
+            return;
+        }
+        let test =
+            "sys::process::tests::a_status_is_not_lost_on_a_process_that_ignores_its_children";
+        let status = Command::new("sh")
+            .args(["-c", "trap '' CHLD; exec \"$@\"", "sh"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env(AGAIN, "1")
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    #[test]
+    fn a_detached_process_has_only_what_it_keeps() {
+        let (output, input) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+        let input = above_stdio(&input).unwrap();
+        spawn_detached(c"fusd-test", &mut [input.as_raw_fd()], || {
+            // The other end is closed here, so its number is free or somebody else's.
+            let closed = fcntl(output.as_fd(), FcntlArg::F_GETFD) == Err(Errno::EBADF);
+            let _ = nix::unistd::write(&input, &[u8::from(closed)]);
+        })
+        .unwrap();
+        let mut answer = [0];
+        assert_eq!(nix::unistd::read(&output, &mut answer), Ok(1));
+        assert_eq!(answer, [1]);
+    }
+}

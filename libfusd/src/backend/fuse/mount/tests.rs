@@ -181,7 +181,27 @@ fn parent_of_nobody() {
     println!("CHILDLESS");
 }
 
-/// Runs one of the two above.
+/// In a process of its own: has a child that goes on with all that a node is made of.
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn ancestor() {
+    let Some(path) = std::env::var_os(NODE).map(PathBuf::from) else {
+        return;
+    };
+    let (device, node) = create(&path).unwrap();
+    let copies = [&device, &node.watcher.as_ref().unwrap().socket]
+        .map(|fd| crate::sys::process::above_stdio(fd).unwrap());
+    let mut keep = copies.each_ref().map(AsRawFd::as_raw_fd);
+    crate::sys::process::spawn_detached(c"fusd-heir", &mut keep, || {
+        nix::unistd::alarm::set(20);
+        nix::unistd::pause();
+    })
+    .unwrap();
+    println!("SURVIVED");
+    kill_hard(i32::try_from(std::process::id()).unwrap());
+}
+
+/// Runs one of those above.
 fn run_apart(test: &str, path: &Path, word: &str) {
     let test = format!("backend::fuse::mount::tests::{test}");
     let output = again(&test).env(NODE, path).output().unwrap();
@@ -362,8 +382,13 @@ fn a_new_driver_survives_the_watcher_of_the_old(dir: &Path) {
 }
 
 fn a_kill_in_the_middle_of_creation_leaves_nothing(dir: &Path) {
+    const ROUNDS: u32 = 50;
     let path = dir.join("early");
-    for delay in 0..40 {
+    let start = Instant::now();
+    Holder::start(&path).kill();
+    let whole = start.elapsed();
+    wait_until("the node has gone", || is_clean(&path));
+    for part in 0..ROUNDS {
         let mut child = again("backend::fuse::mount::tests::holder")
             .env(NODE, &path)
             .stdin(Stdio::piped())
@@ -371,7 +396,7 @@ fn a_kill_in_the_middle_of_creation_leaves_nothing(dir: &Path) {
             .spawn()
             .unwrap();
         // Not a wait for anything: the moment of the kill is what is varied.
-        std::thread::sleep(Duration::from_micros(500 + 250 * delay));
+        std::thread::sleep(whole * part / ROUNDS);
         child.kill().unwrap();
         child.wait().unwrap();
         wait_until("the node has gone", || is_clean(&path));
@@ -428,6 +453,10 @@ fn the_watcher_holds_nothing_and_is_nobodys_child(dir: &Path) {
     assert_ne!(parent, std::process::id().to_string());
 }
 
+fn a_child_that_lives_on_does_not_keep_the_node(dir: &Path) {
+    run_apart("ancestor", &dir.join("inherited"), "SURVIVED");
+}
+
 fn a_full_lock_is_an_error_in_time(dir: &Path) {
     let own = dir.join("locked");
     fs::create_dir(&own).unwrap();
@@ -456,6 +485,7 @@ const SCENARIOS: &[fn(&Path)] = &[
     the_watcher_holds_nothing_and_is_nobodys_child,
     a_full_lock_is_an_error_in_time,
     the_driver_never_sees_a_child,
+    a_child_that_lives_on_does_not_keep_the_node,
 ];
 
 macro_rules! as_root {
@@ -488,6 +518,7 @@ as_root! {
     the_watcher_holds_nothing_and_is_nobodys_child,
     a_full_lock_is_an_error_in_time,
     the_driver_never_sees_a_child,
+    a_child_that_lives_on_does_not_keep_the_node,
 }
 
 /// Runs all scenarios as uid 65534, in a mount namespace where that user may open `/dev/fuse`.

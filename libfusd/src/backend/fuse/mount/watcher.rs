@@ -31,7 +31,7 @@ const PATIENCE_MS: u16 = 2000;
 
 /// The driver's hold on its watcher.
 pub(super) struct Watcher {
-    socket: OwnedFd,
+    pub(super) socket: OwnedFd,
 }
 
 impl Watcher {
