@@ -71,6 +71,7 @@ mod queue;
 pub mod request;
 mod session;
 mod sync;
+mod sys;
 
 pub use backend::BackendKind;
 pub use builder::DeviceBuilder;
