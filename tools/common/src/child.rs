@@ -45,6 +45,12 @@ impl Program {
         }
     }
 
+    /// Adds an argument.
+    pub fn arg(mut self, word: impl Into<OsString>) -> Self {
+        self.words.push(word.into());
+        self
+    }
+
     /// Adds a variable to its environment, or replaces it.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
@@ -64,7 +70,8 @@ impl Program {
     }
 
     /// Runs it in a process group of its own: the terminal's signals do not reach it, and
-    /// [`Child::signal_group`] reaches all that it starts.
+    /// [`Child::signal_group`] reaches all that it starts. What is left of the group when the
+    /// program ends is killed.
     pub fn own_group(mut self) -> Self {
         self.own_group = true;
         self
@@ -146,6 +153,10 @@ impl Child {
             }
         }
         let mut reaped = self.lock();
+        if self.group {
+            // The program is not reaped yet: the number is still its group's.
+            let _gone = killpg(self.pid, Signal::SIGKILL);
+        }
         let status = waitpid(self.pid, None)?;
         *reaped = true;
         // The encoding of wait(2).

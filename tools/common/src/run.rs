@@ -9,7 +9,7 @@ use fusd::{Device, Session};
 use crate::notice::Notices;
 use crate::ready::Ready;
 use crate::signals::{Phase, Reload, Signals};
-use crate::{CommonArgs, ToolError, command, exit, logging, signals};
+use crate::{CommonArgs, ToolError, command, exit, logging};
 
 /// A tool: its arguments, and the device they make.
 pub trait Tool: Parser {
