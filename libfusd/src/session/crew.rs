@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::sync::lock;
 
 /// How often the watcher looks: a handler may keep the lead for one to two of these.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(2);
 
 /// After so many ticks without a call the watcher sleeps until there is one.
 const QUIET_TICKS: u32 = 50;
