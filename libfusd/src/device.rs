@@ -10,7 +10,9 @@ use crate::{Errno, OpenFile, Properties};
 /// A handler gets a request and has it answered: at once, from another thread, or later. The
 /// handlers of one open file run one after the other, in the order of the calls; those of
 /// different files run in parallel, on as many threads as the session has
-/// ([`DeviceBuilder::workers`](crate::DeviceBuilder::workers)). A handler that waits keeps its
+/// ([`DeviceBuilder::workers`](crate::DeviceBuilder::workers)). Calls that clients have under way
+/// on one file at the same time, from several threads or by asynchronous I/O, have no order among
+/// themselves. A handler that waits keeps its
 /// thread and its file; one that puts the request into a [`WaitQueue`](crate::WaitQueue) keeps
 /// neither.
 ///

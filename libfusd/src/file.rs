@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::backend::FileId;
 use crate::poll::Readiness;
+use crate::sync::lock;
 use crate::{OpenFlags, PollEvents};
 
 /// An open file of a device, with the driver's state `T` for it.
@@ -19,16 +20,14 @@ struct Inner<T> {
     id: FileId,
     readiness: Readiness,
     state: T,
-    _slot: Slot,
 }
 
 impl<T> OpenFile<T> {
-    pub(crate) fn new(id: FileId, readiness: Readiness, state: T, slot: Slot) -> Self {
+    pub(crate) fn new(id: FileId, readiness: Readiness, state: T) -> Self {
         Self(Arc::new(Inner {
             id,
             readiness,
             state,
-            _slot: slot,
         }))
     }
 
@@ -100,23 +99,44 @@ pub(crate) trait Adopter<T>: Send + Sync {
     fn abandon(&self, file: FileId);
 }
 
-/// One of the files that may be open at a time; given back when dropped.
-pub(crate) struct Slot(Arc<AtomicUsize>);
+/// The files that may be open at a time.
+pub(crate) struct Slots {
+    limit: usize,
+    taken: Mutex<usize>,
+    freed: Condvar,
+}
 
-impl Slot {
-    /// Takes one of `limit`; `None` where all are taken.
-    pub(crate) fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        taken
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
-                (n < limit).then_some(n + 1)
-            })
-            .ok()
-            .map(|_| Self(Arc::clone(taken)))
+impl Slots {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            taken: Mutex::new(0),
+            freed: Condvar::new(),
+        })
+    }
+
+    /// Takes one. Where all are taken, waits for a moment: a client that closes a file and opens
+    /// it again may find its release still on the way, as close(2) does not wait for that.
+    pub(crate) fn take(self: &Arc<Self>, patience: Duration) -> Option<Slot> {
+        let full = |taken: &mut usize| *taken >= self.limit;
+        let (mut taken, _) = self
+            .freed
+            .wait_timeout_while(lock(&self.taken), patience, full)
+            .unwrap_or_else(PoisonError::into_inner);
+        if full(&mut taken) {
+            return None;
+        }
+        *taken += 1;
+        Some(Slot(Arc::clone(self)))
     }
 }
 
+/// The right to one open file; given back when dropped.
+pub(crate) struct Slot(Arc<Slots>);
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        *lock(&self.0.taken) -= 1;
+        self.0.freed.notify_one();
     }
 }

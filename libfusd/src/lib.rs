@@ -60,6 +60,8 @@ mod errno;
 mod error;
 mod file;
 mod flags;
+#[allow(dead_code, unused_imports, reason = "CUSE will use the rest")]
+mod fuse_wire;
 mod ioctl;
 pub mod loopback;
 mod name;
@@ -69,6 +71,7 @@ mod queue;
 pub mod request;
 mod session;
 mod sync;
+mod sys;
 
 pub use backend::BackendKind;
 pub use builder::DeviceBuilder;

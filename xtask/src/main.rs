@@ -1,2 +1,33 @@
-//! placeholder
-fn main() {}
+//! The project's own commands: `cargo xtask COMMAND`. Each command is a module of its own.
+
+mod check;
+mod count;
+mod host;
+mod install;
+mod libtest;
+mod man;
+mod standin;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "The project's own commands")]
+enum Command {
+    Test(test::Args),
+    Man(man::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Command::parse() {
+        Command::Test(args) => test::run(&args),
+        Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -141,19 +141,6 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// The file whose calls are handled one after the other, this among them.
-    pub(crate) fn ordered_file(&self) -> Option<FileId> {
-        match self {
-            Self::Open { .. } | Self::Poll { .. } | Self::Size { .. } => None,
-            Self::Release { file }
-            | Self::Flush { file }
-            | Self::Read { file, .. }
-            | Self::Write { file, .. }
-            | Self::Ioctl { file, .. }
-            | Self::Sync { file, .. } => Some(*file),
-        }
-    }
-
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Open { .. } => "open",

@@ -1,25 +1,16 @@
-//! The session's inner loop: takes messages from the backend, keeps the files and the order of
-//! their calls, and runs the handlers.
+//! The threads of a session: they take messages from the backend and run the handlers.
 
-use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 
+use super::files::Files;
+use super::job::Job;
 use super::pool::{Next, Pool, Turn};
 use super::{Serve, Shared, no_thread};
 use crate::backend::buffer::{Buffer, BufferPool};
-use crate::backend::{Answer, FileId, Incoming, Message, Operation};
-use crate::file::{Adopter, Slot};
-use crate::poll::{Readiness, Wake};
-use crate::properties::Operations;
-use crate::request::{
-    Context, FlushRequest, IoctlRequest, Link, OpenRequest, Pending, ReadRequest, SyncRequest,
-    WriteData, WriteRequest,
-};
-use crate::sync::lock;
-use crate::{Device, Errno, Error, ErrorKind, OpenFile, OpenFlags, PollEvents, Properties, Result};
+use crate::backend::{Incoming, Message, Operation};
+use crate::request::{Link, WriteData};
+use crate::{Device, Errno, Error, ErrorKind, Properties, Result};
 
 /// The bounds a session keeps.
 #[derive(Clone, Copy, Debug)]
@@ -32,56 +23,17 @@ pub(crate) struct Limits {
 
 /// A device being served.
 pub(crate) struct Engine<D: Device> {
-    device: D,
-    properties: Properties,
-    limits: Limits,
-    link: Arc<Link>,
+    pub(super) device: D,
+    pub(super) properties: Properties,
+    pub(super) link: Arc<Link>,
+    pub(super) files: Files<D::File>,
+    pub(super) pool: Pool<Job>,
     buffers: Arc<BufferPool>,
-    pool: Pool<Job>,
-    files: Mutex<HashMap<FileId, Arc<Entry<D>>>>,
-    next_file: AtomicU64,
-    open_files: Arc<AtomicUsize>,
     this: Weak<Self>,
 }
 
-/// An open file and the calls of it that wait for their turn.
-struct Entry<D: Device> {
-    file: OpenFile<D::File>,
-    /// The flags as last seen: not every call brings them along.
-    flags: AtomicI32,
-    turn: Mutex<FileTurn>,
-}
-
-impl<D: Device> Entry<D> {
-    fn context(&self, pending: Pending, flags: Option<OpenFlags>) -> Context {
-        let flags = match flags {
-            Some(flags) => {
-                self.flags.store(flags.raw(), Ordering::Relaxed);
-                flags
-            }
-            None => OpenFlags::from_raw(self.flags.load(Ordering::Relaxed)),
-        };
-        Context::new(pending, flags)
-    }
-}
-
-/// Handlers of one file run one after the other: who finds the file busy leaves its call here.
-#[derive(Default)]
-struct FileTurn {
-    busy: bool,
-    waiting: VecDeque<Job>,
-}
-
-/// One call, ready for its handler.
-enum Job {
-    Call {
-        pending: Pending,
-        operation: Operation,
-        data: WriteData,
-    },
-    /// A file that was accepted but never reached its client.
-    Abandoned(FileId),
-}
+/// The thread is to end.
+struct Ended;
 
 impl<D: Device> Engine<D> {
     pub(crate) fn new(
@@ -94,13 +46,10 @@ impl<D: Device> Engine<D> {
         Arc::new_cyclic(|this| Self {
             device,
             properties,
-            limits,
             link,
-            buffers,
+            files: Files::new(limits.open_files),
             pool: Pool::new(limits.workers),
-            files: Mutex::default(),
-            next_file: AtomicU64::new(1),
-            open_files: Arc::default(),
+            buffers,
             this: Weak::clone(this),
         })
     }
@@ -121,11 +70,7 @@ impl<D: Device> Engine<D> {
     /// A worker's life. Counts itself out of the pool before it returns.
     fn work(self: &Arc<Self>, shared: &Arc<Shared>) {
         let mut buffer = self.buffers.take();
-        loop {
-            let mut job = match self.next_job(shared, &mut buffer) {
-                Some(job) => job,
-                None => return,
-            };
+        while let Some(mut job) = self.next_job(shared, &mut buffer) {
             loop {
                 self.run(job);
                 match self.pool.end() {
@@ -140,14 +85,11 @@ impl<D: Device> Engine<D> {
     /// Reads until there is a job for this thread; `None` when it is to end.
     fn next_job(self: &Arc<Self>, shared: &Arc<Shared>, buffer: &mut Buffer) -> Option<Job> {
         loop {
-            let job = match self.receive(shared, buffer) {
-                Ok(job) => job,
-                Err(Ended) => {
-                    self.pool.leave();
-                    return None;
-                }
+            let Ok(received) = self.receive(shared, buffer) else {
+                self.pool.leave();
+                return None;
             };
-            let Some(job) = job.or_else(|| self.pool.pick_up()) else {
+            let Some(job) = received.or_else(|| self.pool.pick_up()) else {
                 continue;
             };
             match self.pool.begin(job) {
@@ -174,6 +116,10 @@ impl<D: Device> Engine<D> {
         if shared.stopping() {
             return Err(Ended);
         }
+        let lost = |error: Error| {
+            shared.stop(Some(error.on(shared.path())));
+            Ended
+        };
         match self.link.backend.receive(buffer) {
             Ok(Incoming::Request(message)) => Ok(self.admit(message, buffer)),
             Ok(Incoming::Interrupt { id, token }) => {
@@ -183,21 +129,15 @@ impl<D: Device> Engine<D> {
                 Ok(None)
             }
             Ok(Incoming::Nothing) => Ok(None),
-            Ok(Incoming::Ended) => {
-                shared.stop(Some(
-                    Error::new(ErrorKind::Runtime, Errno::ENODEV, "go on serving")
-                        .on(shared.path.clone())
-                        .because("the node was taken away from outside"),
-                ));
-                Err(Ended)
-            }
-            Err(error) => {
-                shared.stop(Some(
-                    Error::system(ErrorKind::Runtime, error, "receive requests for")
-                        .on(shared.path.clone()),
-                ));
-                Err(Ended)
-            }
+            Ok(Incoming::Ended) => Err(lost(
+                Error::new(ErrorKind::Runtime, Errno::ENODEV, "go on serving")
+                    .because("the node was taken away from outside"),
+            )),
+            Err(error) => Err(lost(Error::system(
+                ErrorKind::Runtime,
+                error,
+                "receive requests for",
+            ))),
         }
     }
 
@@ -219,188 +159,6 @@ impl<D: Device> Engine<D> {
             operation,
             data,
         })
-    }
-
-    /// Runs one job; a call of a file that is busy is left to the thread that is busy with it.
-    fn run(self: &Arc<Self>, job: Job) {
-        let file = match &job {
-            Job::Abandoned(file) => Some(*file),
-            Job::Call { operation, .. } => operation.ordered_file(),
-        };
-        let Some(file) = file else {
-            return self.guard(|| self.handle_unordered(job));
-        };
-        let entry = lock(&self.files).get(&file).cloned();
-        let Some(entry) = entry else {
-            tracing::error!(file = file.0, "the kernel names a file that is not open");
-            if let Job::Call { pending, .. } = job {
-                pending.ticket().finish(Answer::Error(Errno::EBADF));
-            }
-            return;
-        };
-        {
-            let mut turn = lock(&entry.turn);
-            if turn.busy {
-                turn.waiting.push_back(job);
-                return;
-            }
-            turn.busy = true;
-        }
-        let mut job = job;
-        loop {
-            self.guard(|| self.handle(&entry, job));
-            let mut turn = lock(&entry.turn);
-            match turn.waiting.pop_front() {
-                Some(next) => job = next,
-                None => {
-                    turn.busy = false;
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Keeps a handler's panic from the thread; the request it held fails as it is dropped.
-    fn guard(&self, handler: impl FnOnce()) {
-        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
-            tracing::error!("bug in the driver: a handler panicked; the device goes on");
-        }
-    }
-
-    /// The calls that belong to no file's order: open, stat, poll.
-    fn handle_unordered(self: &Arc<Self>, job: Job) {
-        let Job::Call {
-            pending, operation, ..
-        } = job
-        else {
-            return;
-        };
-        match operation {
-            Operation::Open { flags } => self.open(pending, flags),
-            Operation::Size { file } => {
-                let entry = file.and_then(|file| lock(&self.files).get(&file).cloned());
-                let size = self.device.size(entry.as_ref().map(|entry| &entry.file));
-                pending.ticket().finish(Answer::Size(size));
-            }
-            Operation::Poll { file, key } => {
-                let entry = lock(&self.files).get(&file).cloned();
-                let answer = match entry {
-                    Some(_) if !self.implements(Operations::POLL) => Answer::Error(Errno::ENOSYS),
-                    Some(entry) => Answer::Ready(entry.file.readiness().poll(key)),
-                    None => Answer::Error(Errno::EBADF),
-                };
-                pending.ticket().finish(answer);
-            }
-            _ => {}
-        }
-    }
-
-    fn open(self: &Arc<Self>, pending: Pending, flags: OpenFlags) {
-        let Some(slot) = Slot::take(&self.open_files, self.limits.open_files) else {
-            pending.ticket().finish(Answer::Error(Errno::EBUSY));
-            return;
-        };
-        let adopter = Arc::clone(self) as Arc<dyn Adopter<D::File>>;
-        self.device.open(OpenRequest::new(
-            Context::new(pending, flags),
-            adopter,
-            slot,
-        ));
-    }
-
-    /// The calls of an open file.
-    fn handle(&self, entry: &Entry<D>, job: Job) {
-        let file = &entry.file;
-        let (pending, operation, data) = match job {
-            Job::Call {
-                pending,
-                operation,
-                data,
-            } => (pending, operation, data),
-            Job::Abandoned(id) => return self.release(id, file),
-        };
-        if let Operation::Release { file: id } = operation {
-            // Nobody waits for it (close(2) returns after flush): first things first.
-            pending.ticket().finish(Answer::Done);
-            return self.release(id, file);
-        }
-        if pending.ticket().is_abandoned() {
-            return;
-        }
-        if let Err(answer) = self.allows(&operation) {
-            pending.ticket().finish(answer);
-            return;
-        }
-        let device = &self.device;
-        match operation {
-            Operation::Read {
-                flags,
-                offset,
-                length,
-                ..
-            } => {
-                let context = entry.context(pending, Some(flags));
-                device.read(file, ReadRequest::new(context, offset, length));
-            }
-            Operation::Write { flags, offset, .. } => {
-                let context = entry.context(pending, Some(flags));
-                device.write(file, WriteRequest::new(context, offset, data));
-            }
-            Operation::Ioctl {
-                command,
-                argument,
-                output,
-                ..
-            } => {
-                let context = entry.context(pending, None);
-                let input = data.into_vec();
-                device.ioctl(
-                    file,
-                    IoctlRequest::new(context, command, argument, input, output),
-                );
-            }
-            Operation::Flush { .. } => {
-                device.flush(file, FlushRequest::new(entry.context(pending, None)));
-            }
-            Operation::Sync { data_only, .. } => {
-                device.sync(
-                    file,
-                    SyncRequest::new(entry.context(pending, None), data_only),
-                );
-            }
-            Operation::Open { .. }
-            | Operation::Release { .. }
-            | Operation::Poll { .. }
-            | Operation::Size { .. } => {}
-        }
-    }
-
-    fn release(&self, id: FileId, file: &OpenFile<D::File>) {
-        let entry = lock(&self.files).remove(&id);
-        if entry.is_some() {
-            self.device.release(file);
-        }
-    }
-
-    /// What the client gets for an operation that the device does not implement.
-    fn allows(&self, operation: &Operation) -> Result<(), Answer<'static>> {
-        let (needed, otherwise) = match operation {
-            Operation::Read { .. } => (Operations::READ, Answer::Error(Errno::EINVAL)),
-            Operation::Write { .. } => (Operations::WRITE, Answer::Error(Errno::EINVAL)),
-            Operation::Ioctl { .. } => (Operations::IOCTL, Answer::Error(Errno::ENOTTY)),
-            Operation::Flush { .. } => (Operations::FLUSH, Answer::Done),
-            Operation::Sync { .. } => (Operations::SYNC, Answer::Error(Errno::EINVAL)),
-            _ => return Ok(()),
-        };
-        if self.implements(needed) {
-            Ok(())
-        } else {
-            Err(otherwise)
-        }
-    }
-
-    fn implements(&self, operation: Operations) -> bool {
-        self.properties.operations.contains(operation)
     }
 }
 
@@ -426,41 +184,6 @@ impl<D: Device> Serve for Engine<D> {
     }
 
     fn release_all(&self) {
-        let entries = std::mem::take(&mut *lock(&self.files));
-        for entry in entries.into_values() {
-            let stuck = lock(&entry.turn).busy;
-            if !stuck {
-                self.guard(|| self.device.release(&entry.file));
-            }
-        }
+        self.release_idle();
     }
 }
-
-impl<D: Device> Adopter<D::File> for Engine<D> {
-    fn adopt(&self, state: D::File, flags: OpenFlags, slot: Slot) -> OpenFile<D::File> {
-        let id = FileId(self.next_file.fetch_add(1, Ordering::Relaxed));
-        let backend = Arc::downgrade(&self.link.backend);
-        let wake: Wake = Arc::new(move |key| {
-            if let Some(backend) = backend.upgrade() {
-                backend.wake_poll(key);
-            }
-        });
-        let readiness = Readiness::new(PollEvents::READ | PollEvents::WRITE, wake);
-        let file = OpenFile::new(id, readiness, state, slot);
-        let entry = Entry {
-            file: file.clone(),
-            flags: AtomicI32::new(flags.raw()),
-            turn: Mutex::default(),
-        };
-        lock(&self.files).insert(id, Arc::new(entry));
-        file
-    }
-
-    fn abandon(&self, file: FileId) {
-        self.pool.put_aside(Job::Abandoned(file));
-        self.link.backend.nudge();
-    }
-}
-
-/// The thread is to end.
-struct Ended;

@@ -1,6 +1,9 @@
 //! A registered device: the only place where a device and a backend meet.
 
+mod dispatch;
 mod engine;
+mod files;
+mod job;
 mod pool;
 
 use std::fmt;
@@ -57,6 +60,10 @@ struct State {
 }
 
 impl Shared {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn stopping(&self) -> bool {
         lock(&self.state).stop
     }

@@ -1,0 +1,28 @@
+//! Contender: a driver made with the library that answers every read with zeros.
+
+use std::path::PathBuf;
+
+use fusd::{Device, DeviceBuilder, OpenFile, OpenRequest, ReadRequest};
+
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
+struct Zero;
+
+impl Device for Zero {
+    type File = ();
+
+    fn open(&self, request: OpenRequest<()>) {
+        request.accept(());
+    }
+
+    fn read(&self, _file: &OpenFile<()>, request: ReadRequest) {
+        let length = request.len();
+        request.reply(&ZEROS[..length]);
+    }
+}
+
+pub(crate) fn serve(path: PathBuf) -> anyhow::Result<()> {
+    let session = DeviceBuilder::new("").path(path).register(Zero)?;
+    crate::server::ready()?;
+    Ok(session.run()?)
+}

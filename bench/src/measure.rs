@@ -1,0 +1,36 @@
+//! Time per call: turns, medians, ratios.
+
+use std::time::{Duration, Instant};
+
+/// Repeats `call` for about `turn` and returns nanoseconds per call.
+pub(crate) fn turn(
+    turn: Duration,
+    call: &mut dyn FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<f64> {
+    const BATCH: u32 = 64;
+    let begin = Instant::now();
+    let mut calls = 0_u32;
+    while begin.elapsed() < turn {
+        for _ in 0..BATCH {
+            call()?;
+        }
+        calls += BATCH;
+    }
+    Ok(begin.elapsed().as_secs_f64() * 1e9 / f64::from(calls))
+}
+
+/// The median of `values`, which may be in any order; NaN of none.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The smallest and the largest deviation from the median, in percent of it.
+pub(crate) fn spread(values: &[f64]) -> (f64, f64) {
+    let middle = median(values);
+    let percent = |value: f64| (value / middle - 1.0) * 100.0;
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (percent(low), percent(high))
+}

@@ -1,0 +1,211 @@
+//! From a job to the device's handler: in the order of each file, and only what it implements.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::engine::Engine;
+use super::files::Entry;
+use super::job::Job;
+use crate::backend::{Answer, FileId, Operation};
+use crate::file::{Adopter, Slot};
+use crate::poll::Wake;
+use crate::properties::Operations;
+use crate::request::{
+    Context, FlushRequest, IoctlRequest, OpenRequest, Pending, ReadRequest, SyncRequest, WriteData,
+    WriteRequest,
+};
+use crate::{Device, Errno, OpenFile, OpenFlags};
+
+impl<D: Device> Engine<D> {
+    /// Runs one job; a call of a file that is busy is left to the thread that is busy with it.
+    pub(super) fn run(self: &Arc<Self>, job: Job) {
+        let Some(id) = job.file() else {
+            return self.guard(|| self.handle_unordered(job));
+        };
+        let Some(entry) = self.files.get(id) else {
+            tracing::error!(file = id.0, "a call names a file that is not open");
+            if let Job::Call { pending, .. } = job {
+                pending.ticket().finish(Answer::Error(Errno::EBADF));
+            }
+            return;
+        };
+        let mut next = entry.begin(job);
+        while let Some(job) = next {
+            self.guard(|| self.handle(&entry, job));
+            next = entry.next();
+        }
+    }
+
+    /// Releases what is still open; a file with a handler that never returned is let be.
+    pub(super) fn release_idle(&self) {
+        for entry in self.files.take_idle() {
+            self.guard(|| self.device.release(&entry.file));
+        }
+    }
+
+    /// Keeps a handler's panic from the thread; the request it held fails as it is dropped.
+    fn guard(&self, handler: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
+            tracing::error!("bug in the driver: a handler panicked; the device goes on");
+        }
+    }
+
+    /// The calls that are in no file's order.
+    fn handle_unordered(self: &Arc<Self>, job: Job) {
+        let Job::Call {
+            pending, operation, ..
+        } = job
+        else {
+            return;
+        };
+        match operation {
+            Operation::Open { flags } => self.open(pending, flags),
+            Operation::Size { file } => {
+                let entry = file.and_then(|file| self.files.get(file));
+                let size = self.device.size(entry.as_ref().map(|entry| &entry.file));
+                pending.ticket().finish(Answer::Size(size));
+            }
+            Operation::Poll { file, key } => {
+                let answer = match self.files.get(file) {
+                    _ if !self.implements(Operations::POLL) => Answer::Error(Errno::ENOSYS),
+                    Some(entry) => Answer::Ready(entry.file.readiness().poll(key)),
+                    None => Answer::Error(Errno::EBADF),
+                };
+                pending.ticket().finish(answer);
+            }
+            _ => {}
+        }
+    }
+
+    fn open(self: &Arc<Self>, pending: Pending, flags: OpenFlags) {
+        let Some(slot) = self.files.reserve() else {
+            pending.ticket().finish(Answer::Error(Errno::EBUSY));
+            return;
+        };
+        let adopter = Arc::clone(self) as Arc<dyn Adopter<D::File>>;
+        self.device.open(OpenRequest::new(
+            Context::new(pending, flags),
+            adopter,
+            slot,
+        ));
+    }
+
+    /// The calls of an open file.
+    fn handle(&self, entry: &Entry<D::File>, job: Job) {
+        match job {
+            Job::Abandoned(id) => self.release(id, &entry.file),
+            Job::Call {
+                pending,
+                operation: Operation::Release { file: id },
+                ..
+            } => {
+                self.release(id, &entry.file);
+                pending.ticket().finish(Answer::Done);
+            }
+            Job::Call { pending, .. } if pending.ticket().is_abandoned() => {}
+            Job::Call {
+                pending,
+                operation,
+                data,
+            } => match self.instead(&operation) {
+                Some(answer) => {
+                    pending.ticket().finish(answer);
+                }
+                None => self.call(entry, pending, operation, data),
+            },
+        }
+    }
+
+    fn call(
+        &self,
+        entry: &Entry<D::File>,
+        pending: Pending,
+        operation: Operation,
+        data: WriteData,
+    ) {
+        let (device, file) = (&self.device, &entry.file);
+        match operation {
+            Operation::Read {
+                flags,
+                offset,
+                length,
+                ..
+            } => {
+                let context = entry.context(pending, Some(flags));
+                device.read(file, ReadRequest::new(context, offset, length));
+            }
+            Operation::Write { flags, offset, .. } => {
+                let context = entry.context(pending, Some(flags));
+                device.write(file, WriteRequest::new(context, offset, data));
+            }
+            Operation::Ioctl {
+                command,
+                argument,
+                output,
+                ..
+            } => {
+                let context = entry.context(pending, None);
+                let input = data.into_vec();
+                device.ioctl(
+                    file,
+                    IoctlRequest::new(context, command, argument, input, output),
+                );
+            }
+            Operation::Flush { .. } => {
+                device.flush(file, FlushRequest::new(entry.context(pending, None)));
+            }
+            Operation::Sync { data_only, .. } => {
+                device.sync(
+                    file,
+                    SyncRequest::new(entry.context(pending, None), data_only),
+                );
+            }
+            Operation::Open { .. }
+            | Operation::Release { .. }
+            | Operation::Poll { .. }
+            | Operation::Size { .. } => {}
+        }
+    }
+
+    fn release(&self, id: FileId, file: &OpenFile<D::File>) {
+        let slot = self.files.remove(id);
+        if slot.is_some() {
+            self.device.release(file);
+        }
+        drop(slot);
+    }
+
+    /// What the client gets for an operation that the device does not implement.
+    fn instead(&self, operation: &Operation) -> Option<Answer<'static>> {
+        let (needed, answer) = match operation {
+            Operation::Read { .. } => (Operations::READ, Answer::Error(Errno::EINVAL)),
+            Operation::Write { .. } => (Operations::WRITE, Answer::Error(Errno::EINVAL)),
+            Operation::Ioctl { .. } => (Operations::IOCTL, Answer::Error(Errno::ENOTTY)),
+            Operation::Flush { .. } => (Operations::FLUSH, Answer::Done),
+            Operation::Sync { .. } => (Operations::SYNC, Answer::Error(Errno::EINVAL)),
+            _ => return None,
+        };
+        (!self.implements(needed)).then_some(answer)
+    }
+
+    fn implements(&self, operation: Operations) -> bool {
+        self.properties.operations.contains(operation)
+    }
+}
+
+impl<D: Device> Adopter<D::File> for Engine<D> {
+    fn adopt(&self, state: D::File, flags: OpenFlags, slot: Slot) -> OpenFile<D::File> {
+        let backend = Arc::downgrade(&self.link.backend);
+        let wake: Wake = Arc::new(move |key| {
+            if let Some(backend) = backend.upgrade() {
+                backend.wake_poll(key);
+            }
+        });
+        self.files.add(state, flags, slot, wake)
+    }
+
+    fn abandon(&self, file: FileId) {
+        self.pool.put_aside(Job::Abandoned(file));
+        self.link.backend.nudge();
+    }
+}

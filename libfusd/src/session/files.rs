@@ -1,0 +1,131 @@
+//! The open files of a session, and the order of their calls.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::job::Job;
+use crate::backend::FileId;
+use crate::file::{Slot, Slots};
+use crate::poll::{Readiness, Wake};
+use crate::request::{Context, Pending};
+use crate::sync::lock;
+use crate::{OpenFile, OpenFlags, PollEvents};
+
+/// How long an open beyond the limit waits for a close that is on its way.
+const REOPEN_PATIENCE: Duration = Duration::from_millis(50);
+
+/// The files that are open. `T` is the driver's state for one.
+pub(super) struct Files<T> {
+    map: Mutex<HashMap<FileId, Listed<T>>>,
+    next: AtomicU64,
+    slots: Arc<Slots>,
+}
+
+/// A file in the table, with the right to be there.
+struct Listed<T> {
+    entry: Arc<Entry<T>>,
+    slot: Slot,
+}
+
+/// An open file and the calls of it that wait for their turn.
+pub(super) struct Entry<T> {
+    pub(super) file: OpenFile<T>,
+    /// The flags as last seen: not every call brings them along.
+    flags: AtomicI32,
+    turn: Mutex<Turn>,
+}
+
+/// Handlers of one file run one after the other: who finds the file busy leaves its call here.
+#[derive(Default)]
+struct Turn {
+    busy: bool,
+    waiting: VecDeque<Job>,
+}
+
+impl<T> Files<T> {
+    /// A table with room for `limit` files.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            map: Mutex::default(),
+            next: AtomicU64::new(1),
+            slots: Slots::new(limit),
+        }
+    }
+
+    /// The right to one more file; `None` if there are too many.
+    pub(super) fn reserve(&self) -> Option<Slot> {
+        self.slots.take(REOPEN_PATIENCE)
+    }
+
+    /// Adds a file that starts ready for everything.
+    pub(super) fn add(&self, state: T, flags: OpenFlags, slot: Slot, wake: Wake) -> OpenFile<T> {
+        let id = FileId(self.next.fetch_add(1, Ordering::Relaxed));
+        let readiness = Readiness::new(PollEvents::READ | PollEvents::WRITE, wake);
+        let file = OpenFile::new(id, readiness, state);
+        let entry = Entry {
+            file: file.clone(),
+            flags: AtomicI32::new(flags.raw()),
+            turn: Mutex::default(),
+        };
+        lock(&self.map).insert(
+            id,
+            Listed {
+                entry: Arc::new(entry),
+                slot,
+            },
+        );
+        file
+    }
+
+    pub(super) fn get(&self, id: FileId) -> Option<Arc<Entry<T>>> {
+        lock(&self.map)
+            .get(&id)
+            .map(|listed| Arc::clone(&listed.entry))
+    }
+
+    /// Takes a file out; it counts as open until the slot is dropped.
+    pub(super) fn remove(&self, id: FileId) -> Option<Slot> {
+        lock(&self.map).remove(&id).map(|listed| listed.slot)
+    }
+
+    /// Takes all files out that no handler is busy with.
+    pub(super) fn take_idle(&self) -> Vec<Arc<Entry<T>>> {
+        let all = std::mem::take(&mut *lock(&self.map));
+        let entries = all.into_values().map(|listed| listed.entry);
+        entries.filter(|entry| !lock(&entry.turn).busy).collect()
+    }
+}
+
+impl<T> Entry<T> {
+    /// The context of a call; `flags` where the call brought them along.
+    pub(super) fn context(&self, pending: Pending, flags: Option<OpenFlags>) -> Context {
+        if let Some(flags) = flags {
+            self.flags.store(flags.raw(), Ordering::Relaxed);
+        }
+        Context::new(
+            pending,
+            OpenFlags::from_raw(self.flags.load(Ordering::Relaxed)),
+        )
+    }
+
+    /// Whether `job` may be handled now: else it waits here for whoever is busy with the file.
+    pub(super) fn begin(&self, job: Job) -> Option<Job> {
+        let mut turn = lock(&self.turn);
+        if turn.busy {
+            turn.waiting.push_back(job);
+            return None;
+        }
+        turn.busy = true;
+        Some(job)
+    }
+
+    /// The job that waited longest; without one the file is idle.
+    pub(super) fn next(&self) -> Option<Job> {
+        let mut turn = lock(&self.turn);
+        let next = turn.waiting.pop_front();
+        turn.busy = next.is_some();
+        next
+    }
+}

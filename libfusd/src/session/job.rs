@@ -1,0 +1,34 @@
+//! What the threads of a session do.
+
+use crate::backend::{FileId, Operation};
+use crate::request::{Pending, WriteData};
+
+/// One call, ready for its handler.
+pub(super) enum Job {
+    /// A call of a client; `data` is what a write or an ioctl hands in.
+    Call {
+        pending: Pending,
+        operation: Operation,
+        data: WriteData,
+    },
+    /// A file that was accepted but never reached its client is to be released.
+    Abandoned(FileId),
+}
+
+impl Job {
+    /// The file whose calls are handled one after the other, this among them.
+    pub(super) fn file(&self) -> Option<FileId> {
+        match self {
+            Self::Abandoned(file) => Some(*file),
+            Self::Call { operation, .. } => match operation {
+                Operation::Open { .. } | Operation::Poll { .. } | Operation::Size { .. } => None,
+                Operation::Release { file }
+                | Operation::Flush { file }
+                | Operation::Read { file, .. }
+                | Operation::Write { file, .. }
+                | Operation::Ioctl { file, .. }
+                | Operation::Sync { file, .. } => Some(*file),
+            },
+        }
+    }
+}

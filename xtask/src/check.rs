@@ -1,0 +1,105 @@
+//! The checks that are not tests: format, lints, documentation, manual pages.
+//!
+//! Each counts as one test. One whose program is not installed is skipped.
+
+use std::env;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::count::Count;
+use crate::host;
+use crate::man;
+
+struct Check {
+    name: &'static str,
+    /// The cargo command that has to be there, unless it is part of cargo.
+    needs: Option<&'static str>,
+    run: fn() -> Result<()>,
+}
+
+const CHECKS: [Check; 4] = [
+    Check {
+        name: "fmt",
+        needs: Some("fmt"),
+        run: || succeed(cargo(&["fmt", "--all", "--check"])),
+    },
+    Check {
+        name: "clippy",
+        needs: Some("clippy"),
+        run: || {
+            let arguments = [
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ];
+            succeed(cargo(&arguments))
+        },
+    },
+    Check {
+        name: "doc",
+        needs: None,
+        run: || {
+            let mut command = cargo(&["doc", "--no-deps", "--workspace"]);
+            command.env("RUSTDOCFLAGS", "-D warnings");
+            succeed(command)
+        },
+    },
+    Check {
+        name: "man",
+        needs: None,
+        run: man::check,
+    },
+];
+
+/// Runs the checks whose name contains `filter`.
+pub(crate) fn run(filter: &str) -> Count {
+    let mut count = Count::default();
+    for check in CHECKS.iter().filter(|check| check.name.contains(filter)) {
+        let name = format!("check {}", check.name);
+        if let Some(program) = check.needs.filter(|program| !has_cargo_command(program)) {
+            println!("SKIP {name}: cargo {program} is not installed");
+            count.skipped += 1;
+            continue;
+        }
+        match (check.run)() {
+            Ok(()) => {
+                println!("{name} ... ok");
+                count.passed += 1;
+            }
+            Err(error) => {
+                println!("{name} ... FAILED: {error:#}");
+                count.fail(name);
+            }
+        }
+    }
+    count
+}
+
+/// A command of the cargo that runs this program, in the root of the workspace, without input.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(arguments)
+        .current_dir(host::workspace())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs `command` to its end, with its output shown.
+pub(crate) fn succeed(mut command: Command) -> Result<()> {
+    let status = command.status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("{status}");
+    }
+    Ok(())
+}
+
+fn has_cargo_command(name: &str) -> bool {
+    cargo(&[name, "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
