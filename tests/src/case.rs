@@ -41,9 +41,9 @@ impl Case {
     #[track_caller]
     pub fn new(name: &str, backend: Backend) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let token = format!("fusdtest-{}-{number}", std::process::id());
+        let token = format!("fusdtest-{}-{number}-", std::process::id());
         let directory = tempfile::Builder::new()
-            .prefix(&format!("{token}-"))
+            .prefix(&token)
             .tempdir()
             .expect("a directory for the test");
         // Ordinary users take part in some tests.
@@ -97,7 +97,7 @@ impl Case {
         if self.backend.takes_paths() {
             self.nodes().join(name)
         } else {
-            Path::new("/dev").join(format!("{}-{name}", self.token))
+            Path::new("/dev").join(format!("{}{name}", self.token))
         }
     }
 

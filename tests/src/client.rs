@@ -56,6 +56,11 @@ impl AsFd for Handle {
 }
 
 impl Handle {
+    /// The descriptor itself.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0.into()
+    }
+
     /// read(2) of up to `length` bytes.
     ///
     /// # Errors

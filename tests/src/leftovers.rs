@@ -8,7 +8,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::Case;
-use crate::case::TOKEN;
 use crate::wait::{DEADLINE, holds_within};
 
 /// Directories in which a name with the test's token would be a leftover.
@@ -85,17 +84,19 @@ fn entries(directory: &Path, part: &str) -> impl Iterator<Item = String> + use<>
         .map(|entry| entry.path().display().to_string())
 }
 
-/// Processes that carry the token in their environment, with their names.
+/// Processes that carry the token in their environment or their arguments, with their names.
+/// Those of clients that the test itself still waits for are among them.
 pub fn processes(token: &str) -> impl Iterator<Item = (i32, String)> + use<> {
-    let mark = format!("{TOKEN}={token}").into_bytes();
+    let mark = token.as_bytes().to_vec();
+    let named = move |pid: i32, file: &str| {
+        fs::read(format!("/proc/{pid}/{file}"))
+            .is_ok_and(|all| all.windows(mark.len()).any(|part| part == mark))
+    };
     fs::read_dir("/proc")
         .expect("/proc can be read")
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(move |pid: &i32| {
-            fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == mark))
-        })
+        .filter(move |pid: &i32| named(*pid, "environ") || named(*pid, "cmdline"))
         .map(|pid| {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             (pid, name.trim_end().to_owned())

@@ -1,8 +1,8 @@
 //! A client process for tests that signal or kill it: `client NODE WORD...` makes one call and
 //! prints how it ended: `ok VALUE` or the errno's name.
 //!
-//! Words: `open`, `read N`, `write N`, `ioctl NUMBER`, `poll`;
-//! `interrupts N MICROS` reads numbers of a `numbers` device until N reads were interrupted, and
+//! Words: `open`, `read N`, `reads N` (for ever), `write N`, `ioctl NUMBER`, `poll`;
+//! `alarm WORD...` does the same with an alarm every 10 ms; `interrupts N MICROS` reads numbers of a `numbers` device until N reads were interrupted, and
 //! checks that none is lost or doubled. `SIGUSR1` interrupts what blocks.
 
 use std::env;
@@ -46,6 +46,12 @@ fn run(node: &Path, call: &[&str]) -> Outcome<String> {
             let data = open_with(node, OFlag::O_RDONLY)?.read(number(length))?;
             Ok(String::from_utf8_lossy(&data).into_owned())
         }
+        ["reads", length] => {
+            let file = open_with(node, OFlag::O_RDONLY)?;
+            loop {
+                file.read_at(0, number(length))?;
+            }
+        }
         ["write", length] => {
             let data = vec![b'w'; number(length)];
             let count = open_with(node, OFlag::O_WRONLY)?.write(&data)?;
@@ -60,6 +66,10 @@ fn run(node: &Path, call: &[&str]) -> Outcome<String> {
             let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
             nix::poll::poll(&mut fds, PollTimeout::NONE)?;
             Ok(format!("{:?}", fds[0].revents()))
+        }
+        ["alarm", call @ ..] => {
+            sys::alarm_every(10_000)?;
+            run(node, call)
         }
         ["interrupts", count, micros] => interrupts(node, number(count), number(micros)),
         _ => panic!("unknown words {call:?}"),
