@@ -55,6 +55,13 @@ impl Backend {
         matches!(self, Self::Fuse)
     }
 
+    /// Whether every writer of one node gets to the driver while another waits there. On FUSE,
+    /// those who append or write beyond the end do not (fs/fuse/file.c,
+    /// fuse_dio_wr_exclusive_lock), nor does who opens with `O_TRUNC` (fs/open.c, do_truncate).
+    pub const fn writes_in_parallel(self) -> bool {
+        !matches!(self, Self::Fuse)
+    }
+
     /// Proves that this backend, and no other, serves the node.
     ///
     /// # Panics
@@ -83,7 +90,15 @@ impl Backend {
     }
 }
 
-/// Whether `what` is missing here for `test`, which is then to return. Says so.
+/// Whether `test` asks for what its backend cannot do, ever; it is then to return. Says so.
+pub fn lacks(test: &str, reason: Option<String>) -> bool {
+    if let Some(reason) = &reason {
+        say(&format!("SKIP {test}: {reason}\n"));
+    }
+    reason.is_some()
+}
+
+/// Whether the backend is missing here for `test`, which is then to return. Says so.
 ///
 /// # Panics
 /// It is missing although `FUSD_REQUIRE` names `backend`.
@@ -95,8 +110,10 @@ pub fn skips(test: &str, backend: Backend, missing: Option<String>) -> bool {
         "{REQUIRE} names {}, but: {reason}",
         backend.name()
     );
-    // Around the capture of output, so that a skip is seen in a successful run.
-    let line = format!("SKIP {test}: {reason}\n");
+    lacks(test, Some(reason))
+}
+
+/// Past the capture of output, so that a skip is seen in a successful run.
+fn say(line: &str) {
     let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
-    true
 }

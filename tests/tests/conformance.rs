@@ -38,6 +38,7 @@ macro_rules! suite {
                     row15_a_missing_directory_is_named;
                 opening:
                     row2_the_driver_refuses_with_any_errno,
+                    row2_even_enosys_refuses,
                     row2_every_open_is_released_once,
                     row2_copies_of_a_descriptor_are_one_file,
                     row2_files_of_killed_clients_are_released,
@@ -62,6 +63,9 @@ macro_rules! suite {
                     row4_set_later,
                     row4_beside_a_blocked_reader,
                     row4_beside_a_blocked_writer,
+                    row4_append_beside_a_blocked_writer,
+                    row4_truncate_beside_a_blocked_writer,
+                    row4_beyond_the_end_beside_a_blocked_writer,
                     row4_stat_and_close_beside_blocked_calls;
                 polling:
                     row5_the_first_poll_is_right,
@@ -79,6 +83,7 @@ macro_rules! suite {
                     row6_plain_values,
                     row6_short_answers_leave_the_rest,
                     row6_errors,
+                    row6_enosys_is_an_error_like_any_other,
                     row6_bad_addresses;
                 signals:
                     row8_a_killed_client_is_gone_at_once,

@@ -1,7 +1,7 @@
 //! A client process for tests that signal or kill it: `client NODE WORD...` makes one call and
 //! prints how it ended: `ok VALUE` or the errno's name.
 //!
-//! Words: `open`, `read N`, `reads N` (for ever), `write N`, `ioctl NUMBER`, `poll`;
+//! Words: `open`, `copies` (opens, makes two copies, closes all), `read N`, `reads N` (for ever), `write N`, `ioctl NUMBER`, `poll`;
 //! `alarm WORD...` does the same with an alarm every 10 ms; `interrupts N MICROS` reads numbers of a `numbers` device until N reads were interrupted, and
 //! checks that none is lost or doubled. `SIGUSR1` interrupts what blocks.
 
@@ -42,6 +42,11 @@ fn number<T: std::str::FromStr>(word: &str) -> T {
 fn run(node: &Path, call: &[&str]) -> Outcome<String> {
     match call {
         ["open"] => open(node).map(|_| "opened".into()),
+        ["copies"] => {
+            let file = open(node)?;
+            drop((file.duplicate(), file.duplicate(), file));
+            Ok("closed".into())
+        }
         ["read", length] => {
             let data = open_with(node, OFlag::O_RDONLY)?.read(number(length))?;
             Ok(String::from_utf8_lossy(&data).into_owned())

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use fusd_tests::Case;
 use fusd_tests::client::{open, open_with};
 use fusd_tests::wait::start;
+use fusd_tests::{Case, backend};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
@@ -75,26 +75,6 @@ pub(crate) fn row4_beside_a_blocked_writer(case: &Case) {
         file.write(b"x")
     });
     assert_eq!(other.wait(), Err(Errno::EAGAIN));
-    let node = driver.node().to_owned();
-    let append = start(move || {
-        let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_APPEND;
-        open_with(&node, flags)?.write(b"x")
-    });
-    assert_eq!(
-        append.wait(),
-        Err(Errno::EAGAIN),
-        "with O_APPEND, as `>>` opens it"
-    );
-    let node = driver.node().to_owned();
-    let truncate = start(move || {
-        let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_TRUNC;
-        open_with(&node, flags)?.write(b"x")
-    });
-    assert_eq!(
-        truncate.wait(),
-        Err(Errno::EAGAIN),
-        "with O_TRUNC, as `>` opens it"
-    );
     assert!(blocked.blocks());
     let reader = open(driver.node()).expect("open");
     assert_eq!(reader.start_read(9).wait().expect("read"), b"abc");
@@ -106,6 +86,34 @@ pub(crate) fn row4_beside_a_blocked_writer(case: &Case) {
     let read = reader.read(9).expect("read");
     assert_eq!(read, b"def");
     assert_eq!((first.wait(), second.wait()), (Ok(1), Ok(1)));
+}
+
+/// A writer who blocks, and another who must not because of it.
+fn two_writers(case: &Case, device: &str, flags: OFlag) {
+    let reason = "the kernel has such writers of one FUSE file take turns, uninterruptibly";
+    let missing = (!case.backend().writes_in_parallel()).then(|| reason.to_owned());
+    if backend::lacks(case.name(), missing) {
+        return;
+    }
+    let mut driver = case.device(device).start();
+    let first = open(driver.node()).expect("open").start_write(b"x");
+    driver.await_number("waiting", 1);
+    let node = driver.node().to_owned();
+    let second = start(move || open_with(&node, OFlag::O_WRONLY | flags)?.write(b"x"));
+    assert_eq!(second.wait(), Err(Errno::EAGAIN));
+    assert!(first.blocks());
+}
+
+pub(crate) fn row4_append_beside_a_blocked_writer(case: &Case) {
+    two_writers(case, "gate:write", OFlag::O_NONBLOCK | OFlag::O_APPEND);
+}
+
+pub(crate) fn row4_truncate_beside_a_blocked_writer(case: &Case) {
+    two_writers(case, "gate:write", OFlag::O_NONBLOCK | OFlag::O_TRUNC);
+}
+
+pub(crate) fn row4_beyond_the_end_beside_a_blocked_writer(case: &Case) {
+    two_writers(case, "gate:write,seekable", OFlag::O_NONBLOCK);
 }
 
 pub(crate) fn row4_stat_and_close_beside_blocked_calls(case: &Case) {

@@ -72,7 +72,10 @@ pub(crate) fn row8_killed_while_the_handler_is_stuck(case: &Case) {
     driver.await_number("inside", 2);
     clients.into_iter().for_each(Process::kill);
     driver.ask("let");
-    driver.await_number("counts releases", 5);
+    // Some may have been killed before they had opened the node.
+    let opens = driver.number("counts opens");
+    assert!(opens >= 2);
+    driver.await_number("counts releases", opens);
 }
 
 pub(crate) fn row9_signals_interrupt_every_call(case: &Case) {

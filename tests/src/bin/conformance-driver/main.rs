@@ -24,11 +24,23 @@ use crate::options::Options;
 /// understand.
 pub(crate) type Control = Box<dyn Fn(&[&str]) -> Option<String> + Send>;
 
+/// The variable that sets the level of the log; "info" has every call in it.
+const LOG: &str = "FUSD_TEST_LOG";
+
+/// The signals that end the driver.
+fn stops() -> SigSet {
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT])
+}
+
 fn main() -> ExitCode {
+    let level = std::env::var(LOG).ok().and_then(|level| level.parse().ok());
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        .with_max_level(level.unwrap_or(tracing::Level::WARN))
         .init();
+    // Before any thread: all of them inherit the mask, and only the one that waits is told.
+    stops().thread_block().expect("signals can be blocked");
     let result = Options::parse(std::env::args().skip(1)).and_then(|options| {
         let device = options.device.clone();
         devices::serve(&device, options)
@@ -48,9 +60,6 @@ pub(crate) fn serve<D: Device>(
     device: D,
     control: Control,
 ) -> Result<(), String> {
-    // Before any thread: all of them inherit the mask, and only the one that waits is told.
-    let stops = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
-    stops.thread_block().map_err(|errno| errno.to_string())?;
     let counts = Arc::new(Counts::default());
     let device = Counted::new(device, Arc::clone(&counts));
     let mut builder = DeviceBuilder::new("unnamed")
@@ -71,7 +80,7 @@ pub(crate) fn serve<D: Device>(
     {
         let stop = stop.clone();
         thread::spawn(move || {
-            if stops.wait().is_ok() {
+            if stops().wait().is_ok() {
                 stop.stop();
             }
         });

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use fusd::{Device, IoctlRequest, OpenFile, OpenRequest, ReadRequest};
+use fusd::{Device, IoctlRequest, OpenFile, OpenRequest, Operations, Properties, ReadRequest};
 
 use crate::Control;
 
@@ -74,6 +74,11 @@ impl Shared {
 
 impl Device for Blocking {
     type File = File;
+
+    fn properties(&self) -> Properties {
+        // No FLUSH: a close would wait for the handler that blocks.
+        Properties::default().operations(Operations::READ | Operations::IOCTL)
+    }
 
     fn open(&self, request: OpenRequest<File>) {
         if self.at_open {

@@ -2,16 +2,18 @@
 
 use fusd::request::Request;
 use fusd::{
-    Attempt, Device, FlushRequest, IoctlRequest, OpenFile, OpenRequest, ReadRequest, WaitQueue,
-    WriteRequest,
+    Attempt, Device, FlushRequest, IoctlRequest, OpenFile, OpenRequest, Properties, ReadRequest,
+    WaitQueue, WriteRequest,
 };
 
 use crate::Control;
 
-/// Holds the kinds of calls it is made with (`open`, `read`, `write`, `ioctl`, `flush`). Told:
+/// Holds the kinds of calls it is made with (`open`, `read`, `write`, `ioctl`, `flush`); a stream
+/// unless `seekable` is among them. Told:
 /// `let` (all through, for good), `waiting` (calls that are held).
 pub(crate) struct Gate {
     held: Vec<String>,
+    properties: Properties,
     /// Whether the gate is open.
     queue: WaitQueue<bool>,
 }
@@ -28,8 +30,17 @@ impl Gate {
             ["waiting"] => Some(told.waiting().to_string()),
             _ => None,
         };
-        let held = held.collect();
-        (Self { held, queue }, Box::new(control))
+        let held: Vec<_> = held.collect();
+        let properties = match held.iter().any(|kind| kind == "seekable") {
+            true => Properties::default(),
+            false => Properties::stream(),
+        };
+        let device = Self {
+            held,
+            properties,
+            queue,
+        };
+        (device, Box::new(control))
     }
 
     fn pass<R: Request>(&self, kind: &str, request: R, done: impl Fn(R) + Send + 'static) {
@@ -48,6 +59,10 @@ impl Gate {
 
 impl Device for Gate {
     type File = ();
+
+    fn properties(&self) -> Properties {
+        self.properties
+    }
 
     fn open(&self, request: OpenRequest<()>) {
         self.pass("open", request, |request: OpenRequest<()>| {
