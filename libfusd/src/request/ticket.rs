@@ -1,6 +1,5 @@
 //! The life of one request: pending, then answered or abandoned, whichever comes first.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -8,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::backend::{Answer, Backend, RequestId};
+use crate::idmap::IdMap;
 use crate::sync::lock;
 use crate::{Caller, Delivery, Errno};
 
@@ -27,6 +27,8 @@ pub(crate) struct Ticket {
     caller: Caller,
     operation: &'static str,
     notice: Mutex<Option<Notice>>,
+    /// There has been a notice: where there never was one, nobody need look for it.
+    noticed: AtomicBool,
     link: Arc<Link>,
     /// Set where an access log is kept.
     since: Option<Instant>,
@@ -52,6 +54,7 @@ impl Ticket {
             if self.is_abandoned() {
                 return false;
             }
+            self.noticed.store(true, Ordering::Release);
             slot.replace(notice)
         };
         drop(replaced);
@@ -75,8 +78,10 @@ impl Ticket {
             }
         };
         // The notice may own what the driver must drop outside of any lock of ours.
-        let unused = lock(&self.notice).take();
-        drop(unused);
+        if self.noticed.load(Ordering::Acquire) {
+            let unused = lock(&self.notice).take();
+            drop(unused);
+        }
         delivery
     }
 
@@ -174,7 +179,7 @@ pub(crate) struct Link {
 
 #[derive(Default)]
 struct Table {
-    tickets: HashMap<RequestId, Arc<Ticket>>,
+    tickets: IdMap<RequestId, Arc<Ticket>>,
     closed: bool,
 }
 
@@ -201,6 +206,7 @@ impl Link {
             caller,
             operation,
             notice: Mutex::new(None),
+            noticed: AtomicBool::new(false),
             link: Arc::clone(self),
             since: self.access_log.load(Ordering::Relaxed).then(Instant::now),
         });

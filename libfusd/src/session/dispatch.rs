@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::crew::Lead;
 use super::engine::Engine;
 use super::files::Entry;
-use super::job::Job;
+use super::job::{Job, Task};
 use crate::backend::{Answer, FileId, Operation};
 use crate::file::{Adopter, Slot};
 use crate::poll::Wake;
@@ -17,22 +18,34 @@ use crate::request::{
 use crate::{Device, Errno, OpenFile, OpenFlags};
 
 impl<D: Device> Engine<D> {
-    /// Runs one job; a call of a file that is busy is left to the thread that is busy with it.
-    pub(super) fn run(self: &Arc<Self>, job: Job) {
+    /// Puts a job into the order of its file. `None`: whoever is busy with the file will run it, or
+    /// there is nothing to run.
+    pub(super) fn queue(&self, job: Job) -> Option<Task<D::File>> {
         let Some(id) = job.file() else {
-            return self.guard(|| self.handle_unordered(job));
+            return Some(Task::Free(job));
         };
         let Some(entry) = self.files.get(id) else {
             tracing::error!(file = id.0, "a call names a file that is not open");
             if let Job::Call { pending, .. } = job {
                 pending.ticket().finish(Answer::Error(Errno::EBADF));
             }
-            return;
+            return None;
         };
-        let mut next = entry.begin(job);
-        while let Some(job) = next {
-            self.guard(|| self.handle(&entry, job));
-            next = entry.next();
+        let job = entry.begin(job)?;
+        Some(Task::Ordered(entry, job))
+    }
+
+    /// Runs a task, and what the calls of its file have come to in the meantime.
+    pub(super) fn run(self: &Arc<Self>, task: Task<D::File>) {
+        match task {
+            Task::Free(job) => self.guard(|| self.handle_unordered(job)),
+            Task::Ordered(entry, job) => {
+                let mut next = Some(job);
+                while let Some(job) = next {
+                    self.guard(|| self.handle(&entry, job));
+                    next = entry.next();
+                }
+            }
         }
     }
 
@@ -205,7 +218,12 @@ impl<D: Device> Adopter<D::File> for Engine<D> {
     }
 
     fn abandon(&self, file: FileId) {
-        self.pool.put_aside(Job::Abandoned(file));
-        self.link.backend.nudge();
+        // On another thread: the caller may hold locks that the device's release takes.
+        if let Some(task) = self.queue(Job::Abandoned(file)) {
+            // Where a new thread would be needed, the watcher sees to it.
+            if let Lead::Recruit = self.crew.hand_over(task) {
+                self.crew.dismiss();
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The open files of a session, and the order of their calls.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::job::Job;
 use crate::backend::FileId;
 use crate::file::{Slot, Slots};
+use crate::idmap::IdMap;
 use crate::poll::{Readiness, Wake};
 use crate::request::{Context, Pending};
 use crate::sync::lock;
@@ -18,7 +19,7 @@ const REOPEN_PATIENCE: Duration = Duration::from_millis(50);
 
 /// The files that are open. `T` is the driver's state for one.
 pub(super) struct Files<T> {
-    map: Mutex<HashMap<FileId, Listed<T>>>,
+    map: Mutex<IdMap<FileId, Listed<T>>>,
     next: AtomicU64,
     slots: Arc<Slots>,
 }

@@ -1,9 +1,12 @@
 //! What the threads of a session do.
 
+use std::sync::Arc;
+
+use super::files::Entry;
 use crate::backend::{FileId, Operation};
 use crate::request::{Pending, WriteData};
 
-/// One call, ready for its handler.
+/// One call, or what else there is to do.
 pub(super) enum Job {
     /// A call of a client; `data` is what a write or an ioctl hands in.
     Call {
@@ -31,4 +34,12 @@ impl Job {
             },
         }
     }
+}
+
+/// A job whose turn has come. `T` is the driver's state for an open file.
+pub(super) enum Task<T> {
+    /// A job in no file's order.
+    Free(Job),
+    /// A job of a file that is busy with it from now on.
+    Ordered(Arc<Entry<T>>, Job),
 }
