@@ -1,9 +1,10 @@
 //! A driver under test: started, waited for until its node is there, told, stopped or killed.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -85,6 +86,7 @@ impl Launch {
         let (node, backend) = (self.node.clone(), self.backend);
         let mut driver = self.spawn();
         driver.await_ready();
+        assert_eq!(driver.node, node, "the driver says where its node is");
         if let Some(backend) = backend {
             backend.prove(&node);
         }
@@ -143,25 +145,28 @@ impl Driver {
         self.child.id()
     }
 
-    /// Waits until the driver says that its node is there.
+    /// Waits until the driver says that its node is there, and where.
     ///
     /// # Panics
     /// It does not within the deadline, or ends before.
     #[track_caller]
     pub fn await_ready(&mut self) {
-        let mut ready = self.ready.take().expect("readiness is waited for once");
-        let word = crate::wait::start(move || {
-            let mut word = [0; 1];
-            ready.read(&mut word)
+        let ready = self.ready.take().expect("readiness is waited for once");
+        let line = crate::wait::start(move || {
+            let mut line = Vec::new();
+            BufReader::new(ready)
+                .read_until(b'\n', &mut line)
+                .map(|_| line)
         });
-        let length = word.wait().expect("the readiness pipe can be read");
-        if length == 0 {
+        let mut line = line.wait().expect("the readiness pipe can be read");
+        if line.pop() != Some(b'\n') {
             let status = self.wait();
             panic!(
                 "the driver ended before it was ready: {status}\n{}",
                 self.errors()
             );
         }
+        self.node = PathBuf::from(OsString::from_vec(line));
     }
 
     /// Tells the suite's own driver something; gives its answer.
@@ -220,9 +225,24 @@ impl Driver {
             .clone()
     }
 
-    /// Gives the driver's standard input the end of file.
-    pub fn close_input(&mut self) {
-        self.input = None;
+    /// Writes to its standard input, and then gives it the end of file.
+    ///
+    /// # Panics
+    /// It takes no input.
+    pub fn feed(&mut self, input: &[u8]) {
+        let mut pipe = self.input.take().expect("the driver's standard input");
+        pipe.write_all(input)
+            .expect("the driver reads its standard input");
+    }
+
+    /// Waits until its standard error contains `text`.
+    ///
+    /// # Panics
+    /// It does not within the deadline.
+    #[track_caller]
+    pub fn await_error(&self, text: &str) {
+        let there = holds_within(DEADLINE, || self.errors().contains(text));
+        assert!(there, "{text:?} is not in:\n{}", self.errors());
     }
 
     /// A line of its standard output.
@@ -310,7 +330,7 @@ impl Driver {
     #[track_caller]
     fn check_errors(&self) {
         let errors = self.errors();
-        let bad = ["panicked", "bug", "left behind", "handlers still run"];
+        let bad = ["panicked", "bug in", "left behind", "handlers still run"];
         if let (false, Some(word)) = (self.noise, bad.iter().find(|word| errors.contains(**word))) {
             panic!("the driver's log has {word:?}:\n{errors}");
         }

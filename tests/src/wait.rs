@@ -65,6 +65,11 @@ impl<T> Started<T> {
         }
     }
 
+    /// The call's result, or `None` if it has not returned within [`DEADLINE`].
+    pub fn wait_or_give_up(self) -> Option<T> {
+        self.0.recv_timeout(DEADLINE).ok()
+    }
+
     /// Whether the call has not returned yet.
     pub fn blocks(&self) -> bool {
         matches!(self.0.try_recv(), Err(mpsc::TryRecvError::Empty))

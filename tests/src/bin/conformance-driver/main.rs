@@ -10,6 +10,7 @@ mod devices;
 mod options;
 
 use std::io::{BufRead, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -87,8 +88,9 @@ pub(crate) fn serve<D: Device>(
     }
     thread::spawn(move || obey(&stop, &counts, &control));
     if let Some(mut ready) = options.ready {
+        let line = [session.path().as_os_str().as_bytes(), b"\n"].concat();
         ready
-            .write_all(b"\n")
+            .write_all(&line)
             .map_err(|error| format!("ready-fd: {error}"))?;
     }
     session.run().map_err(|error| error.to_string())
