@@ -213,6 +213,21 @@ impl Driver {
         assert!(reached, "{line} stays {last} instead of {wanted}");
     }
 
+    /// Waits until the suite's own driver has had as many releases as opens; tells how many.
+    ///
+    /// # Panics
+    /// They stay different for as long as the deadline.
+    #[track_caller]
+    pub fn balance(&mut self) -> u64 {
+        let mut counts = (0, 0);
+        let balanced = holds_within(DEADLINE, || {
+            counts = (self.number("counts opens"), self.number("counts releases"));
+            counts.0 == counts.1
+        });
+        assert!(balanced, "{} opens, but {} releases", counts.0, counts.1);
+        counts.0
+    }
+
     /// What it has written to its standard error so far; after its end, all of it.
     pub fn errors(&self) -> String {
         if self.ended.is_some() {

@@ -10,13 +10,6 @@ use fusd_tests::{Case, Driver};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-/// Waits until as many files are released as opened, and tells how many.
-fn balance(driver: &mut Driver) -> u64 {
-    let opens = driver.number("counts opens");
-    driver.await_number("counts releases", opens);
-    opens
-}
-
 pub(crate) fn row2_the_driver_refuses_with_any_errno(case: &Case) {
     for errno in [
         Errno::EPERM,
@@ -75,7 +68,7 @@ pub(crate) fn row2_every_open_is_released_once(case: &Case) {
         })
         .collect();
     clients.into_iter().for_each(|client| client.wait());
-    assert_eq!(balance(&mut driver), 800);
+    assert_eq!(driver.balance(), 800);
 }
 
 pub(crate) fn row2_copies_of_a_descriptor_are_one_file(case: &Case) {
@@ -85,7 +78,7 @@ pub(crate) fn row2_copies_of_a_descriptor_are_one_file(case: &Case) {
     drop(file);
     assert_eq!(copies[4].read(1), Ok(vec![]), "the copies go on");
     drop(copies);
-    assert_eq!(balance(&mut driver), 1);
+    assert_eq!(driver.balance(), 1);
     // Children that inherit a descriptor, one of them longer than its parent.
     let script = "exec 3<>\"$0\"; (head -c 1 <&3); (head -c 1 <&3) & exec 4<&3 3<&-; head -c 1 <&4";
     let status = case
@@ -96,7 +89,7 @@ pub(crate) fn row2_copies_of_a_descriptor_are_one_file(case: &Case) {
         .status()
         .expect("sh");
     assert!(status.success());
-    assert_eq!(balance(&mut driver), 2);
+    assert_eq!(driver.balance(), 2);
 }
 
 pub(crate) fn row2_files_of_killed_clients_are_released(case: &Case) {
@@ -107,7 +100,7 @@ pub(crate) fn row2_files_of_killed_clients_are_released(case: &Case) {
     driver.await_number("waiting", 20);
     assert_eq!(driver.number("counts releases"), 0);
     clients.into_iter().for_each(client::Process::kill);
-    assert_eq!(balance(&mut driver), 20);
+    assert_eq!(driver.balance(), 20);
 }
 
 pub(crate) fn row2_a_file_that_nobody_got_is_released(case: &Case) {
@@ -119,9 +112,9 @@ pub(crate) fn row2_a_file_that_nobody_got_is_released(case: &Case) {
     clients.into_iter().for_each(client::Process::kill);
     // The handlers go on and accept, but their clients are gone.
     driver.ask("let");
-    assert_eq!(balance(&mut driver), 8);
+    assert_eq!(driver.balance(), 8);
     open(driver.node()).expect("others can open");
-    assert_eq!(balance(&mut driver), 9);
+    assert_eq!(driver.balance(), 9);
 }
 
 pub(crate) fn row2_the_limit_of_open_files_holds(case: &Case) {
@@ -138,7 +131,7 @@ pub(crate) fn row2_flush_tells_of_each_close(case: &Case) {
     // In a process of its own: each program that this one starts closes copies, too.
     let client = client::process(case, driver.node(), &["copies"]);
     assert_eq!(client.wait(), "ok closed");
-    assert_eq!(balance(&mut driver), 1);
+    assert_eq!(driver.balance(), 1);
     assert_eq!(driver.number("counts flushes"), 3);
     driver.stop();
 
@@ -181,7 +174,7 @@ pub(crate) fn row2_descriptors_do_not_leak(case: &Case) {
             file.read_at(0, 100).expect("read");
             fs::metadata(driver.node()).expect("stat");
         }
-        balance(driver);
+        driver.balance();
         descriptors(driver.pid())
     };
     let first = round(&mut driver);
