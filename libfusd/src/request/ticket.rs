@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::backend::{Answer, Backend, RequestId};
@@ -174,7 +174,7 @@ impl Drop for Pending {
 pub(crate) struct Link {
     pub(crate) backend: Arc<dyn Backend>,
     table: Mutex<Table>,
-    access_log: AtomicBool,
+    access_log: bool,
 }
 
 #[derive(Default)]
@@ -189,18 +189,58 @@ impl Link {
         Arc::new(Self {
             backend,
             table: Mutex::default(),
-            access_log: access_log.into(),
+            access_log,
         })
     }
 
     /// Takes a request in. `None` once the link is closed: then it has been answered `EPIPE`.
+    ///
+    /// `spare` keeps the ticket for the next request, should this one be done with by then.
     pub(crate) fn admit(
         self: &Arc<Self>,
+        spare: &mut Option<Arc<Ticket>>,
         id: RequestId,
         caller: Caller,
         operation: &'static str,
     ) -> Option<Pending> {
-        let ticket = Arc::new(Ticket {
+        let ticket = self.ticket(spare.take(), id, caller, operation);
+        {
+            let mut table = lock(&self.table);
+            if !table.closed {
+                table.tickets.insert(id, Arc::clone(&ticket));
+                *spare = Some(Arc::clone(&ticket));
+                return Some(Pending(ticket));
+            }
+        }
+        ticket.abandon(Errno::EPIPE);
+        None
+    }
+
+    /// A pending ticket: `spare` if nobody else holds it, else a new one.
+    fn ticket(
+        self: &Arc<Self>,
+        spare: Option<Arc<Ticket>>,
+        id: RequestId,
+        caller: Caller,
+        operation: &'static str,
+    ) -> Arc<Ticket> {
+        let since = self.access_log.then(Instant::now);
+        if let Some(mut spare) = spare
+            && let Some(ticket) = Arc::get_mut(&mut spare)
+        {
+            ticket.id = id;
+            *ticket.state.get_mut() = PENDING;
+            ticket.caller = caller;
+            ticket.operation = operation;
+            *ticket
+                .notice
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner) = None;
+            *ticket.noticed.get_mut() = false;
+            ticket.since = since;
+            return spare;
+        }
+        Arc::new(Ticket {
             id,
             state: AtomicU8::new(PENDING),
             caller,
@@ -208,17 +248,8 @@ impl Link {
             notice: Mutex::new(None),
             noticed: AtomicBool::new(false),
             link: Arc::clone(self),
-            since: self.access_log.load(Ordering::Relaxed).then(Instant::now),
-        });
-        {
-            let mut table = lock(&self.table);
-            if !table.closed {
-                table.tickets.insert(id, Arc::clone(&ticket));
-                return Some(Pending(ticket));
-            }
-        }
-        ticket.abandon(Errno::EPIPE);
-        None
+            since,
+        })
     }
 
     /// The client no longer waits for `id`. False where no such request is pending (yet).

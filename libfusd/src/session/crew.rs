@@ -8,8 +8,9 @@
 //! While the leader is inside a handler nobody reads, and interrupts arrive by the same way as
 //! requests. So another thread *watches*: if the leader is still in the same handler a tick later,
 //! the watcher takes the lead over, and the old leader, once it is done, is one thread more that
-//! can help. Where handlers are short but the leader has no rest, with calls of several files
-//! coming in, it hands them to *helpers* instead of running them.
+//! can help. Where one handler took long, others will: for a while then, and also where handlers
+//! are short but the leader has no rest, with calls of several files coming in, it hands them to
+//! *helpers* instead of running them.
 //!
 //! The watcher ticks only while there are calls.
 
@@ -20,14 +21,20 @@ use std::time::Duration;
 
 use crate::sync::lock;
 
+#[cfg(test)]
+mod tests;
+
 /// How often the watcher looks: a handler may keep the lead for one to two of these.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(4);
 
 /// After so many ticks without a call the watcher sleeps until there is one.
 const QUIET_TICKS: u32 = 50;
 
 /// The leader has no rest if it was busy at so many ticks in a row.
 const BUSY_TICKS: u32 = 3;
+
+/// After a handler that took long, the leader hands its calls over for so many ticks.
+const WARY_TICKS: u32 = 25;
 
 /// Helpers that wait for the next time they are needed; more than that end.
 const RESERVE: usize = 2;
@@ -63,6 +70,8 @@ struct State<T> {
     /// Calls handed over, oldest first.
     calls: VecDeque<T>,
     saturated: bool,
+    /// Ticks to go in which handlers are expected to take long.
+    wary: u32,
     stop: bool,
 }
 
@@ -114,6 +123,7 @@ impl<T> Crew<T> {
                 reserve: 0,
                 calls: VecDeque::new(),
                 saturated: false,
+                wary: 0,
                 stop: false,
             }),
             watch: Condvar::new(),
@@ -275,7 +285,8 @@ impl<T> Crew<T> {
     /// Says how the leader is to go on.
     fn steer(&self, state: &State<T>) {
         let full = state.working >= self.limit;
-        let hand_over = full || state.saturated || !state.calls.is_empty();
+        let expected = state.saturated || state.wary > 0;
+        let hand_over = full || expected || !state.calls.is_empty();
         self.hand_over.store(hand_over, Ordering::SeqCst);
     }
 
@@ -309,10 +320,12 @@ impl<T> Crew<T> {
             if phase % 2 == 1 && phase == seen.phase && self.leave(phase) {
                 // The old leader works on; this thread leads from here, as `next` will find.
                 state.working += 1;
+                state.wary = WARY_TICKS;
                 state.led = false;
                 self.steer(&state);
                 return state;
             }
+            state.wary = seen.caution(&state);
             state.saturated = seen.look(phase, self.switches.load(Ordering::Relaxed), &state);
             self.steer(&state);
             if state.calls.is_empty() {
@@ -357,9 +370,23 @@ struct Seen {
     switches: u64,
     quiet: u32,
     busy: u32,
+    /// The most handlers that took long at a time.
+    slow: usize,
 }
 
 impl Seen {
+    /// For how many more ticks handlers are expected to take long: anew for each one more that did.
+    fn caution<T>(&mut self, state: &State<T>) -> u32 {
+        if state.wary > 0 && state.working > self.slow {
+            self.slow = state.working;
+            return WARY_TICKS;
+        }
+        if state.working < self.slow {
+            self.slow = state.working;
+        }
+        state.wary.saturating_sub(1)
+    }
+
     /// Takes in how things are; returns whether the leader should hand its calls over.
     fn look<T>(&mut self, phase: u64, switches: u64, state: &State<T>) -> bool {
         let inside = phase % 2 == 1;
@@ -367,7 +394,8 @@ impl Seen {
         // Calls of one file alone gain nothing from a second thread.
         let mixed = switches != self.switches;
         let busy = mixed && (inside || state.saturated && helped);
-        let quiet = !inside && phase == self.phase && !mixed && state.calls.is_empty();
+        let quiet =
+            !inside && phase == self.phase && !mixed && state.calls.is_empty() && state.wary == 0;
         self.quiet = if quiet { self.quiet + 1 } else { 0 };
         self.busy = if busy { self.busy + 1 } else { 0 };
         self.phase = phase;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::crew::Lead;
 use super::engine::Engine;
-use super::files::Entry;
+use super::files::{Entry, Recent};
 use super::job::{Job, Task};
 use crate::backend::{Answer, FileId, Operation};
 use crate::file::{Adopter, Slot};
@@ -19,18 +19,27 @@ use crate::{Device, Errno, OpenFile, OpenFlags};
 
 impl<D: Device> Engine<D> {
     /// Puts a job into the order of its file. `None`: whoever is busy with the file will run it, or
-    /// there is nothing to run.
-    pub(super) fn queue(&self, job: Job) -> Option<Task<D::File>> {
+    /// there is nothing to run. `recent` keeps the file, for the next job is likely to be of it too.
+    pub(super) fn queue(&self, job: Job, recent: &mut Recent<D::File>) -> Option<Task<D::File>> {
         let Some(id) = job.file() else {
             return Some(Task::Free(job));
         };
-        let Some(entry) = self.files.get(id) else {
-            tracing::error!(file = id.0, "a call names a file that is not open");
-            if let Job::Call { pending, .. } = job {
-                pending.ticket().finish(Answer::Error(Errno::EBADF));
-            }
-            return None;
+        let entry = match recent.take().filter(|entry| entry.file.id() == id) {
+            Some(entry) => entry,
+            None => match self.files.get(id) {
+                Some(entry) => entry,
+                None => {
+                    tracing::error!(file = id.0, "a call names a file that is not open");
+                    if let Job::Call { pending, .. } = job {
+                        pending.ticket().finish(Answer::Error(Errno::EBADF));
+                    }
+                    return None;
+                }
+            },
         };
+        if !job.is_last() {
+            *recent = Some(Arc::clone(&entry));
+        }
         let job = entry.begin(job)?;
         Some(Task::Ordered(entry, job))
     }
@@ -219,7 +228,7 @@ impl<D: Device> Adopter<D::File> for Engine<D> {
 
     fn abandon(&self, file: FileId) {
         // On another thread: the caller may hold locks that the device's release takes.
-        if let Some(task) = self.queue(Job::Abandoned(file)) {
+        if let Some(task) = self.queue(Job::Abandoned(file), &mut None) {
             // Where a new thread would be needed, the watcher sees to it.
             if let Lead::Recruit = self.crew.hand_over(task) {
                 self.crew.dismiss();

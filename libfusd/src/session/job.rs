@@ -19,6 +19,18 @@ pub(super) enum Job {
 }
 
 impl Job {
+    /// Whether it is the last one of its file.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(
+            self,
+            Self::Abandoned(_)
+                | Self::Call {
+                    operation: Operation::Release { .. },
+                    ..
+                }
+        )
+    }
+
     /// The file whose calls are handled one after the other, this among them.
     pub(super) fn file(&self) -> Option<FileId> {
         match self {

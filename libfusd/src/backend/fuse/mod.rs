@@ -66,7 +66,7 @@ impl FuseFile {
         } = *properties;
         let written_stream = position == Position::Stream && operations.contains(Operations::WRITE);
         Ok(Self {
-            path: placement.path.clone(),
+            path: mount.path().to_owned(),
             connection: Connection::establish(device)?,
             mount: Mutex::new(mount),
             node: Node::new(placement, if written_stream { STREAM_SIZE } else { 0 }),
