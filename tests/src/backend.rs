@@ -55,6 +55,11 @@ impl Backend {
         matches!(self, Self::Fuse)
     }
 
+    /// Whether an ordinary user can make nodes.
+    pub const fn serves_users(self) -> bool {
+        matches!(self, Self::Fuse)
+    }
+
     /// Whether every writer of one node gets to the driver while another waits there. On FUSE,
     /// those who append or write beyond the end do not (fs/fuse/file.c,
     /// fuse_dio_wr_exclusive_lock), nor does who opens with `O_TRUNC` (fs/open.c, do_truncate).

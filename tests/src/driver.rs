@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::wait::{DEADLINE, holds_within};
@@ -68,6 +69,12 @@ impl Launch {
     /// The driver is meant to do wrong: what it says of bugs does not fail the test.
     pub fn noisy(mut self) -> Self {
         self.noise = true;
+        self
+    }
+
+    /// Gives the driver a process group of its own, as a shell does.
+    pub fn in_own_group(mut self) -> Self {
+        self.command.process_group(0);
         self
     }
 
@@ -277,6 +284,12 @@ impl Driver {
             let pid = i32::try_from(self.child.id()).expect("a pid");
             kill(Pid::from_raw(pid), signal).expect("the driver can be signalled");
         }
+    }
+
+    /// Sends its process group a signal, as a terminal does. It must have one of its own.
+    pub fn signal_group(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).expect("a pid");
+        killpg(Pid::from_raw(pid), signal).expect("the group can be signalled");
     }
 
     /// Waits for its end.

@@ -13,6 +13,14 @@ use crate::{Case, binaries};
 /// The ordinary user of the tests: "nobody".
 pub const UID: u32 = 65534;
 
+/// Why an ordinary user cannot mount on this machine, if so.
+pub fn missing() -> Option<String> {
+    let there = ["/usr/bin", "/bin", "/usr/local/bin"]
+        .iter()
+        .any(|directory| Path::new(directory).join("fusermount3").exists());
+    (!there).then(|| "fusermount3 is not installed".to_owned())
+}
+
 /// /dev/fuse with rights for everybody.
 const OPEN: &str = "mknod \"$D/fuse\" c 10 229; chmod 666 \"$D/fuse\"; \
                     mount --bind \"$D/fuse\" /dev/fuse";
@@ -49,6 +57,7 @@ impl<'a> World<'a> {
 
     fn make(case: &'a Case, setup: &str) -> Self {
         for part in ["world", "bin", "run"] {
+            // A test may have several namespaces.
             fs::create_dir_all(case.directory().join(part)).expect("a directory for the test");
         }
         let run = case.directory().join("run");
@@ -132,13 +141,13 @@ impl<'a> World<'a> {
         path
     }
 
-    /// Mounts of fusd in the namespace, by their place.
+    /// Mounts of fusd that the test made in the namespace, by their place.
     pub fn mounts(&self) -> Vec<PathBuf> {
         let table = format!("/proc/{}/mountinfo", self.holder.id());
         fs::read_to_string(table)
             .expect("the mount table can be read")
             .lines()
-            .filter(|line| line.contains(" - fuse.fusd "))
+            .filter(|line| line.contains(" - fuse.fusd ") && line.contains(self.case.token()))
             .filter_map(|line| line.split(' ').nth(4))
             .map(PathBuf::from)
             .collect()

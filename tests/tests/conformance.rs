@@ -32,10 +32,14 @@ macro_rules! suite {
                     row1_the_mode_decides_who_may_open,
                     row1_mode_and_owner_can_be_changed,
                     row1_the_node_is_gone_however_the_driver_ends,
+                    row1_signals_to_the_whole_group_leave_nothing,
                     row1_a_restart_takes_the_same_place_at_once,
                     row15_nothing_that_exists_is_touched,
                     row15_a_live_node_is_refused,
                     row15_a_missing_directory_is_named;
+                ordinary:
+                    row1_an_ordinary_user_makes_a_node,
+                    row15_no_permission_is_said_before_anything_is_made;
                 opening:
                     row2_the_driver_refuses_with_any_errno,
                     row2_even_enosys_refuses,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::helper::{begin, run};
-use fusd_tests::user::World;
+use fusd_tests::user::{self, World};
 use fusd_tests::wait::wait_until;
 use fusd_tests::{Case, Driver, Launch};
 use nix::errno::Errno;
@@ -13,11 +13,7 @@ use nix::sys::signal::Signal;
 
 /// Whether fusermount3 is missing; says so.
 fn skips(case: &Case) -> bool {
-    let found = ["/usr/bin", "/bin", "/usr/local/bin"]
-        .iter()
-        .any(|directory| Path::new(directory).join("fusermount3").exists());
-    let missing = (!found).then(|| "fusermount3 is not installed".to_owned());
-    fusd_tests::backend::skips(case.name(), case.backend(), missing)
+    fusd_tests::backend::skips(case.name(), case.backend(), user::missing())
 }
 
 fn echo(case: &Case, world: &World<'_>, node: &Path, words: &[&str]) -> Launch {

@@ -8,6 +8,7 @@ pub(crate) mod kills;
 pub(crate) mod node;
 pub(crate) mod nonblocking;
 pub(crate) mod opening;
+pub(crate) mod ordinary;
 pub(crate) mod parallel;
 pub(crate) mod polling;
 pub(crate) mod reading;

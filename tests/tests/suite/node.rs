@@ -118,6 +118,24 @@ pub(crate) fn row1_the_node_is_gone_however_the_driver_ends(case: &Case) {
     }
 }
 
+pub(crate) fn row1_signals_to_the_whole_group_leave_nothing(case: &Case) {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let mut driver = case.device("memory").in_own_group().start();
+        // As Ctrl-C at a terminal, or a supervisor that kills all it has started.
+        driver.signal_group(signal);
+        let status = driver.wait();
+        assert_eq!(
+            status.success(),
+            signal != Signal::SIGKILL,
+            "{signal}: {status}"
+        );
+        wait_until("the node is gone", || {
+            open(driver.node()).err() == Some(Errno::ENOENT)
+        });
+        case.check();
+    }
+}
+
 pub(crate) fn row1_a_restart_takes_the_same_place_at_once(case: &Case) {
     for _ in 0..20 {
         let driver = case.device("memory").start();
