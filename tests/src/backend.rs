@@ -98,7 +98,8 @@ impl Backend {
 /// Whether `test` asks for what its backend cannot do, ever; it is then to return. Says so.
 pub fn lacks(test: &str, reason: Option<String>) -> bool {
     if let Some(reason) = &reason {
-        say(&format!("SKIP {test}: {reason}\n"));
+        // On a line of its own, whatever the test runner has begun to print.
+        say(&format!("\nSKIP {test}: {reason}\n"));
     }
     reason.is_some()
 }
