@@ -9,6 +9,7 @@ mod mount;
 mod node;
 
 use std::io::{self, IoSlice};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -32,6 +33,9 @@ use crate::{Caller, Errno, IoctlCommand, OpenFlags, Operations, Position, Proper
 /// signal (fs/fuse/file.c, fuse_dio_wr_exclusive_lock). Hence more than any usual write has, but
 /// not so much that a program which believes it runs out of memory.
 const STREAM_SIZE: u64 = 16 << 20;
+
+/// The most parts that one writev(2) takes (`UIO_MAXIOV`).
+const PARTS_MAX: usize = 1024;
 
 /// A device as a FUSE file.
 pub(crate) struct FuseFile {
@@ -194,15 +198,18 @@ impl FuseFile {
     fn success(&self, unique: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let payload = parts.iter().map(|part| part.len()).sum();
         let header = encode::header(unique, payload);
+        let header = IoSlice::new(&header);
         match parts {
-            [part] => self
-                .connection
-                .send(&[IoSlice::new(&header), IoSlice::new(part)]),
-            _ => {
-                let all: Vec<IoSlice<'_>> = std::iter::once(IoSlice::new(&header))
-                    .chain(parts.iter().copied())
-                    .collect();
+            [part] => self.connection.send(&[header, *part]),
+            [body, data] => self.connection.send(&[header, *body, *data]),
+            _ if parts.len() < PARTS_MAX => {
+                let all: Vec<IoSlice<'_>> =
+                    iter::once(header).chain(parts.iter().copied()).collect();
                 self.connection.send(&all)
+            }
+            _ => {
+                let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+                self.connection.send(&[header, IoSlice::new(&all)])
             }
         }
     }
