@@ -18,7 +18,7 @@ pub use ioctl::IoctlRequest;
 pub use open::OpenRequest;
 pub use plain::{FlushRequest, SyncRequest};
 pub use read::ReadRequest;
-pub(crate) use ticket::{Link, Pending, Ticket};
+pub(crate) use ticket::{Link, Pending};
 pub(crate) use write::WriteData;
 pub use write::WriteRequest;
 

@@ -24,6 +24,8 @@ type Notice = Box<dyn FnOnce() + Send>;
 pub(crate) struct Ticket {
     id: RequestId,
     state: AtomicU8,
+    /// It may be in the link's table.
+    tabled: AtomicBool,
     caller: Caller,
     operation: &'static str,
     notice: Mutex<Option<Notice>>,
@@ -66,7 +68,7 @@ impl Ticket {
         if !self.leave(ANSWERED) {
             return Delivery::Unwanted;
         }
-        self.link.forget(self.id);
+        self.link.forget(self);
         self.log(&answer);
         let delivery = match self.link.backend.answer(self.id, answer) {
             Ok(()) => Delivery::Delivered,
@@ -90,6 +92,7 @@ impl Ticket {
         if !self.leave(ABANDONED) {
             return false;
         }
+        self.link.forget(self);
         let answer = Answer::Error(errno);
         self.log(&answer);
         if let Err(error) = self.link.backend.answer(self.id, answer) {
@@ -104,7 +107,7 @@ impl Ticket {
 
     fn leave(&self, state: u8) -> bool {
         self.state
-            .compare_exchange(PENDING, state, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(PENDING, state, Ordering::SeqCst, Ordering::Acquire)
             .is_ok()
     }
 
@@ -173,76 +176,79 @@ impl Drop for Pending {
 /// The requests a session has not answered yet, and the backend that carries the answers.
 pub(crate) struct Link {
     pub(crate) backend: Arc<dyn Backend>,
-    table: Mutex<Table>,
+    /// Lock order: before `table`.
+    latest: Mutex<Latest>,
+    /// Requests that were still pending when the next one came.
+    table: Mutex<IdMap<RequestId, Arc<Ticket>>>,
     access_log: bool,
 }
 
+/// The request that came last. Most are answered before the next one comes: those never see the
+/// table, and leave their ticket to their successor.
 #[derive(Default)]
-struct Table {
-    tickets: IdMap<RequestId, Arc<Ticket>>,
+struct Latest {
+    ticket: Option<Arc<Ticket>>,
     closed: bool,
 }
 
 impl Link {
     pub(crate) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
-        let access_log = tracing::enabled!(target: crate::ACCESS_LOG, tracing::Level::INFO);
         Arc::new(Self {
             backend,
+            latest: Mutex::default(),
             table: Mutex::default(),
-            access_log,
+            access_log: tracing::enabled!(target: crate::ACCESS_LOG, tracing::Level::INFO),
         })
     }
 
     /// Takes a request in. `None` once the link is closed: then it has been answered `EPIPE`.
-    ///
-    /// `spare` keeps the ticket for the next request, should this one be done with by then.
     pub(crate) fn admit(
         self: &Arc<Self>,
-        spare: &mut Option<Arc<Ticket>>,
         id: RequestId,
         caller: Caller,
         operation: &'static str,
     ) -> Option<Pending> {
-        let ticket = self.ticket(spare.take(), id, caller, operation);
-        {
-            let mut table = lock(&self.table);
-            if !table.closed {
-                table.tickets.insert(id, Arc::clone(&ticket));
-                *spare = Some(Arc::clone(&ticket));
-                return Some(Pending(ticket));
-            }
+        let mut latest = lock(&self.latest);
+        let ticket = self.ticket(latest.ticket.take(), id, caller, operation);
+        if latest.closed {
+            drop(latest);
+            ticket.abandon(Errno::EPIPE);
+            return None;
         }
-        ticket.abandon(Errno::EPIPE);
-        None
+        latest.ticket = Some(Arc::clone(&ticket));
+        Some(Pending(ticket))
     }
 
-    /// A pending ticket: `spare` if nobody else holds it, else a new one.
+    /// A pending ticket: `last` if nobody else holds it, else a new one.
     fn ticket(
         self: &Arc<Self>,
-        spare: Option<Arc<Ticket>>,
+        last: Option<Arc<Ticket>>,
         id: RequestId,
         caller: Caller,
         operation: &'static str,
     ) -> Arc<Ticket> {
         let since = self.access_log.then(Instant::now);
-        if let Some(mut spare) = spare
-            && let Some(ticket) = Arc::get_mut(&mut spare)
-        {
-            ticket.id = id;
-            *ticket.state.get_mut() = PENDING;
-            ticket.caller = caller;
-            ticket.operation = operation;
-            *ticket
-                .notice
-                .get_mut()
-                .unwrap_or_else(PoisonError::into_inner) = None;
-            *ticket.noticed.get_mut() = false;
-            ticket.since = since;
-            return spare;
+        if let Some(mut last) = last {
+            if let Some(ticket) = Arc::get_mut(&mut last) {
+                ticket.id = id;
+                *ticket.state.get_mut() = PENDING;
+                *ticket.tabled.get_mut() = false;
+                *ticket.noticed.get_mut() = false;
+                *ticket
+                    .notice
+                    .get_mut()
+                    .unwrap_or_else(PoisonError::into_inner) = None;
+                ticket.caller = caller;
+                ticket.operation = operation;
+                ticket.since = since;
+                return last;
+            }
+            self.remember(last);
         }
         Arc::new(Ticket {
             id,
             state: AtomicU8::new(PENDING),
+            tabled: AtomicBool::new(false),
             caller,
             operation,
             notice: Mutex::new(None),
@@ -252,26 +258,49 @@ impl Link {
         })
     }
 
+    /// Puts a ticket that may be pending into the table.
+    fn remember(&self, ticket: Arc<Ticket>) {
+        if ticket.state.load(Ordering::SeqCst) != PENDING {
+            return;
+        }
+        let mut table = lock(&self.table);
+        ticket.tabled.store(true, Ordering::SeqCst);
+        // Either this sees that it has been settled, or who settles it sees that it is here.
+        if ticket.state.load(Ordering::SeqCst) == PENDING {
+            table.insert(ticket.id, ticket);
+        }
+    }
+
     /// The client no longer waits for `id`. False where no such request is pending (yet).
     pub(crate) fn interrupt(&self, id: RequestId) -> bool {
-        let ticket = lock(&self.table).tickets.remove(&id);
+        let ticket = {
+            let latest = lock(&self.latest);
+            match &latest.ticket {
+                Some(ticket) if ticket.id == id => Some(Arc::clone(ticket)),
+                _ => lock(&self.table).remove(&id),
+            }
+        };
         ticket.is_some_and(|ticket| ticket.abandon(Errno::EINTR))
     }
 
     /// Ends all pending requests with `EPIPE`, and those that come later.
     pub(crate) fn shut(&self) {
-        let tickets = {
-            let mut table = lock(&self.table);
-            table.closed = true;
-            mem::take(&mut table.tickets)
+        let tickets: Vec<_> = {
+            let mut latest = lock(&self.latest);
+            latest.closed = true;
+            let table = mem::take(&mut *lock(&self.table));
+            table.into_values().chain(latest.ticket.take()).collect()
         };
-        for ticket in tickets.into_values() {
+        for ticket in tickets {
             ticket.abandon(Errno::EPIPE);
         }
     }
 
-    fn forget(&self, id: RequestId) {
-        let ticket = lock(&self.table).tickets.remove(&id);
-        drop(ticket);
+    /// Takes a settled ticket out of the table, if it is there.
+    fn forget(&self, ticket: &Ticket) {
+        if ticket.tabled.load(Ordering::SeqCst) {
+            let ticket = lock(&self.table).remove(&ticket.id);
+            drop(ticket);
+        }
     }
 }

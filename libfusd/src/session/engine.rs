@@ -9,7 +9,7 @@ use super::job::{Job, Task};
 use super::{Serve, Shared, no_thread};
 use crate::backend::buffer::{Buffer, BufferPool};
 use crate::backend::{Incoming, Message, Operation};
-use crate::request::{Link, Ticket, WriteData};
+use crate::request::{Link, WriteData};
 use crate::{Device, Errno, Error, ErrorKind, Properties, Result};
 
 /// The bounds a session keeps.
@@ -103,9 +103,8 @@ impl<D: Device> Engine<D> {
         let mut buffer = self.buffers.take();
         let mut file = None;
         let mut recent = None;
-        let mut spare = None;
         loop {
-            let Some(job) = self.receive(shared, &mut buffer, &mut spare)? else {
+            let Some(job) = self.receive(shared, &mut buffer)? else {
                 continue;
             };
             let switched = job
@@ -135,12 +134,7 @@ impl<D: Device> Engine<D> {
     }
 
     /// One message from the backend, made a job.
-    fn receive(
-        &self,
-        shared: &Shared,
-        buffer: &mut Buffer,
-        spare: &mut Option<Arc<Ticket>>,
-    ) -> Result<Option<Job>, Ended> {
+    fn receive(&self, shared: &Shared, buffer: &mut Buffer) -> Result<Option<Job>, Ended> {
         if shared.stopping() {
             return Err(Ended);
         }
@@ -149,7 +143,7 @@ impl<D: Device> Engine<D> {
             Ended
         };
         match self.link.backend.receive(buffer) {
-            Ok(Incoming::Request(message)) => Ok(self.admit(message, buffer, spare)),
+            Ok(Incoming::Request(message)) => Ok(self.admit(message, buffer)),
             Ok(Incoming::Interrupt { id, token }) => {
                 if !self.link.interrupt(id) {
                     self.link.backend.interrupt_again(token);
@@ -169,18 +163,13 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    fn admit(
-        &self,
-        message: Message,
-        buffer: &mut Buffer,
-        spare: &mut Option<Arc<Ticket>>,
-    ) -> Option<Job> {
+    fn admit(&self, message: Message, buffer: &mut Buffer) -> Option<Job> {
         let Message {
             id,
             caller,
             operation,
         } = message;
-        let pending = self.link.admit(spare, id, caller, operation.name())?;
+        let pending = self.link.admit(id, caller, operation.name())?;
         let data = match &operation {
             Operation::Write { data, .. } | Operation::Ioctl { input: data, .. } => {
                 WriteData::take(buffer, data.clone(), || self.buffers.take())
