@@ -71,7 +71,7 @@ pub(crate) fn row5_readiness_is_never_stale(case: &Case) {
     let _more: Vec<_> = (0..300)
         .map(|_| open(driver.node()).expect("open"))
         .collect();
-    for round in 0..500 {
+    for round in 0..3000 {
         driver.ask("push xy");
         assert_eq!(file.ready(both()), IN, "round {round}");
         assert_eq!(other.ready(both()), IN, "round {round}");
