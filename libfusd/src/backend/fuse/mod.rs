@@ -257,14 +257,11 @@ impl Backend for FuseFile {
     fn answer(&self, id: RequestId, call: Call, answer: Answer<'_>) -> io::Result<()> {
         let RequestId(unique) = id;
         match answer {
-            Answer::Error(errno) if call == Call::Ioctl => {
-                // As a result, which the kernel passes on as it is; of an error it makes its own.
-                let head = encode::ioctl_out(-errno.raw(), IoctlFlags::empty(), 0, 0);
-                self.success(unique, &[IoSlice::new(&head)])
-            }
             // To the kernel ENOSYS means that there is no such call, for good: for open, that
-            // nobody need be asked.
-            Answer::Error(Errno::ENOSYS) if !matches!(call, Call::Read | Call::Write) => {
+            // nobody need be asked. (Of an ioctl it makes ENOTTY, fs/fuse/ioctl.c.)
+            Answer::Error(Errno::ENOSYS)
+                if !matches!(call, Call::Read | Call::Write | Call::Ioctl) =>
+            {
                 self.failure(unique, Errno::EOPNOTSUPP)
             }
             Answer::Error(errno) => self.failure(unique, errno),
