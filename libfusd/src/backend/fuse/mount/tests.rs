@@ -543,7 +543,6 @@ fn as_an_ordinary_user() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}\n{errors}");
     assert!(text.contains("SCENARIOS DONE"), "{text}\n{errors}");
-    println!("{text}");
 }
 
 #[test]
