@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::backend::{Answer, Backend, RequestId};
+use crate::backend::{Answer, Backend, Call, RequestId};
 use crate::idmap::IdMap;
 use crate::sync::lock;
 use crate::{Caller, Delivery, Errno};
@@ -27,7 +27,7 @@ pub(crate) struct Ticket {
     /// It may be in the link's table.
     tabled: AtomicBool,
     caller: Caller,
-    operation: &'static str,
+    call: Call,
     notice: Mutex<Option<Notice>>,
     /// There has been a notice: where there never was one, nobody need look for it.
     noticed: AtomicBool,
@@ -41,8 +41,8 @@ impl Ticket {
         &self.caller
     }
 
-    pub(crate) fn operation(&self) -> &'static str {
-        self.operation
+    pub(crate) fn call(&self) -> Call {
+        self.call
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
@@ -70,11 +70,11 @@ impl Ticket {
         }
         self.link.forget(self);
         self.log(&answer);
-        let delivery = match self.link.backend.answer(self.id, answer) {
+        let delivery = match self.link.backend.answer(self.id, self.call, answer) {
             Ok(()) => Delivery::Delivered,
             Err(error) => {
                 if Errno::from(&error) != Errno::ENOENT {
-                    tracing::debug!(operation = self.operation, %error, "answer not delivered");
+                    tracing::debug!(call = %self.call, %error, "answer not delivered");
                 }
                 Delivery::Unwanted
             }
@@ -95,8 +95,8 @@ impl Ticket {
         self.link.forget(self);
         let answer = Answer::Error(errno);
         self.log(&answer);
-        if let Err(error) = self.link.backend.answer(self.id, answer) {
-            tracing::debug!(operation = self.operation, %error, "interrupt not answered");
+        if let Err(error) = self.link.backend.answer(self.id, self.call, answer) {
+            tracing::debug!(call = %self.call, %error, "interrupt not answered");
         }
         let notice = lock(&self.notice).take();
         if let Some(notice) = notice {
@@ -115,10 +115,10 @@ impl Ticket {
         let Some(since) = self.since else { return };
         tracing::info!(
             target: crate::ACCESS_LOG,
-            pid = self.caller.pid,
+            pid = self.caller.pid(),
             uid = self.caller.uid,
             program = self.caller.program().as_deref().unwrap_or("?"),
-            operation = self.operation,
+            operation = %self.call,
             result = %Outcome(answer),
             micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
         );
@@ -132,6 +132,7 @@ impl fmt::Display for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Answer::Error(errno) => write!(f, "{errno:?}"),
+            Answer::Unimplemented => f.write_str("unimplemented"),
             Answer::Done => f.write_str("0"),
             Answer::Opened(file) => write!(f, "file {}", file.0),
             Answer::Data(parts) => write!(f, "{}", parts.iter().map(|p| p.len()).sum::<usize>()),
@@ -157,15 +158,15 @@ impl Drop for Pending {
         if self.0.state.load(Ordering::Acquire) != PENDING {
             return;
         }
-        let operation = self.0.operation;
+        let call = self.0.call;
         if std::thread::panicking() {
             tracing::error!(
-                operation,
+                %call,
                 "bug in the driver: its handler panicked; the call is EIO"
             );
         } else {
             tracing::error!(
-                operation,
+                %call,
                 "bug in the driver: request dropped unanswered; it is EIO"
             );
         }
@@ -206,10 +207,10 @@ impl Link {
         self: &Arc<Self>,
         id: RequestId,
         caller: Caller,
-        operation: &'static str,
+        call: Call,
     ) -> Option<Pending> {
         let mut latest = lock(&self.latest);
-        let ticket = self.ticket(latest.ticket.take(), id, caller, operation);
+        let ticket = self.ticket(latest.ticket.take(), id, caller, call);
         if latest.closed {
             drop(latest);
             ticket.abandon(Errno::EPIPE);
@@ -225,7 +226,7 @@ impl Link {
         last: Option<Arc<Ticket>>,
         id: RequestId,
         caller: Caller,
-        operation: &'static str,
+        call: Call,
     ) -> Arc<Ticket> {
         let since = self.access_log.then(Instant::now);
         if let Some(mut last) = last {
@@ -239,7 +240,7 @@ impl Link {
                     .get_mut()
                     .unwrap_or_else(PoisonError::into_inner) = None;
                 ticket.caller = caller;
-                ticket.operation = operation;
+                ticket.call = call;
                 ticket.since = since;
                 return last;
             }
@@ -250,7 +251,7 @@ impl Link {
             state: AtomicU8::new(PENDING),
             tabled: AtomicBool::new(false),
             caller,
-            operation,
+            call,
             notice: Mutex::new(None),
             noticed: AtomicBool::new(false),
             link: Arc::clone(self),

@@ -89,7 +89,7 @@ impl<D: Device> Engine<D> {
             }
             Operation::Poll { file, key } => {
                 let answer = match self.files.get(file) {
-                    _ if !self.implements(Operations::POLL) => Answer::Error(Errno::ENOSYS),
+                    _ if !self.implements(Operations::POLL) => Answer::Unimplemented,
                     Some(entry) => Answer::Ready(entry.file.readiness().poll(key)),
                     None => Answer::Error(Errno::EBADF),
                 };

@@ -169,7 +169,7 @@ impl<D: Device> Engine<D> {
             caller,
             operation,
         } = message;
-        let pending = self.link.admit(id, caller, operation.name())?;
+        let pending = self.link.admit(id, caller, operation.call())?;
         let data = match &operation {
             Operation::Write { data, .. } | Operation::Ioctl { input: data, .. } => {
                 WriteData::take(buffer, data.clone(), || self.buffers.take())

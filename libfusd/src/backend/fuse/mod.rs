@@ -18,7 +18,7 @@ use self::mount::{MountOptions, NodeMount};
 use self::node::Node;
 use super::buffer::Buffer;
 use super::{
-    Answer, Backend, BackendKind, FileId, Incoming, Message, Operation, Placement, PollKey,
+    Answer, Backend, BackendKind, Call, FileId, Incoming, Message, Operation, Placement, PollKey,
     RequestId,
 };
 use crate::fuse_wire::encode;
@@ -162,7 +162,7 @@ impl FuseFile {
             _ => return Incoming::Nothing,
         };
         let caller = Caller {
-            pid: frame.pid,
+            thread: frame.pid,
             uid: frame.uid,
             gid: frame.gid,
         };
@@ -254,10 +254,18 @@ impl Backend for FuseFile {
         }
     }
 
-    fn answer(&self, id: RequestId, answer: Answer<'_>) -> io::Result<()> {
+    fn answer(&self, id: RequestId, call: Call, answer: Answer<'_>) -> io::Result<()> {
         let RequestId(unique) = id;
         match answer {
+            // To the kernel ENOSYS means that there is no such call, for good: for open, that
+            // nobody need be asked. (Of an ioctl it makes ENOTTY, fs/fuse/ioctl.c.)
+            Answer::Error(Errno::ENOSYS)
+                if !matches!(call, Call::Read | Call::Write | Call::Ioctl) =>
+            {
+                self.failure(unique, Errno::EOPNOTSUPP)
+            }
             Answer::Error(errno) => self.failure(unique, errno),
+            Answer::Unimplemented => self.failure(unique, Errno::ENOSYS),
             Answer::Done => self.success(unique, &[]),
             Answer::Opened(FileId(fh)) => self.success(
                 unique,

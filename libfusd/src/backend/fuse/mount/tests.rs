@@ -287,7 +287,7 @@ fn a_living_mount_is_refused(dir: &Path) {
     let error = create(&path).err().unwrap();
     assert_eq!(
         (error.kind(), error.errno()),
-        (ErrorKind::Node, Errno::EBUSY),
+        (ErrorKind::Node, Errno::EEXIST),
         "{error}"
     );
     assert!(start.elapsed() < Duration::from_millis(900));
@@ -303,7 +303,7 @@ fn a_hanging_mount_is_refused_in_time(dir: &Path) {
     let (_device, _node) = create(&path).unwrap();
     let start = Instant::now();
     let error = create(&path).err().unwrap();
-    assert_eq!(error.errno(), Errno::EBUSY);
+    assert_eq!(error.errno(), Errno::EEXIST);
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
@@ -349,7 +349,7 @@ fn of_many_creators_one_wins(dir: &Path) {
         for error in lost.into_iter().filter_map(Result::err) {
             assert_eq!(
                 (error.kind(), error.errno()),
-                (ErrorKind::Node, Errno::EBUSY),
+                (ErrorKind::Node, Errno::EEXIST),
                 "{error}"
             );
         }
@@ -612,7 +612,7 @@ fn a_stopped_driver_is_alive(dir: &Path) {
     let pid = Pid::from_raw(i32::try_from(holder.0.id()).unwrap());
     kill(pid, Signal::SIGSTOP).unwrap();
     let error = create(&path).err().unwrap();
-    assert_eq!(error.errno(), Errno::EBUSY, "{error}");
+    assert_eq!(error.errno(), Errno::EEXIST, "{error}");
     kill(pid, Signal::SIGCONT).unwrap();
     assert!(fs::metadata(&path).is_ok());
     holder.kill();
