@@ -63,10 +63,11 @@ impl<'a> World<'a> {
         let run = case.directory().join("run");
         fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).expect("chmod");
         chown(&run, Some(UID), Some(UID)).expect("chown");
+        // The holder itself is no leftover, hence the empty environment.
         // The programs are bound to a place that everybody can reach, wherever they were built.
         let script = format!(
             "set -e; mount -t tmpfs -o mode=755 tmpfs \"$D\"; mount --bind \"$BIN\" \"$D/../bin\"; \
-             {setup}; echo made; exec cat"
+             {setup}; exec env -i sh -c 'echo made; exec cat'"
         );
         let mut command = case.command("unshare");
         let mut holder = command

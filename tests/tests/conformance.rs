@@ -87,7 +87,7 @@ macro_rules! suite {
                     row6_plain_values,
                     row6_short_answers_leave_the_rest,
                     row6_errors,
-                    row6_enosys_is_an_error_like_any_other,
+                    row6_enosys_is_no_word_on_other_ioctls,
                     row6_bad_addresses;
                 signals:
                     row8_a_killed_client_is_gone_at_once,
