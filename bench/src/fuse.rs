@@ -7,6 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
 use crate::measure::{median, spread, turn};
 use crate::server::{Server, clean_up};
 
@@ -14,15 +17,34 @@ const SIZES: [usize; 3] = [1, 4096, 65536];
 const STARTS: usize = 21;
 
 pub(crate) fn run(rounds: usize, milliseconds: u64) -> anyhow::Result<()> {
+    let turn = Duration::from_millis(milliseconds);
+    println!("pread, µs per call: median of {rounds} rounds (deviation of the extremes)");
+    println!("\nall processes on one CPU: what the calls cost");
+    let all = sched_getaffinity(Pid::from_raw(0))?;
+    let mut one = CpuSet::new();
+    one.set(
+        (0..CpuSet::count())
+            .find(|cpu| all.is_set(*cpu).unwrap_or(false))
+            .unwrap_or(0),
+    )?;
+    // The contenders inherit it.
+    sched_setaffinity(Pid::from_raw(0), &one)?;
+    compare(rounds, turn)?;
+    println!("\non any CPU: what a client waits, which depends on what else the machine does");
+    sched_setaffinity(Pid::from_raw(0), &all)?;
+    compare(rounds, turn)?;
+    starts()
+}
+
+fn compare(rounds: usize, turn: Duration) -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let (library, raw) = (
         directory.path().join("library"),
         directory.path().join("raw"),
     );
-    let result = measure(rounds, Duration::from_millis(milliseconds), &library, &raw);
+    let result = measure(rounds, turn, &library, &raw);
     clean_up(&raw);
-    result?;
-    starts(&library)
+    result
 }
 
 fn measure(rounds: usize, length: Duration, library: &Path, raw: &Path) -> anyhow::Result<()> {
@@ -30,7 +52,6 @@ fn measure(rounds: usize, length: Duration, library: &Path, raw: &Path) -> anyho
     let _raw = Server::start(&["serve-raw", &raw.to_string_lossy()], true)?;
     let (library, raw) = (File::open(library)?, File::open(raw)?);
 
-    println!("pread, µs per call: median of {rounds} rounds (deviation of the extremes)");
     println!(
         "{:>8}  {:>22}  {:>22}  {:>22}  library/raw  library/pipe",
         "bytes", "library", "raw server", "pipe"
@@ -80,14 +101,16 @@ fn figure(times: &[f64]) -> String {
 }
 
 /// From the start of a driver's process to the first byte read from its node.
-fn starts(path: &Path) -> anyhow::Result<()> {
+fn starts() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let path = &directory.path().join("library");
     let mut times = Vec::new();
     for _ in 0..STARTS {
         let begin = Instant::now();
-        let _server = Server::start(&["serve-library", &path.to_string_lossy()], true)?;
+        let server = Server::start(&["serve-library", &path.to_string_lossy()], true)?;
         File::open(path)?.read_exact(&mut [0])?;
         times.push(begin.elapsed().as_secs_f64() * 1e9);
-        drop(_server);
+        drop(server);
         while path.symlink_metadata().is_ok() {
             std::thread::sleep(Duration::from_millis(1));
         }

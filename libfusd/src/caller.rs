@@ -8,9 +8,10 @@ use std::path::PathBuf;
 /// The process that made a call, as seen from the driver's namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
-    /// Process id. 0 where the kernel names none: a process outside the driver's pid namespace,
-    /// or the last close of a file that nobody holds any more.
-    pub pid: u32,
+    /// Id of the thread that called; see [`pid`](Self::pid) for its process. 0 where the kernel
+    /// names none: a process outside the driver's pid namespace, or the last close of a file that
+    /// nobody holds any more.
+    pub thread: u32,
     /// User id the call was made with (the file-system user id on FUSE).
     pub uid: u32,
     /// Group id, likewise.
@@ -18,6 +19,21 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The process that called. (`/proc/TID/status`: the kernel names the thread.)
+    ///
+    /// The id of the thread where it is gone; 0 where the kernel named none.
+    pub fn pid(&self) -> u32 {
+        let status = match self.thread {
+            0 => None,
+            thread => fs::read_to_string(format!("/proc/{thread}/status")).ok(),
+        };
+        let group = status.and_then(|status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
+            line.trim().parse().ok()
+        });
+        group.unwrap_or(self.thread)
+    }
+
     /// The command name of the caller, at most 15 bytes (`/proc/PID/comm`).
     ///
     /// `None` where there is no such process any more. A process can set this name itself: it is
@@ -51,40 +67,62 @@ impl Caller {
     }
 
     fn proc(&self, entry: &str) -> Option<PathBuf> {
-        (self.pid != 0).then(|| PathBuf::from(format!("/proc/{}/{entry}", self.pid)))
+        match self.pid() {
+            0 => None,
+            pid => Some(PathBuf::from(format!("/proc/{pid}/{entry}"))),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use nix::unistd::gettid;
+
     use super::*;
+
+    fn me() -> Caller {
+        let thread = u32::try_from(gettid().as_raw()).unwrap();
+        Caller {
+            thread,
+            uid: 0,
+            gid: 0,
+        }
+    }
 
     #[test]
     fn the_own_process_is_described() {
-        let me = Caller {
-            pid: std::process::id(),
-            uid: 0,
-            gid: 0,
-        };
-        assert!(!me.program().unwrap().is_empty());
-        assert_eq!(me.executable().unwrap(), std::env::current_exe().unwrap());
+        assert!(!me().program().unwrap().is_empty());
+        assert_eq!(me().executable().unwrap(), std::env::current_exe().unwrap());
         assert_eq!(
-            me.working_directory().unwrap(),
+            me().working_directory().unwrap(),
             std::env::current_dir().unwrap()
         );
         assert_eq!(
-            me.command_line().unwrap()[0],
+            me().command_line().unwrap()[0],
             std::env::args_os().next().unwrap()
         );
     }
 
     #[test]
+    fn any_thread_calls_for_its_process() {
+        let other = thread::spawn(|| {
+            let caller = me();
+            assert_ne!(caller.thread, std::process::id());
+            caller.pid()
+        });
+        assert_eq!(other.join().unwrap(), std::process::id());
+    }
+
+    #[test]
     fn a_process_that_nobody_names_has_no_description() {
         let nobody = Caller {
-            pid: 0,
+            thread: 0,
             uid: 0,
             gid: 0,
         };
+        assert_eq!(nobody.pid(), 0);
         assert_eq!(nobody.program(), None);
         assert_eq!(nobody.command_line(), None);
     }

@@ -53,7 +53,8 @@ impl<T> OpenFile<T> {
     /// that rises. A file is ready for reading and writing until the driver says otherwise.
     ///
     /// Call it under the lock that guards what it tells of, or two changes may be told in the
-    /// wrong order. A [`WaitQueue`](crate::WaitQueue) does that by itself.
+    /// wrong order; and before the answer to the call that made the change, or the client may poll
+    /// too early. A [`WaitQueue`](crate::WaitQueue) does that by itself.
     pub fn set_ready(&self, events: PollEvents) {
         self.0.readiness.set(events);
     }

@@ -62,6 +62,7 @@ mod file;
 mod flags;
 #[allow(dead_code, unused_imports, reason = "CUSE will use the rest")]
 mod fuse_wire;
+mod idmap;
 mod ioctl;
 pub mod loopback;
 mod name;

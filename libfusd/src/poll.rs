@@ -1,6 +1,6 @@
 //! Readiness of an open file, and how a change of it reaches those who wait in poll(2).
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::backend::PollKey;
 use crate::sync::lock;
@@ -25,12 +25,16 @@ bitflags::bitflags! {
 /// Called with the key of a waiting poll when the file becomes ready for something new.
 pub(crate) type Wake = Arc<dyn Fn(PollKey) + Send + Sync>;
 
+/// Returns once a change that has been answered already has been told as well.
+pub(crate) type Settle = Box<dyn Fn() + Send + Sync>;
+
 /// The readiness of one open file: the driver pushes it, polls are answered from it.
 ///
 /// One lock orders pushes and polls, so that a poll either sees a change or is woken by it.
 pub(crate) struct Readiness {
     level: Mutex<Level>,
     wake: Wake,
+    settle: OnceLock<Settle>,
 }
 
 struct Level {
@@ -44,6 +48,7 @@ impl Readiness {
         Self {
             level: Mutex::new(Level { events, key: None }),
             wake,
+            settle: OnceLock::new(),
         }
     }
 
@@ -51,8 +56,17 @@ impl Readiness {
         lock(&self.level).events
     }
 
+    /// Has `settle` called before each poll, from now on. Only the first one counts.
+    pub(crate) fn settle_first(&self, settle: Settle) {
+        // A second one comes of a file that two queues watch: the level then is the latest's.
+        let _ = self.settle.set(settle);
+    }
+
     /// The state now; waiters registered under `key` hear of every later rise.
     pub(crate) fn poll(&self, key: Option<PollKey>) -> PollEvents {
+        if let Some(settle) = self.settle.get() {
+            settle();
+        }
         let mut level = lock(&self.level);
         level.key = key.or(level.key);
         level.events

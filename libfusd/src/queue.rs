@@ -182,6 +182,14 @@ impl<S: Send + 'static> WaitQueue<S> {
         file: &OpenFile<T>,
         readiness: impl Fn(&S) -> PollEvents + Send + 'static,
     ) {
+        let queue = Arc::downgrade(&self.inner);
+        // A client may poll between the answer to a call and the end of that call's turn under
+        // the lock, where the readiness is told: it waits for that.
+        file.readiness().settle_first(Box::new(move || {
+            if let Some(queue) = queue.upgrade() {
+                drop(lock(&queue));
+            }
+        }));
         let mut inner = lock(&self.inner);
         let watcher = Watched {
             file: file.clone(),

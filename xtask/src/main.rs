@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask COMMAND`. Each command is a module of its own.
 
+mod bench;
 mod check;
 mod count;
 mod host;
@@ -19,11 +20,13 @@ use clap::Parser;
 enum Command {
     Test(test::Args),
     Man(man::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::buffer::Buffer;
 use super::{
-    Answer, Backend, BackendKind, FileId, Incoming, Message, Operation, PollKey, RequestId,
+    Answer, Backend, BackendKind, Call, FileId, Incoming, Message, Operation, PollKey, RequestId,
 };
 use crate::sync::lock;
 use crate::{Caller, Errno, PollEvents, Position};
@@ -69,7 +69,7 @@ impl Loopback {
     pub(crate) fn send(&self, operation: Operation, data: Vec<u8>) -> Result<RequestId, Errno> {
         let id = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
         let caller = Caller {
-            pid: std::process::id(),
+            thread: std::process::id(),
             uid: nix::unistd::geteuid().as_raw(),
             gid: nix::unistd::getegid().as_raw(),
         };
@@ -173,9 +173,10 @@ impl Backend for Loopback {
         }
     }
 
-    fn answer(&self, id: RequestId, answer: Answer<'_>) -> io::Result<()> {
+    fn answer(&self, id: RequestId, _call: Call, answer: Answer<'_>) -> io::Result<()> {
         let reply = match answer {
             Answer::Error(errno) => Err(errno),
+            Answer::Unimplemented => Err(Errno::ENOSYS),
             Answer::Done => Ok(Reply::Done),
             Answer::Opened(file) => Ok(Reply::Opened(file)),
             Answer::Data(parts) => Ok(Reply::Data(

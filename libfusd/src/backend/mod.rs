@@ -9,8 +9,8 @@ mod choice;
 pub(crate) mod fuse;
 pub(crate) mod loopback;
 
-use std::io;
-use std::io::IoSlice;
+use std::fmt;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::Path;
 
@@ -49,11 +49,11 @@ pub(crate) trait Backend: Send + Sync {
     /// The connection is broken in a way that no further call can mend.
     fn receive(&self, buffer: &mut Buffer) -> io::Result<Incoming>;
 
-    /// Answers a request that [`Backend::receive`] gave out.
+    /// Answers a request that [`Backend::receive`] gave out; `call` is its kind.
     ///
     /// # Errors
     /// `ENOENT`: nobody waits for this answer any more. Others: it could not be handed over.
-    fn answer(&self, id: RequestId, answer: Answer<'_>) -> io::Result<()>;
+    fn answer(&self, id: RequestId, call: Call, answer: Answer<'_>) -> io::Result<()>;
 
     /// Says that an [`Incoming::Interrupt`] named a request the session does not hold (yet).
     fn interrupt_again(&self, _token: RequestId) {}
@@ -140,19 +140,49 @@ pub(crate) enum Operation {
     },
 }
 
+/// The kind of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Open,
+    Release,
+    Flush,
+    Read,
+    Write,
+    Ioctl,
+    Poll,
+    Sync,
+    Size,
+}
+
 impl Operation {
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn call(&self) -> Call {
         match self {
-            Self::Open { .. } => "open",
-            Self::Release { .. } => "release",
-            Self::Flush { .. } => "flush",
-            Self::Read { .. } => "read",
-            Self::Write { .. } => "write",
-            Self::Ioctl { .. } => "ioctl",
-            Self::Poll { .. } => "poll",
-            Self::Sync { .. } => "fsync",
-            Self::Size { .. } => "stat",
+            Self::Open { .. } => Call::Open,
+            Self::Release { .. } => Call::Release,
+            Self::Flush { .. } => Call::Flush,
+            Self::Read { .. } => Call::Read,
+            Self::Write { .. } => Call::Write,
+            Self::Ioctl { .. } => Call::Ioctl,
+            Self::Poll { .. } => Call::Poll,
+            Self::Sync { .. } => Call::Sync,
+            Self::Size { .. } => Call::Size,
         }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Release => "release",
+            Self::Flush => "flush",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Ioctl => "ioctl",
+            Self::Poll => "poll",
+            Self::Sync => "fsync",
+            Self::Size => "stat",
+        })
     }
 }
 
@@ -161,6 +191,8 @@ impl Operation {
 pub(crate) enum Answer<'a> {
     /// It failed.
     Error(Errno),
+    /// The device does not implement it, and never will: the kernel need not ask again.
+    Unimplemented,
     /// It succeeded and has nothing to tell.
     Done,
     /// Open succeeded: the file goes by this number from now on.

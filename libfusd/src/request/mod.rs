@@ -142,7 +142,7 @@ impl Context {
     /// Ends the call with `EIO` because the driver's answer is not a possible one.
     pub(crate) fn refuse(&self, why: std::fmt::Arguments<'_>) -> Delivery {
         tracing::error!(
-            operation = self.pending.ticket().operation(),
+            call = %self.pending.ticket().call(),
             "bug in the driver: {why}"
         );
         self.finish(crate::backend::Answer::Error(Errno::EIO));

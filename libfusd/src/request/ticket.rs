@@ -1,13 +1,13 @@
 //! The life of one request: pending, then answered or abandoned, whichever comes first.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::backend::{Answer, Backend, RequestId};
+use crate::backend::{Answer, Backend, Call, RequestId};
+use crate::idmap::IdMap;
 use crate::sync::lock;
 use crate::{Caller, Delivery, Errno};
 
@@ -24,9 +24,13 @@ type Notice = Box<dyn FnOnce() + Send>;
 pub(crate) struct Ticket {
     id: RequestId,
     state: AtomicU8,
+    /// It may be in the link's table.
+    tabled: AtomicBool,
     caller: Caller,
-    operation: &'static str,
+    call: Call,
     notice: Mutex<Option<Notice>>,
+    /// There has been a notice: where there never was one, nobody need look for it.
+    noticed: AtomicBool,
     link: Arc<Link>,
     /// Set where an access log is kept.
     since: Option<Instant>,
@@ -37,8 +41,8 @@ impl Ticket {
         &self.caller
     }
 
-    pub(crate) fn operation(&self) -> &'static str {
-        self.operation
+    pub(crate) fn call(&self) -> Call {
+        self.call
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
@@ -52,6 +56,7 @@ impl Ticket {
             if self.is_abandoned() {
                 return false;
             }
+            self.noticed.store(true, Ordering::Release);
             slot.replace(notice)
         };
         drop(replaced);
@@ -63,20 +68,22 @@ impl Ticket {
         if !self.leave(ANSWERED) {
             return Delivery::Unwanted;
         }
-        self.link.forget(self.id);
+        self.link.forget(self);
         self.log(&answer);
-        let delivery = match self.link.backend.answer(self.id, answer) {
+        let delivery = match self.link.backend.answer(self.id, self.call, answer) {
             Ok(()) => Delivery::Delivered,
             Err(error) => {
                 if Errno::from(&error) != Errno::ENOENT {
-                    tracing::debug!(operation = self.operation, %error, "answer not delivered");
+                    tracing::debug!(call = %self.call, %error, "answer not delivered");
                 }
                 Delivery::Unwanted
             }
         };
         // The notice may own what the driver must drop outside of any lock of ours.
-        let unused = lock(&self.notice).take();
-        drop(unused);
+        if self.noticed.load(Ordering::Acquire) {
+            let unused = lock(&self.notice).take();
+            drop(unused);
+        }
         delivery
     }
 
@@ -85,10 +92,11 @@ impl Ticket {
         if !self.leave(ABANDONED) {
             return false;
         }
+        self.link.forget(self);
         let answer = Answer::Error(errno);
         self.log(&answer);
-        if let Err(error) = self.link.backend.answer(self.id, answer) {
-            tracing::debug!(operation = self.operation, %error, "interrupt not answered");
+        if let Err(error) = self.link.backend.answer(self.id, self.call, answer) {
+            tracing::debug!(call = %self.call, %error, "interrupt not answered");
         }
         let notice = lock(&self.notice).take();
         if let Some(notice) = notice {
@@ -99,7 +107,7 @@ impl Ticket {
 
     fn leave(&self, state: u8) -> bool {
         self.state
-            .compare_exchange(PENDING, state, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(PENDING, state, Ordering::SeqCst, Ordering::Acquire)
             .is_ok()
     }
 
@@ -107,10 +115,10 @@ impl Ticket {
         let Some(since) = self.since else { return };
         tracing::info!(
             target: crate::ACCESS_LOG,
-            pid = self.caller.pid,
+            pid = self.caller.pid(),
             uid = self.caller.uid,
             program = self.caller.program().as_deref().unwrap_or("?"),
-            operation = self.operation,
+            operation = %self.call,
             result = %Outcome(answer),
             micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
         );
@@ -124,6 +132,7 @@ impl fmt::Display for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Answer::Error(errno) => write!(f, "{errno:?}"),
+            Answer::Unimplemented => f.write_str("unimplemented"),
             Answer::Done => f.write_str("0"),
             Answer::Opened(file) => write!(f, "file {}", file.0),
             Answer::Data(parts) => write!(f, "{}", parts.iter().map(|p| p.len()).sum::<usize>()),
@@ -149,15 +158,15 @@ impl Drop for Pending {
         if self.0.state.load(Ordering::Acquire) != PENDING {
             return;
         }
-        let operation = self.0.operation;
+        let call = self.0.call;
         if std::thread::panicking() {
             tracing::error!(
-                operation,
+                %call,
                 "bug in the driver: its handler panicked; the call is EIO"
             );
         } else {
             tracing::error!(
-                operation,
+                %call,
                 "bug in the driver: request dropped unanswered; it is EIO"
             );
         }
@@ -168,23 +177,28 @@ impl Drop for Pending {
 /// The requests a session has not answered yet, and the backend that carries the answers.
 pub(crate) struct Link {
     pub(crate) backend: Arc<dyn Backend>,
-    table: Mutex<Table>,
-    access_log: AtomicBool,
+    /// Lock order: before `table`.
+    latest: Mutex<Latest>,
+    /// Requests that were still pending when the next one came.
+    table: Mutex<IdMap<RequestId, Arc<Ticket>>>,
+    access_log: bool,
 }
 
+/// The request that came last. Most are answered before the next one comes: those never see the
+/// table, and leave their ticket to their successor.
 #[derive(Default)]
-struct Table {
-    tickets: HashMap<RequestId, Arc<Ticket>>,
+struct Latest {
+    ticket: Option<Arc<Ticket>>,
     closed: bool,
 }
 
 impl Link {
     pub(crate) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
-        let access_log = tracing::enabled!(target: crate::ACCESS_LOG, tracing::Level::INFO);
         Arc::new(Self {
             backend,
+            latest: Mutex::default(),
             table: Mutex::default(),
-            access_log: access_log.into(),
+            access_log: tracing::enabled!(target: crate::ACCESS_LOG, tracing::Level::INFO),
         })
     }
 
@@ -193,48 +207,101 @@ impl Link {
         self: &Arc<Self>,
         id: RequestId,
         caller: Caller,
-        operation: &'static str,
+        call: Call,
     ) -> Option<Pending> {
-        let ticket = Arc::new(Ticket {
+        let mut latest = lock(&self.latest);
+        let ticket = self.ticket(latest.ticket.take(), id, caller, call);
+        if latest.closed {
+            drop(latest);
+            ticket.abandon(Errno::EPIPE);
+            return None;
+        }
+        latest.ticket = Some(Arc::clone(&ticket));
+        Some(Pending(ticket))
+    }
+
+    /// A pending ticket: `last` if nobody else holds it, else a new one.
+    fn ticket(
+        self: &Arc<Self>,
+        last: Option<Arc<Ticket>>,
+        id: RequestId,
+        caller: Caller,
+        call: Call,
+    ) -> Arc<Ticket> {
+        let since = self.access_log.then(Instant::now);
+        if let Some(mut last) = last {
+            if let Some(ticket) = Arc::get_mut(&mut last) {
+                ticket.id = id;
+                *ticket.state.get_mut() = PENDING;
+                *ticket.tabled.get_mut() = false;
+                *ticket.noticed.get_mut() = false;
+                *ticket
+                    .notice
+                    .get_mut()
+                    .unwrap_or_else(PoisonError::into_inner) = None;
+                ticket.caller = caller;
+                ticket.call = call;
+                ticket.since = since;
+                return last;
+            }
+            self.remember(last);
+        }
+        Arc::new(Ticket {
             id,
             state: AtomicU8::new(PENDING),
+            tabled: AtomicBool::new(false),
             caller,
-            operation,
+            call,
             notice: Mutex::new(None),
+            noticed: AtomicBool::new(false),
             link: Arc::clone(self),
-            since: self.access_log.load(Ordering::Relaxed).then(Instant::now),
-        });
-        {
-            let mut table = lock(&self.table);
-            if !table.closed {
-                table.tickets.insert(id, Arc::clone(&ticket));
-                return Some(Pending(ticket));
-            }
+            since,
+        })
+    }
+
+    /// Puts a ticket that may be pending into the table.
+    fn remember(&self, ticket: Arc<Ticket>) {
+        if ticket.state.load(Ordering::SeqCst) != PENDING {
+            return;
         }
-        ticket.abandon(Errno::EPIPE);
-        None
+        let mut table = lock(&self.table);
+        ticket.tabled.store(true, Ordering::SeqCst);
+        // Either this sees that it has been settled, or who settles it sees that it is here.
+        if ticket.state.load(Ordering::SeqCst) == PENDING {
+            table.insert(ticket.id, ticket);
+        }
     }
 
     /// The client no longer waits for `id`. False where no such request is pending (yet).
     pub(crate) fn interrupt(&self, id: RequestId) -> bool {
-        let ticket = lock(&self.table).tickets.remove(&id);
+        let ticket = {
+            let latest = lock(&self.latest);
+            match &latest.ticket {
+                Some(ticket) if ticket.id == id => Some(Arc::clone(ticket)),
+                _ => lock(&self.table).remove(&id),
+            }
+        };
         ticket.is_some_and(|ticket| ticket.abandon(Errno::EINTR))
     }
 
     /// Ends all pending requests with `EPIPE`, and those that come later.
     pub(crate) fn shut(&self) {
-        let tickets = {
-            let mut table = lock(&self.table);
-            table.closed = true;
-            mem::take(&mut table.tickets)
+        let tickets: Vec<_> = {
+            let mut latest = lock(&self.latest);
+            latest.closed = true;
+            let table = mem::take(&mut *lock(&self.table));
+            table.into_values().chain(latest.ticket.take()).collect()
         };
-        for ticket in tickets.into_values() {
+        for ticket in tickets {
             ticket.abandon(Errno::EPIPE);
         }
     }
 
-    fn forget(&self, id: RequestId) {
-        let ticket = lock(&self.table).tickets.remove(&id);
-        drop(ticket);
+    /// Takes a settled ticket out of the table, if it is there.
+    fn forget(&self, ticket: &Ticket) {
+        if ticket.tabled.load(Ordering::SeqCst) {
+            let ticket = lock(&self.table).remove(&ticket.id);
+            drop(ticket);
+        }
     }
 }

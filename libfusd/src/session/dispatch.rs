@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::crew::Lead;
 use super::engine::Engine;
-use super::files::Entry;
-use super::job::Job;
+use super::files::{Entry, Recent};
+use super::job::{Job, Task};
 use crate::backend::{Answer, FileId, Operation};
 use crate::file::{Adopter, Slot};
 use crate::poll::Wake;
@@ -17,22 +18,43 @@ use crate::request::{
 use crate::{Device, Errno, OpenFile, OpenFlags};
 
 impl<D: Device> Engine<D> {
-    /// Runs one job; a call of a file that is busy is left to the thread that is busy with it.
-    pub(super) fn run(self: &Arc<Self>, job: Job) {
+    /// Puts a job into the order of its file. `None`: whoever is busy with the file will run it, or
+    /// there is nothing to run. `recent` keeps the file, for the next job is likely to be of it too.
+    pub(super) fn queue(&self, job: Job, recent: &mut Recent<D::File>) -> Option<Task<D::File>> {
         let Some(id) = job.file() else {
-            return self.guard(|| self.handle_unordered(job));
+            return Some(Task::Free(job));
         };
-        let Some(entry) = self.files.get(id) else {
-            tracing::error!(file = id.0, "a call names a file that is not open");
-            if let Job::Call { pending, .. } = job {
-                pending.ticket().finish(Answer::Error(Errno::EBADF));
+        let entry = match recent.take().filter(|entry| entry.file.id() == id) {
+            Some(entry) => entry,
+            None => match self.files.get(id) {
+                Some(entry) => entry,
+                None => {
+                    tracing::error!(file = id.0, "a call names a file that is not open");
+                    if let Job::Call { pending, .. } = job {
+                        pending.ticket().finish(Answer::Error(Errno::EBADF));
+                    }
+                    return None;
+                }
+            },
+        };
+        if !job.is_last() {
+            *recent = Some(Arc::clone(&entry));
+        }
+        let job = entry.begin(job)?;
+        Some(Task::Ordered(entry, job))
+    }
+
+    /// Runs a task, and what the calls of its file have come to in the meantime.
+    pub(super) fn run(self: &Arc<Self>, task: Task<D::File>) {
+        match task {
+            Task::Free(job) => self.guard(|| self.handle_unordered(job)),
+            Task::Ordered(entry, job) => {
+                let mut next = Some(job);
+                while let Some(job) = next {
+                    self.guard(|| self.handle(&entry, job));
+                    next = entry.next();
+                }
             }
-            return;
-        };
-        let mut next = entry.begin(job);
-        while let Some(job) = next {
-            self.guard(|| self.handle(&entry, job));
-            next = entry.next();
         }
     }
 
@@ -67,7 +89,7 @@ impl<D: Device> Engine<D> {
             }
             Operation::Poll { file, key } => {
                 let answer = match self.files.get(file) {
-                    _ if !self.implements(Operations::POLL) => Answer::Error(Errno::ENOSYS),
+                    _ if !self.implements(Operations::POLL) => Answer::Unimplemented,
                     Some(entry) => Answer::Ready(entry.file.readiness().poll(key)),
                     None => Answer::Error(Errno::EBADF),
                 };
@@ -205,7 +227,12 @@ impl<D: Device> Adopter<D::File> for Engine<D> {
     }
 
     fn abandon(&self, file: FileId) {
-        self.pool.put_aside(Job::Abandoned(file));
-        self.link.backend.nudge();
+        // On another thread: the caller may hold locks that the device's release takes.
+        if let Some(task) = self.queue(Job::Abandoned(file), &mut None) {
+            // Where a new thread would be needed, the watcher sees to it.
+            if let Lead::Recruit = self.crew.hand_over(task) {
+                self.crew.dismiss();
+            }
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::thread;
 
+use super::crew::{Crew, Done, Duty, Lead};
 use super::files::Files;
-use super::job::Job;
-use super::pool::{Next, Pool, Turn};
+use super::job::{Job, Task};
 use super::{Serve, Shared, no_thread};
 use crate::backend::buffer::{Buffer, BufferPool};
 use crate::backend::{Incoming, Message, Operation};
@@ -27,7 +27,7 @@ pub(crate) struct Engine<D: Device> {
     pub(super) properties: Properties,
     pub(super) link: Arc<Link>,
     pub(super) files: Files<D::File>,
-    pub(super) pool: Pool<Job>,
+    pub(super) crew: Crew<Task<D::File>>,
     buffers: Arc<BufferPool>,
     this: Weak<Self>,
 }
@@ -48,7 +48,7 @@ impl<D: Device> Engine<D> {
             properties,
             link,
             files: Files::new(limits.open_files),
-            pool: Pool::new(limits.workers),
+            crew: Crew::new(limits.workers),
             buffers,
             this: Weak::clone(this),
         })
@@ -67,46 +67,68 @@ impl<D: Device> Engine<D> {
             .map(drop)
     }
 
-    /// A worker's life. Counts itself out of the pool before it returns.
+    /// Starts a thread that has been counted in; without it, the others have to do.
+    fn try_spawn(self: &Arc<Self>, shared: &Arc<Shared>) -> bool {
+        let started = self.spawn(shared);
+        if let Err(error) = &started {
+            self.crew.dismiss();
+            tracing::warn!(%error, "no further thread can be started");
+        }
+        started.is_ok()
+    }
+
+    /// A thread's life; it counts itself out before it returns.
     fn work(self: &Arc<Self>, shared: &Arc<Shared>) {
-        let mut buffer = self.buffers.take();
-        while let Some(mut job) = self.next_job(shared, &mut buffer) {
-            loop {
-                self.run(job);
-                match self.pool.end() {
-                    Next::Work(next) => job = next,
-                    Next::Read => break,
-                    Next::Leave => return,
-                }
+        let start = || {
+            self.try_spawn(shared);
+        };
+        loop {
+            let mut task = match self.crew.next(&start) {
+                Duty::Lead => match self.lead(shared) {
+                    Ok(next) => next,
+                    Err(Ended) => return self.crew.dismiss(),
+                },
+                Duty::Help(task) => Some(task),
+                Duty::Leave => return,
+            };
+            while let Some(next) = task {
+                self.run(next);
+                task = self.crew.helped();
             }
         }
     }
 
-    /// Reads until there is a job for this thread; `None` when it is to end.
-    fn next_job(self: &Arc<Self>, shared: &Arc<Shared>, buffer: &mut Buffer) -> Option<Job> {
+    /// Reads and runs handlers until somebody else does; returns the task to go on with, if any.
+    fn lead(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<Option<Task<D::File>>, Ended> {
+        let mut buffer = self.buffers.take();
+        let mut file = None;
+        let mut recent = None;
         loop {
-            let Ok(received) = self.receive(shared, buffer) else {
-                self.pool.leave();
-                return None;
-            };
-            let Some(job) = received.or_else(|| self.pool.pick_up()) else {
+            let Some(job) = self.receive(shared, &mut buffer)? else {
                 continue;
             };
-            match self.pool.begin(job) {
-                Turn::Work {
-                    job,
-                    relieve: false,
-                } => return Some(job),
-                Turn::Work { job, relieve: true } => match self.spawn(shared) {
-                    Ok(()) => return Some(job),
-                    Err(error) => {
-                        tracing::warn!(%error, "no further worker thread can be started");
-                        if let Turn::Work { job, .. } = self.pool.not_relieved(job) {
-                            return Some(job);
-                        }
+            let switched = job
+                .file()
+                .is_some_and(|this| file.replace(this) != Some(this));
+            let Some(task) = self.queue(job, &mut recent) else {
+                continue;
+            };
+            match self.crew.begin(task, switched) {
+                Lead::Run(task, phase) => {
+                    self.run(task);
+                    if let Done::Helps(next) = self.crew.done(&phase) {
+                        return Ok(next);
                     }
-                },
-                Turn::ReadOn => {}
+                }
+                Lead::HandedOver => {}
+                Lead::Recruit => {
+                    // Better late than never, and better slow than not at all.
+                    if !self.try_spawn(shared)
+                        && let Some(task) = self.crew.take_back()
+                    {
+                        self.run(task);
+                    }
+                }
             }
         }
     }
@@ -147,7 +169,7 @@ impl<D: Device> Engine<D> {
             caller,
             operation,
         } = message;
-        let pending = self.link.admit(id, caller, operation.name())?;
+        let pending = self.link.admit(id, caller, operation.call())?;
         let data = match &operation {
             Operation::Write { data, .. } | Operation::Ioctl { input: data, .. } => {
                 WriteData::take(buffer, data.clone(), || self.buffers.take())
@@ -168,19 +190,20 @@ impl<D: Device> Serve for Engine<D> {
         let Some(this) = self.this.upgrade() else {
             return Ok(());
         };
-        self.pool.enter();
+        self.crew.recruit();
         this.spawn(shared).map_err(|error| {
-            self.pool.leave();
+            self.crew.dismiss();
             no_thread(&error)
         })
     }
 
     fn shut(&self) {
         self.link.shut();
+        self.crew.stop();
     }
 
     fn workers(&self) -> usize {
-        self.pool.threads()
+        self.crew.threads()
     }
 
     fn release_all(&self) {

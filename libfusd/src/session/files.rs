@@ -1,13 +1,14 @@
 //! The open files of a session, and the order of their calls.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::job::Job;
 use crate::backend::FileId;
 use crate::file::{Slot, Slots};
+use crate::idmap::IdMap;
 use crate::poll::{Readiness, Wake};
 use crate::request::{Context, Pending};
 use crate::sync::lock;
@@ -18,7 +19,7 @@ const REOPEN_PATIENCE: Duration = Duration::from_millis(50);
 
 /// The files that are open. `T` is the driver's state for one.
 pub(super) struct Files<T> {
-    map: Mutex<HashMap<FileId, Listed<T>>>,
+    map: Mutex<IdMap<FileId, Listed<T>>>,
     next: AtomicU64,
     slots: Arc<Slots>,
 }
@@ -34,15 +35,21 @@ pub(super) struct Entry<T> {
     pub(super) file: OpenFile<T>,
     /// The flags as last seen: not every call brings them along.
     flags: AtomicI32,
-    turn: Mutex<Turn>,
+    /// Whether a handler of the file runs, see [`IDLE`].
+    turn: AtomicU8,
+    /// Handlers of one file run one after the other: who finds it busy leaves its call here.
+    waiting: Mutex<VecDeque<Job>>,
 }
 
-/// Handlers of one file run one after the other: who finds the file busy leaves its call here.
-#[derive(Default)]
-struct Turn {
-    busy: bool,
-    waiting: VecDeque<Job>,
-}
+/// The file of the latest call, kept by who leads.
+pub(super) type Recent<T> = Option<Arc<Entry<T>>>;
+
+/// No handler of the file runs, and no call of it waits.
+const IDLE: u8 = 0;
+/// A handler runs; no call waits.
+const BUSY: u8 = 1;
+/// A handler runs, and calls may wait. Only set, and only left, under the lock of `waiting`.
+const CROWDED: u8 = 2;
 
 impl<T> Files<T> {
     /// A table with room for `limit` files.
@@ -67,7 +74,8 @@ impl<T> Files<T> {
         let entry = Entry {
             file: file.clone(),
             flags: AtomicI32::new(flags.raw()),
-            turn: Mutex::default(),
+            turn: AtomicU8::new(IDLE),
+            waiting: Mutex::default(),
         };
         lock(&self.map).insert(
             id,
@@ -94,7 +102,9 @@ impl<T> Files<T> {
     pub(super) fn take_idle(&self) -> Vec<Arc<Entry<T>>> {
         let all = std::mem::take(&mut *lock(&self.map));
         let entries = all.into_values().map(|listed| listed.entry);
-        entries.filter(|entry| !lock(&entry.turn).busy).collect()
+        entries
+            .filter(|entry| entry.turn.load(Ordering::Acquire) == IDLE)
+            .collect()
     }
 }
 
@@ -112,20 +122,37 @@ impl<T> Entry<T> {
 
     /// Whether `job` may be handled now: else it waits here for whoever is busy with the file.
     pub(super) fn begin(&self, job: Job) -> Option<Job> {
-        let mut turn = lock(&self.turn);
-        if turn.busy {
-            turn.waiting.push_back(job);
-            return None;
+        if self.turn_to(IDLE, BUSY) {
+            return Some(job);
         }
-        turn.busy = true;
-        Some(job)
+        let mut waiting = lock(&self.waiting);
+        loop {
+            if self.turn_to(IDLE, BUSY) {
+                return Some(job);
+            }
+            if self.turn_to(BUSY, CROWDED) || self.turn_to(CROWDED, CROWDED) {
+                waiting.push_back(job);
+                return None;
+            }
+        }
     }
 
-    /// The job that waited longest; without one the file is idle.
+    /// After a handler: the job that waited longest; without one the file is idle.
     pub(super) fn next(&self) -> Option<Job> {
-        let mut turn = lock(&self.turn);
-        let next = turn.waiting.pop_front();
-        turn.busy = next.is_some();
+        if self.turn_to(BUSY, IDLE) {
+            return None;
+        }
+        let mut waiting = lock(&self.waiting);
+        let next = waiting.pop_front();
+        if next.is_none() {
+            self.turn.store(IDLE, Ordering::Release);
+        }
         next
+    }
+
+    fn turn_to(&self, from: u8, to: u8) -> bool {
+        self.turn
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 }

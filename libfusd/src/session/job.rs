@@ -1,9 +1,12 @@
 //! What the threads of a session do.
 
+use std::sync::Arc;
+
+use super::files::Entry;
 use crate::backend::{FileId, Operation};
 use crate::request::{Pending, WriteData};
 
-/// One call, ready for its handler.
+/// One call, or what else there is to do.
 pub(super) enum Job {
     /// A call of a client; `data` is what a write or an ioctl hands in.
     Call {
@@ -16,6 +19,18 @@ pub(super) enum Job {
 }
 
 impl Job {
+    /// Whether it is the last one of its file.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(
+            self,
+            Self::Abandoned(_)
+                | Self::Call {
+                    operation: Operation::Release { .. },
+                    ..
+                }
+        )
+    }
+
     /// The file whose calls are handled one after the other, this among them.
     pub(super) fn file(&self) -> Option<FileId> {
         match self {
@@ -31,4 +46,12 @@ impl Job {
             },
         }
     }
+}
+
+/// A job whose turn has come. `T` is the driver's state for an open file.
+pub(super) enum Task<T> {
+    /// A job in no file's order.
+    Free(Job),
+    /// A job of a file that is busy with it from now on.
+    Ordered(Arc<Entry<T>>, Job),
 }

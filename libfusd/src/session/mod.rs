@@ -1,13 +1,14 @@
 //! A registered device: the only place where a device and a backend meet.
 
+mod crew;
 mod dispatch;
 mod engine;
 mod files;
 mod job;
-mod pool;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,14 +50,11 @@ pub(crate) struct Shared {
     pub(crate) backend: Arc<dyn Backend>,
     /// A copy: the backend outlives the session only in stop handles and stuck handlers.
     path: PathBuf,
-    state: Mutex<State>,
+    /// Set under the lock of `end`, and never taken back.
+    stop: AtomicBool,
+    /// Why the session ended, unless it was asked to.
+    end: Mutex<Option<Error>>,
     changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    stop: bool,
-    failure: Option<Error>,
 }
 
 impl Shared {
@@ -65,33 +63,29 @@ impl Shared {
     }
 
     pub(crate) fn stopping(&self) -> bool {
-        lock(&self.state).stop
+        self.stop.load(Ordering::Acquire)
     }
 
     /// Ends the session; the first reason counts.
     pub(crate) fn stop(&self, failure: Option<Error>) {
-        let mut state = lock(&self.state);
-        if !state.stop {
-            state.stop = true;
-            state.failure = failure;
+        let mut end = lock(&self.end);
+        if !self.stop.swap(true, Ordering::AcqRel) {
+            *end = failure;
         }
         self.changed.notify_all();
     }
 
     /// Tells that a worker has ended.
     pub(crate) fn worker_ended(&self) {
-        let _order = lock(&self.state);
+        let _order = lock(&self.end);
         self.changed.notify_all();
     }
 
     fn wait_for_stop(&self) {
-        let mut state = lock(&self.state);
-        while !state.stop {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        let waited = self
+            .changed
+            .wait_while(lock(&self.end), |_| !self.stopping());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -100,7 +94,8 @@ impl Session {
         let shared = Shared {
             path: backend.path().to_owned(),
             backend,
-            state: Mutex::default(),
+            stop: AtomicBool::new(false),
+            end: Mutex::new(None),
             changed: Condvar::new(),
         };
         Self {
@@ -138,7 +133,7 @@ impl Session {
         self.shared.wait_for_stop();
         let detached = self.shared.backend.detach();
         self.finish();
-        let failure = lock(&self.shared.state).failure.take();
+        let failure = lock(&self.shared.end).take();
         failure.map_or(detached, Err)
     }
 
@@ -177,11 +172,11 @@ impl Session {
                 );
                 break;
             }
-            let state = lock(&self.shared.state);
+            let end = lock(&self.shared.end);
             if self.serve.workers() > 0 {
                 // A nudge wakes one worker: come back soon in case it was not the last.
                 let pause = left.min(Duration::from_millis(20));
-                drop(self.shared.changed.wait_timeout(state, pause));
+                drop(self.shared.changed.wait_timeout(end, pause));
             }
         }
         self.shared.backend.close();

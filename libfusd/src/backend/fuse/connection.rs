@@ -1,9 +1,8 @@
 //! The open /dev/fuse: messages in, answers out, and the handshake that begins it.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use nix::errno::Errno as Raw;
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::fuse_wire::encode;
@@ -134,24 +133,24 @@ impl Connection {
 }
 
 fn arrival(device: &OwnedFd, buffer: &mut [u8]) -> io::Result<Arrival> {
-    match nix::unistd::read(device.as_fd(), buffer) {
+    let error = match descriptor::read(device, buffer) {
         // Only what replaced a severed connection reads as empty.
-        Ok(0) => Ok(Arrival::Ended),
-        Ok(length) => Ok(Arrival::Message(length)),
+        Ok(0) => return Ok(Arrival::Ended),
+        Ok(length) => return Ok(Arrival::Message(length)),
+        Err(error) => error,
+    };
+    match Errno::from(&error) {
         // ENOENT: the request was interrupted before it could be handed over.
-        Err(Raw::EINTR | Raw::EAGAIN | Raw::ENOENT) => Ok(Arrival::Nothing),
+        Errno::EINTR | Errno::EAGAIN | Errno::ENOENT => Ok(Arrival::Nothing),
         // Unmounted, aborted (fs/fuse/dev.c, fuse_dev_do_read).
-        Err(Raw::ENODEV | Raw::ECONNABORTED) => Ok(Arrival::Ended),
-        Err(errno) => Err(errno.into()),
+        Errno::ENODEV | Errno::ECONNABORTED => Ok(Arrival::Ended),
+        _ => Err(error),
     }
 }
 
 fn send(device: &OwnedFd, parts: &[IoSlice<'_>]) -> io::Result<()> {
     // One call is one message: it is taken whole or not at all.
-    match nix::sys::uio::writev(device, parts) {
-        Ok(_) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
+    descriptor::write_parts(device, parts).map(drop)
 }
 
 fn page_size() -> u32 {

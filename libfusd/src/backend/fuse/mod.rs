@@ -9,6 +9,7 @@ mod mount;
 mod node;
 
 use std::io::{self, IoSlice};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -17,7 +18,7 @@ use self::mount::{MountOptions, NodeMount};
 use self::node::Node;
 use super::buffer::Buffer;
 use super::{
-    Answer, Backend, BackendKind, FileId, Incoming, Message, Operation, Placement, PollKey,
+    Answer, Backend, BackendKind, Call, FileId, Incoming, Message, Operation, Placement, PollKey,
     RequestId,
 };
 use crate::fuse_wire::encode;
@@ -32,6 +33,9 @@ use crate::{Caller, Errno, IoctlCommand, OpenFlags, Operations, Position, Proper
 /// signal (fs/fuse/file.c, fuse_dio_wr_exclusive_lock). Hence more than any usual write has, but
 /// not so much that a program which believes it runs out of memory.
 const STREAM_SIZE: u64 = 16 << 20;
+
+/// The most parts that one writev(2) takes (`UIO_MAXIOV`).
+const PARTS_MAX: usize = 1024;
 
 /// A device as a FUSE file.
 pub(crate) struct FuseFile {
@@ -66,7 +70,7 @@ impl FuseFile {
         } = *properties;
         let written_stream = position == Position::Stream && operations.contains(Operations::WRITE);
         Ok(Self {
-            path: placement.path.clone(),
+            path: mount.path().to_owned(),
             connection: Connection::establish(device)?,
             mount: Mutex::new(mount),
             node: Node::new(placement, if written_stream { STREAM_SIZE } else { 0 }),
@@ -158,7 +162,7 @@ impl FuseFile {
             _ => return Incoming::Nothing,
         };
         let caller = Caller {
-            pid: frame.pid,
+            thread: frame.pid,
             uid: frame.uid,
             gid: frame.gid,
         };
@@ -194,15 +198,18 @@ impl FuseFile {
     fn success(&self, unique: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let payload = parts.iter().map(|part| part.len()).sum();
         let header = encode::header(unique, payload);
+        let header = IoSlice::new(&header);
         match parts {
-            [part] => self
-                .connection
-                .send(&[IoSlice::new(&header), IoSlice::new(part)]),
-            _ => {
-                let all: Vec<IoSlice<'_>> = std::iter::once(IoSlice::new(&header))
-                    .chain(parts.iter().copied())
-                    .collect();
+            [part] => self.connection.send(&[header, *part]),
+            [body, data] => self.connection.send(&[header, *body, *data]),
+            _ if parts.len() < PARTS_MAX => {
+                let all: Vec<IoSlice<'_>> =
+                    iter::once(header).chain(parts.iter().copied()).collect();
                 self.connection.send(&all)
+            }
+            _ => {
+                let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+                self.connection.send(&[header, IoSlice::new(&all)])
             }
         }
     }
@@ -247,10 +254,18 @@ impl Backend for FuseFile {
         }
     }
 
-    fn answer(&self, id: RequestId, answer: Answer<'_>) -> io::Result<()> {
+    fn answer(&self, id: RequestId, call: Call, answer: Answer<'_>) -> io::Result<()> {
         let RequestId(unique) = id;
         match answer {
+            // To the kernel ENOSYS means that there is no such call, for good: for open, that
+            // nobody need be asked. (Of an ioctl it makes ENOTTY, fs/fuse/ioctl.c.)
+            Answer::Error(Errno::ENOSYS)
+                if !matches!(call, Call::Read | Call::Write | Call::Ioctl) =>
+            {
+                self.failure(unique, Errno::EOPNOTSUPP)
+            }
             Answer::Error(errno) => self.failure(unique, errno),
+            Answer::Unimplemented => self.failure(unique, Errno::ENOSYS),
             Answer::Done => self.success(unique, &[]),
             Answer::Opened(FileId(fh)) => self.success(
                 unique,

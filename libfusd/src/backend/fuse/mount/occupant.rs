@@ -66,7 +66,7 @@ fn remove_dead(site: &Site, path: &Path, number: u64) -> Result<()> {
         } else {
             "another FUSE file system"
         };
-        return Err(Error::new(ErrorKind::Node, Errno::EBUSY, ACTION)
+        return Err(Error::new(ErrorKind::Node, Errno::EEXIST, ACTION)
             .on(path)
             .because(format!("{who} serves it"))
             .hint("stop it first or choose another name"));

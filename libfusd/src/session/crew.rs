@@ -1,0 +1,409 @@
+//! Who reads, who works: how the threads of a session share its load.
+//!
+//! One thread *leads*: it takes a request from the backend, puts it into the order of its file,
+//! and runs its handler itself, with no other thread involved. That is the fast way: a thread that
+//! is handed a request has to be woken first, which takes longer than most handlers do. It is also
+//! what keeps the calls of one file in order, for nobody else reads.
+//!
+//! While the leader is inside a handler nobody reads, and interrupts arrive by the same way as
+//! requests. So another thread *watches*: if the leader is still in the same handler a tick later,
+//! the watcher takes the lead over, and the old leader, once it is done, is one thread more that
+//! can help. Where one handler took long, others will: for a while then, and also where handlers
+//! are short but the leader has no rest, with calls of several files coming in, it hands them to
+//! *helpers* instead of running them.
+//!
+//! The watcher ticks only while there are calls.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::sync::lock;
+
+#[cfg(test)]
+mod tests;
+
+/// How often the watcher looks: a handler may keep the lead for one to two of these.
+const TICK: Duration = Duration::from_millis(4);
+
+/// After so many ticks without a call the watcher sleeps until there is one.
+const QUIET_TICKS: u32 = 50;
+
+/// The leader has no rest if it was busy at so many ticks in a row.
+const BUSY_TICKS: u32 = 3;
+
+/// After a handler that took long, the leader hands its calls over for so many ticks.
+const WARY_TICKS: u32 = 25;
+
+/// Helpers that wait for the next time they are needed; more than that end.
+const RESERVE: usize = 2;
+
+/// The threads of a session. `T` is a call that is ready for its handler.
+pub(super) struct Crew<T> {
+    limit: usize,
+    /// Even: the leader reads. Odd: it is inside a handler. It only grows; who changes an odd value
+    /// has the lead from then on.
+    phase: AtomicU64,
+    /// Counts calls of another file than the one before.
+    switches: AtomicU64,
+    /// The leader must hand calls over instead of running their handlers.
+    hand_over: AtomicBool,
+    /// The watcher sleeps.
+    asleep: AtomicBool,
+    state: Mutex<State<T>>,
+    /// The watcher waits for this.
+    watch: Condvar,
+    /// Helpers in reserve wait for this.
+    help: Condvar,
+}
+
+/// Guarded by one lock, which is never held while anything waits or runs.
+struct State<T> {
+    threads: usize,
+    led: bool,
+    watched: bool,
+    /// Threads inside a handler that do not lead. Together with the leader, at most `limit`.
+    working: usize,
+    /// Helpers that wait.
+    reserve: usize,
+    /// Calls handed over, oldest first.
+    calls: VecDeque<T>,
+    saturated: bool,
+    /// Ticks to go in which handlers are expected to take long.
+    wary: u32,
+    stop: bool,
+}
+
+/// What a thread is to do next.
+pub(super) enum Duty<T> {
+    /// Read, and run handlers, until [`Crew::done`] says otherwise.
+    Lead,
+    /// Run this handler, then ask [`Crew::helped`].
+    Help(T),
+    /// End; it has been counted out.
+    Leave,
+}
+
+/// What the leader does with a call.
+pub(super) enum Lead<T> {
+    /// Run its handler, then call [`Crew::done`] with the phase.
+    Run(T, Phase),
+    /// Somebody else will: read on.
+    HandedOver,
+    /// As `HandedOver`, but start a thread, which has been counted in: nobody is free.
+    Recruit,
+}
+
+/// What the leader is once its handler has returned.
+pub(super) enum Done<T> {
+    /// Still the leader.
+    Leads,
+    /// A helper, with the next call, if there is one.
+    Helps(Option<T>),
+}
+
+/// The leader's proof that it went into a handler as the leader.
+pub(super) struct Phase(u64);
+
+impl<T> Crew<T> {
+    /// A crew in which at most `limit` handlers run at a time.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit: limit.max(1),
+            phase: AtomicU64::new(0),
+            switches: AtomicU64::new(0),
+            hand_over: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            state: Mutex::new(State {
+                threads: 0,
+                led: false,
+                watched: false,
+                working: 0,
+                reserve: 0,
+                calls: VecDeque::new(),
+                saturated: false,
+                wary: 0,
+                stop: false,
+            }),
+            watch: Condvar::new(),
+            help: Condvar::new(),
+        }
+    }
+
+    /// Counts a thread in that is about to be started.
+    pub(super) fn recruit(&self) {
+        lock(&self.state).threads += 1;
+    }
+
+    /// Counts a thread out: it could not be started, or it ends.
+    pub(super) fn dismiss(&self) {
+        lock(&self.state).threads -= 1;
+    }
+
+    /// Threads that have not ended.
+    pub(super) fn threads(&self) -> usize {
+        lock(&self.state).threads
+    }
+
+    /// Sends all threads home that wait here.
+    pub(super) fn stop(&self) {
+        lock(&self.state).stop = true;
+        self.watch.notify_all();
+        self.help.notify_all();
+    }
+
+    /// Waits until there is something to do for the calling thread. `start` is to start a thread
+    /// that has been counted in.
+    pub(super) fn next(&self, start: &dyn Fn()) -> Duty<T> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.stop {
+                state.threads -= 1;
+                return Duty::Leave;
+            }
+            if !state.led {
+                state.led = true;
+                if state.watched {
+                    return Duty::Lead;
+                }
+                // Never without a watcher: one from the reserve, else a new thread.
+                if state.reserve > 0 {
+                    self.help.notify_one();
+                } else {
+                    state.threads += 1;
+                    drop(state);
+                    start();
+                }
+                return Duty::Lead;
+            }
+            if !state.watched {
+                state.watched = true;
+                state = self.watch(state, start);
+                state.watched = false;
+            } else if self.has_room(&state)
+                && let Some(call) = state.calls.pop_front()
+            {
+                state.working += 1;
+                self.steer(&state);
+                return Duty::Help(call);
+            } else if state.reserve < RESERVE {
+                state.reserve += 1;
+                state = self
+                    .help
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                state.reserve -= 1;
+            } else {
+                state.threads -= 1;
+                return Duty::Leave;
+            }
+        }
+    }
+
+    /// The leader has a call; `switched`: of another file than the one before.
+    pub(super) fn begin(&self, call: T, switched: bool) -> Lead<T> {
+        if switched {
+            self.switches.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.hand_over.load(Ordering::SeqCst) {
+            return self.hand_over(call);
+        }
+        let inside = self.phase.load(Ordering::Relaxed) + 1;
+        self.phase.store(inside, Ordering::SeqCst);
+        // Looked at again now that the phase shows: either this sees what a helper was promised,
+        // or the helper sees that the leader is inside (`has_room`).
+        if self.hand_over.load(Ordering::SeqCst) && self.leave(inside) {
+            return self.hand_over(call);
+        }
+        if self.asleep.load(Ordering::SeqCst) {
+            self.rouse(&lock(&self.state));
+        }
+        Lead::Run(call, Phase(inside))
+    }
+
+    /// The leader's handler has returned.
+    pub(super) fn done(&self, phase: &Phase) -> Done<T> {
+        if self.leave(phase.0) {
+            Done::Leads
+        } else {
+            Done::Helps(self.helped())
+        }
+    }
+
+    /// A helper's handler has returned: the next call for it, if there is one.
+    pub(super) fn helped(&self) -> Option<T> {
+        let mut state = lock(&self.state);
+        let next = state.calls.pop_front();
+        if next.is_none() {
+            state.working -= 1;
+        }
+        self.steer(&state);
+        next
+    }
+
+    /// Hands a call to whoever is free, or will be. Not only for the leader.
+    pub(super) fn hand_over(&self, call: T) -> Lead<T> {
+        let mut state = lock(&self.state);
+        state.calls.push_back(call);
+        self.steer(&state);
+        self.rouse(&state);
+        if state.reserve > 0 {
+            self.help.notify_one();
+            return Lead::HandedOver;
+        }
+        if self.needs_thread(&state) {
+            state.threads += 1;
+            return Lead::Recruit;
+        }
+        Lead::HandedOver
+    }
+
+    /// Takes the newest call back that nobody has begun.
+    pub(super) fn take_back(&self) -> Option<T> {
+        let mut state = lock(&self.state);
+        let call = state.calls.pop_back();
+        self.steer(&state);
+        call
+    }
+
+    /// The end of the phase `inside`; false if the lead is gone.
+    fn leave(&self, inside: u64) -> bool {
+        let order = (Ordering::SeqCst, Ordering::SeqCst);
+        self.phase
+            .compare_exchange(inside, inside + 1, order.0, order.1)
+            .is_ok()
+    }
+
+    /// Wakes the watcher if it sleeps. It falls asleep under the lock, so it is not missed.
+    fn rouse(&self, _lock: &MutexGuard<'_, State<T>>) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            self.watch.notify_one();
+        }
+    }
+
+    /// Says how the leader is to go on.
+    fn steer(&self, state: &State<T>) {
+        let full = state.working >= self.limit;
+        let expected = state.saturated || state.wary > 0;
+        let hand_over = full || expected || !state.calls.is_empty();
+        self.hand_over.store(hand_over, Ordering::SeqCst);
+    }
+
+    /// Whether one more helper may go into a handler.
+    fn has_room(&self, state: &State<T>) -> bool {
+        let leader =
+            !self.hand_over.load(Ordering::SeqCst) || self.phase.load(Ordering::SeqCst) % 2 == 1;
+        state.working + usize::from(leader) < self.limit
+    }
+
+    /// Whether calls wait that only a new thread can begin.
+    fn needs_thread(&self, state: &State<T>) -> bool {
+        // Beyond the workers: one that leads, one that watches.
+        !state.calls.is_empty() && state.working < self.limit && state.threads < self.limit + 2
+    }
+
+    /// The watcher's time: returns when it has taken the lead from a slow handler, or when the
+    /// crew stops.
+    fn watch<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<T>>,
+        start: &dyn Fn(),
+    ) -> MutexGuard<'a, State<T>> {
+        let mut seen = Seen::default();
+        loop {
+            state = self.tick(state, seen.quiet);
+            if state.stop {
+                return state;
+            }
+            let phase = self.phase.load(Ordering::SeqCst);
+            if phase % 2 == 1 && phase == seen.phase && self.leave(phase) {
+                // The old leader works on; this thread leads from here, as `next` will find.
+                state.working += 1;
+                state.wary = WARY_TICKS;
+                state.led = false;
+                self.steer(&state);
+                return state;
+            }
+            state.wary = seen.caution(&state);
+            state.saturated = seen.look(phase, self.switches.load(Ordering::Relaxed), &state);
+            self.steer(&state);
+            if state.calls.is_empty() {
+                continue;
+            }
+            if state.reserve > 0 {
+                self.help.notify_one();
+            } else if self.needs_thread(&state) {
+                state.threads += 1;
+                drop(state);
+                start();
+                state = lock(&self.state);
+            }
+        }
+    }
+
+    /// Waits for a tick, or, if it has been `quiet` for long, for a call.
+    fn tick<'a>(&'a self, state: MutexGuard<'a, State<T>>, quiet: u32) -> MutexGuard<'a, State<T>> {
+        if quiet < QUIET_TICKS {
+            let waited = self.watch.wait_timeout(state, TICK);
+            return waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.asleep.store(true, Ordering::SeqCst);
+        // Either this sees the leader inside, or the leader sees the sleeper (`begin`).
+        if self.phase.load(Ordering::SeqCst) % 2 == 1 {
+            self.asleep.store(false, Ordering::SeqCst);
+            return state;
+        }
+        let state = self
+            .watch
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner);
+        self.asleep.store(false, Ordering::SeqCst);
+        state
+    }
+}
+
+/// What the watcher remembers from tick to tick.
+#[derive(Default)]
+struct Seen {
+    phase: u64,
+    switches: u64,
+    quiet: u32,
+    busy: u32,
+    /// The most handlers that took long at a time.
+    slow: usize,
+}
+
+impl Seen {
+    /// For how many more ticks handlers are expected to take long: anew for each one more that did.
+    fn caution<T>(&mut self, state: &State<T>) -> u32 {
+        if state.wary > 0 && state.working > self.slow {
+            self.slow = state.working;
+            return WARY_TICKS;
+        }
+        if state.working < self.slow {
+            self.slow = state.working;
+        }
+        state.wary.saturating_sub(1)
+    }
+
+    /// Takes in how things are; returns whether the leader should hand its calls over.
+    fn look<T>(&mut self, phase: u64, switches: u64, state: &State<T>) -> bool {
+        let inside = phase % 2 == 1;
+        let helped = state.working > 0 || !state.calls.is_empty();
+        // Calls of one file alone gain nothing from a second thread.
+        let mixed = switches != self.switches;
+        let busy = mixed && (inside || state.saturated && helped);
+        let quiet =
+            !inside && phase == self.phase && !mixed && state.calls.is_empty() && state.wary == 0;
+        self.quiet = if quiet { self.quiet + 1 } else { 0 };
+        self.busy = if busy { self.busy + 1 } else { 0 };
+        self.phase = phase;
+        self.switches = switches;
+        if state.saturated {
+            busy
+        } else {
+            self.busy >= BUSY_TICKS
+        }
+    }
+}

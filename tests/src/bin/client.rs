@@ -1,0 +1,118 @@
+//! A client process for tests that signal or kill it: `client NODE WORD...` makes one call and
+//! prints how it ended: `ok VALUE` or the errno's name.
+//!
+//! Words: `open`, `copies` (opens, makes two copies, closes all), `read N`, `reads N` (for ever), `write N`, `ioctl NUMBER`, `poll`;
+//! `alarm WORD...` does the same with an alarm every 10 ms; `interrupts N MICROS` reads numbers of a `numbers` device until N reads were interrupted, and
+//! checks that none is lost or doubled. `SIGUSR1` interrupts what blocks.
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use fusd_tests::client::{Outcome, open, open_with};
+use fusd_tests::sys;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::Signal;
+use std::os::fd::AsFd;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    for signal in [Signal::SIGUSR1, Signal::SIGALRM] {
+        sys::catch(signal).expect("signals can be caught");
+    }
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let [node, call @ ..] = words.as_slice() else {
+        eprintln!("usage: client NODE WORD...");
+        return ExitCode::from(2);
+    };
+    match run(Path::new(node), call) {
+        Ok(value) => println!("ok {value}"),
+        Err(errno) => println!("{errno:?}"),
+    }
+    ExitCode::SUCCESS
+}
+
+fn number<T: std::str::FromStr>(word: &str) -> T {
+    word.parse()
+        .unwrap_or_else(|_| panic!("{word:?} is no number"))
+}
+
+fn run(node: &Path, call: &[&str]) -> Outcome<String> {
+    match call {
+        ["open"] => open(node).map(|_| "opened".into()),
+        ["copies"] => {
+            let file = open(node)?;
+            drop((file.duplicate(), file.duplicate(), file));
+            Ok("closed".into())
+        }
+        ["read", length] => {
+            let data = open_with(node, OFlag::O_RDONLY)?.read(number(length))?;
+            Ok(String::from_utf8_lossy(&data).into_owned())
+        }
+        ["reads", length] => {
+            let file = open_with(node, OFlag::O_RDONLY)?;
+            loop {
+                file.read_at(0, number(length))?;
+            }
+        }
+        ["write", length] => {
+            let data = vec![b'w'; number(length)];
+            let count = open_with(node, OFlag::O_WRONLY)?.write(&data)?;
+            Ok(count.to_string())
+        }
+        ["ioctl", command] => {
+            let result = open(node)?.ioctl(number(command), &mut [0; 64])?;
+            Ok(result.to_string())
+        }
+        ["poll"] => {
+            let file = open_with(node, OFlag::O_RDONLY)?;
+            let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+            nix::poll::poll(&mut fds, PollTimeout::NONE)?;
+            Ok(format!("{:?}", fds[0].revents()))
+        }
+        ["alarm", call @ ..] => {
+            sys::alarm_every(10_000)?;
+            run(node, call)
+        }
+        ["interrupts", count, micros] => interrupts(node, number(count), number(micros)),
+        _ => panic!("unknown words {call:?}"),
+    }
+}
+
+/// Reads the numbers 0, 1, 2... (4 bytes each, little-endian) while alarms interrupt the reads.
+fn interrupts(node: &Path, wanted: u32, micros: u32) -> Outcome<String> {
+    let file = open_with(node, OFlag::O_RDONLY)?;
+    sys::alarm_every(micros)?;
+    let (mut interrupted, mut next) = (0, 0u32);
+    while interrupted < wanted {
+        match file.read(4) {
+            Err(Errno::EINTR) => interrupted += 1,
+            Err(errno) => return Err(errno),
+            Ok(bytes) => {
+                let bytes: [u8; 4] = bytes.try_into().expect("whole numbers");
+                let found = u32::from_le_bytes(bytes);
+                if found != next {
+                    return Ok(format!(
+                        "{found} instead of {next} after {interrupted} EINTR"
+                    ));
+                }
+                next += 1;
+            }
+        }
+    }
+    sys::alarm_every(0)?;
+    // What was taken for an interrupted read must have gone back: the next number is there.
+    let last = loop {
+        match file.read(4) {
+            Err(Errno::EINTR) => {}
+            other => break other?,
+        }
+    };
+    let found = u32::from_le_bytes(last.try_into().expect("whole numbers"));
+    if found != next {
+        return Ok(format!("{found} instead of {next} at the end"));
+    }
+    Ok(format!("{interrupted} interrupted, {next} in order"))
+}

@@ -1,0 +1,56 @@
+//! The devices, and how they are chosen.
+
+mod blocking;
+mod caller;
+mod faulty;
+mod gate;
+mod ioctls;
+mod memory;
+mod numbers;
+mod pattern;
+mod refusing;
+mod stream;
+
+use crate::options::{Options, parse};
+
+/// Serves the device that `choice` names: `NAME` or `NAME:ARGUMENT`.
+pub(crate) fn serve(choice: &str, options: Options) -> Result<(), String> {
+    let (name, argument) = choice.split_once(':').unwrap_or((choice, ""));
+    match name {
+        "blocking" => {
+            let (device, control) = blocking::Blocking::new(argument);
+            crate::serve(options, device, control)
+        }
+        "caller" => crate::serve(options, caller::WhoCalls, nothing()),
+        "faulty" => {
+            let (device, control) = faulty::Faulty::new();
+            crate::serve(options, device, control)
+        }
+        "gate" => {
+            let (device, control) = gate::Gate::new(argument.split(',').map(str::to_owned));
+            crate::serve(options, device, control)
+        }
+        "ioctls" => crate::serve(options, ioctls::Ioctls, nothing()),
+        "memory" => crate::serve(options, memory::Memory::default(), nothing()),
+        "numbers" => {
+            let (device, control) = numbers::Numbers::new();
+            crate::serve(options, device, control)
+        }
+        "pattern" => crate::serve(options, pattern::Pattern::new(parse(argument)?), nothing()),
+        "refusing" => crate::serve(
+            options,
+            refusing::Refusing::new(parse(argument)?)?,
+            nothing(),
+        ),
+        "stream" => {
+            let (device, control) = stream::Stream::new(parse(argument)?);
+            crate::serve(options, device, control)
+        }
+        _ => Err(format!("no device {name:?}")),
+    }
+}
+
+/// A device that understands nothing.
+fn nothing() -> crate::Control {
+    Box::new(|_| None)
+}

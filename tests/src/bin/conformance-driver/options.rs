@@ -1,0 +1,62 @@
+//! The command line: `--NAME VALUE` pairs.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use fusd::BackendKind;
+
+/// What the driver is started with.
+pub(crate) struct Options {
+    /// Which device, with its own arguments after colons.
+    pub(crate) device: String,
+    pub(crate) backend: BackendKind,
+    pub(crate) path: PathBuf,
+    pub(crate) mode: u32,
+    pub(crate) owner: Option<u32>,
+    pub(crate) workers: usize,
+    pub(crate) max_open: Option<usize>,
+    pub(crate) ready: Option<File>,
+}
+
+impl Options {
+    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            device: String::new(),
+            backend: BackendKind::Fuse,
+            path: PathBuf::new(),
+            mode: 0o666,
+            owner: None,
+            workers: 16,
+            max_open: None,
+            ready: None,
+        };
+        while let Some(name) = words.next() {
+            let value = words.next().ok_or(format!("{name} takes a value"))?;
+            match name.as_str() {
+                "--device" => options.device = value,
+                "--backend" => options.backend = parse(&value)?,
+                "--path" => options.path = value.into(),
+                "--mode" => {
+                    options.mode = u32::from_str_radix(&value, 8)
+                        .map_err(|error| format!("{name} {value}: {error}"))?;
+                }
+                "--owner" => options.owner = Some(parse(&value)?),
+                "--workers" => options.workers = parse(&value)?,
+                "--max-open" => options.max_open = Some(parse(&value)?),
+                "--ready-fd" => {
+                    let fd = fusd_tests::sys::inherited(parse(&value)?)
+                        .map_err(|errno| format!("{name} {value}: {errno}"))?;
+                    options.ready = Some(fd.into());
+                }
+                _ => return Err(format!("unknown option {name}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Reads a value.
+pub(crate) fn parse<T: FromStr<Err: std::fmt::Display>>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|error| format!("{word}: {error}"))
+}

@@ -1,0 +1,126 @@
+//! System calls that have no safe form elsewhere: the only unsafe code of the tests.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+/// Largest argument an ioctl number can encode.
+const IOCTL_MAX: usize = 0x3fff;
+
+/// Has the started program inherit `fd` under the number it has here.
+pub fn inherit(command: &mut Command, fd: OwnedFd) {
+    // SAFETY: the closure runs between fork and exec and makes one system call (fcntl), which is
+    // async-signal-safe; it allocates nothing. It owns the descriptor, so the number stays valid.
+    unsafe {
+        command.pre_exec(move || {
+            fcntl(&fd, FcntlArg::F_SETFD(FdFlag::empty()))
+                .map(drop)
+                .map_err(io::Error::from)
+        });
+    }
+}
+
+/// ioctl(2) with a buffer: `argument` takes the bytes in and out. The size that the number
+/// encodes is what the call may touch.
+///
+/// # Errors
+/// The call's errno.
+pub fn ioctl(file: &impl AsFd, number: u32, argument: &mut [u8]) -> Result<i32, Errno> {
+    let mut memory = [0u8; IOCTL_MAX + 1];
+    memory[..argument.len()].copy_from_slice(argument);
+    // SAFETY: a driver or kernel that follows the encoding touches at most 16383 bytes, and those
+    // are all in `memory`, which outlives the call.
+    let result = unsafe {
+        libc::ioctl(
+            file.as_fd().as_raw_fd(),
+            libc::Ioctl::from(number),
+            memory.as_mut_ptr(),
+        )
+    };
+    argument.copy_from_slice(&memory[..argument.len()]);
+    Errno::result(result)
+}
+
+/// ioctl(2) with a plain value, for numbers without a size.
+///
+/// # Errors
+/// The call's errno.
+pub fn ioctl_value(file: &impl AsFd, number: u32, value: usize) -> Result<i32, Errno> {
+    assert_eq!(number >> 16 & 0x3fff, 0, "the number encodes an argument");
+    // SAFETY: the nodes of these tests treat the argument of a number without a size as a value;
+    // as an address it would be checked by the kernel on access.
+    let result = unsafe { libc::ioctl(file.as_fd().as_raw_fd(), libc::Ioctl::from(number), value) };
+    Errno::result(result)
+}
+
+extern "C" fn ignore(_: libc::c_int) {}
+
+/// ioctl(2) with an argument that is no address.
+///
+/// # Errors
+/// The call's errno.
+pub fn ioctl_nowhere(file: &impl AsFd, number: u32) -> Result<i32, Errno> {
+    // SAFETY: nothing is ever mapped at address 1, so no memory can be touched through it.
+    let result = unsafe {
+        libc::ioctl(
+            file.as_fd().as_raw_fd(),
+            libc::Ioctl::from(number),
+            ptr::without_provenance_mut::<u8>(1),
+        )
+    };
+    Errno::result(result)
+}
+
+/// Installs a handler that does nothing, so that `signal` interrupts calls and none restarts.
+///
+/// # Errors
+/// The signal cannot be caught.
+pub fn catch(signal: Signal) -> Result<(), Errno> {
+    let handler = SigHandler::Handler(ignore);
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler is empty, hence async-signal-safe; no other code relies on the old one.
+    unsafe { sigaction(signal, &action) }.map(drop)
+}
+
+/// Sends this process `SIGALRM` every `micros` microseconds (below a million; 0 ends it).
+///
+/// # Errors
+/// The timer cannot be set.
+pub fn alarm_every(micros: u32) -> Result<(), Errno> {
+    let period = libc::timeval {
+        tv_sec: 0,
+        tv_usec: micros.into(),
+    };
+    let timer = libc::itimerval {
+        it_interval: period,
+        it_value: period,
+    };
+    // SAFETY: `timer` is a valid itimerval for the duration of the call; the old value is not
+    // asked for.
+    let result = unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, ptr::null_mut()) };
+    Errno::result(result).map(drop)
+}
+
+/// Takes over the descriptor `number` that the process was started with.
+///
+/// # Errors
+/// There is no such descriptor.
+pub fn inherited(number: i32) -> Result<OwnedFd, Errno> {
+    use std::os::fd::{BorrowedFd, FromRawFd};
+    if number <= libc::STDERR_FILENO {
+        return Err(Errno::EBADF);
+    }
+    // SAFETY: borrowed only to ask whether it is open; a closed number gives EBADF.
+    let probe = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(probe, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    // SAFETY: it is open, and by the convention of `--ready-fd` it is this program's to close:
+    // nothing else in the process knows the number.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}

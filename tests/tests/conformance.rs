@@ -1,0 +1,132 @@
+//! The contract that clients rely on, row by row, on each backend. The bodies are in `suite/`; a
+//! test's name begins with its row.
+
+mod suite;
+
+use fusd_tests::{Backend, Case};
+
+/// Makes the tests of one list of the suite.
+macro_rules! cases {
+    ($backend:expr; $($file:ident: $($test:ident),+;)+) => {
+        $($(
+            #[test]
+            fn $test() {
+                if let Some(case) = Case::begin(stringify!($test), $backend) {
+                    crate::suite::$file::$test(&case);
+                }
+            }
+        )+)+
+    };
+}
+
+/// The whole suite on one backend.
+macro_rules! suite {
+    ($module:ident, $backend:expr) => {
+        mod $module {
+            use super::*;
+
+            cases! {
+                $backend;
+                node:
+                    row1_the_node_has_its_mode_and_owner,
+                    row1_the_mode_decides_who_may_open,
+                    row1_mode_and_owner_can_be_changed,
+                    row1_the_node_is_gone_however_the_driver_ends,
+                    row1_signals_to_the_whole_group_leave_nothing,
+                    row1_a_restart_takes_the_same_place_at_once,
+                    row15_nothing_that_exists_is_touched,
+                    row15_a_live_node_is_refused,
+                    row15_a_missing_directory_is_named;
+                ordinary:
+                    row1_an_ordinary_user_makes_a_node,
+                    row15_no_permission_is_said_before_anything_is_made;
+                opening:
+                    row2_the_driver_refuses_with_any_errno,
+                    row2_even_enosys_refuses,
+                    row2_every_open_is_released_once,
+                    row2_copies_of_a_descriptor_are_one_file,
+                    row2_files_of_killed_clients_are_released,
+                    row2_a_file_that_nobody_got_is_released,
+                    row2_the_limit_of_open_files_holds,
+                    row2_flush_tells_of_each_close,
+                    row2_open_flags_mean_what_they_say,
+                    row2_descriptors_do_not_leak;
+                reading:
+                    row3_any_buffer_size_gives_the_same_bytes,
+                    row3_pread_at_any_place,
+                    row3_zero_length,
+                    row3_seek,
+                    row3_offsets_beyond_4_gib,
+                    row3_read_into_parts_and_write_from_parts,
+                    row3_large_writes_arrive_whole,
+                    row3_append_and_truncate,
+                    row3_streams_have_no_position,
+                    row3_partial_results;
+                nonblocking:
+                    row4_at_open,
+                    row4_set_later,
+                    row4_beside_a_blocked_reader,
+                    row4_beside_a_blocked_writer,
+                    row4_append_beside_a_blocked_writer,
+                    row4_truncate_beside_a_blocked_writer,
+                    row4_beyond_the_end_beside_a_blocked_writer,
+                    row4_stat_and_close_beside_blocked_calls;
+                polling:
+                    row5_the_first_poll_is_right,
+                    row5_a_push_wakes,
+                    row5_readiness_is_never_stale,
+                    row5_select,
+                    row5_epoll_level,
+                    row5_epoll_edge,
+                    row5_timeouts,
+                    row5_many_pollers;
+                ioctl:
+                    row6_both_ways,
+                    row6_out_of_any_size,
+                    row6_in_of_any_size,
+                    row6_plain_values,
+                    row6_short_answers_leave_the_rest,
+                    row6_errors,
+                    row6_enosys_is_no_word_on_other_ioctls,
+                    row6_bad_addresses;
+                signals:
+                    row8_a_killed_client_is_gone_at_once,
+                    row8_many_killed_clients,
+                    row8_killed_while_the_handler_is_stuck,
+                    row9_signals_interrupt_every_call,
+                    row9_interrupted_reads_lose_nothing,
+                    row13_interrupts_are_answered_when_all_workers_are_busy;
+                ending:
+                    row10_kill_ends_blocked_calls,
+                    row10_stop_ends_blocked_calls,
+                    row10_later_calls_fail,
+                    row10_poll_tells_of_the_end,
+                    row10_a_stuck_handler_does_not_hold_the_end_up;
+                callers:
+                    row12_pid_uid_and_gid,
+                    row12_every_call_has_its_caller;
+                parallel:
+                    row13_readers_by_the_dozen,
+                    row13_calls_on_one_file_take_turns,
+                    row13_files_are_served_in_parallel,
+                    row13_workers_are_a_limit,
+                    row13_writers_beside_readers;
+                defaults:
+                    row16_what_is_not_implemented_never_arrives,
+                    row16_a_panic_fails_its_own_call_only,
+                    row16_a_dropped_request_fails,
+                    row16_impossible_answers_fail;
+                kills:
+                    kill_of_an_idle_driver,
+                    kill_of_a_driver_during_open,
+                    kill_of_a_driver_with_blocked_readers,
+                    kill_of_a_driver_with_blocked_writers,
+                    kill_of_a_driver_in_ioctls,
+                    kill_of_a_driver_under_load,
+                    kill_of_clients_in_every_state;
+            }
+        }
+    };
+}
+
+suite!(fuse, Backend::Fuse);

@@ -1,0 +1,78 @@
+//! --exec: a command's output for each open.
+
+use crate::helper::{begin, content, echo, run, shell};
+use std::process::Stdio;
+
+#[test]
+fn the_command_knows_who_opened() {
+    let case = begin!(the_command_knows_who_opened);
+    let command = "echo \"$FUSD_PID $FUSD_UID $FUSD_GID $FUSD_COMM\"";
+    let driver = echo(&case, ["--exec", command]).start();
+    for (uid, gid) in [(0, 0), (4711, 815)] {
+        let client = case
+            .command("setpriv")
+            .args([
+                &format!("--reuid={uid}"),
+                &format!("--regid={gid}"),
+                "--clear-groups",
+                "cat",
+            ])
+            .arg(driver.node())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("setpriv");
+        let pid = client.id();
+        let output = client.wait_with_output().expect("cat");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said, format!("{pid} {uid} {gid} cat\n"));
+    }
+    driver.stop();
+}
+
+#[test]
+fn it_runs_once_per_open() {
+    let case = begin!(it_runs_once_per_open);
+    let log = case.file("log", b"");
+    let command = format!("echo run >> '{0}'; wc -l < '{0}'", log.display());
+    let driver = echo(&case, ["-x", &command]).start();
+    for count in 1..=5 {
+        assert_eq!(content(&driver).trim(), count.to_string());
+    }
+    let (_, out, _) = shell(&case, driver.node(), "dd if=\"$0\" bs=1 status=none");
+    assert_eq!(out.trim(), "6", "read byte by byte");
+    driver.stop();
+}
+
+#[test]
+fn a_client_who_leaves_ends_the_command() {
+    let case = begin!(a_client_who_leaves_ends_the_command);
+    let driver = echo(&case, ["--exec", "while :; do echo endless; done"]).start();
+    let (_, out, _) = shell(&case, driver.node(), "head -c 16 \"$0\"");
+    assert_eq!(out, "endless\nendless\n");
+    driver.stop();
+    // That no command is left is checked at the end of each test.
+}
+
+#[test]
+fn commands_of_many_readers_run_side_by_side() {
+    let case = begin!(commands_of_many_readers_run_side_by_side);
+    // Each waits until all have begun, so none may wait for another to end.
+    let directory = case.directory().join("begun");
+    std::fs::create_dir(&directory).expect("mkdir");
+    let command = format!(
+        "cd '{}' && : > $FUSD_PID && until [ $(ls | wc -l) -ge 4 ]; do sleep 0.01; done; echo all",
+        directory.display()
+    );
+    let driver = echo(&case, ["--exec", &command]).start();
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = case.command("cat");
+            command.arg(driver.node());
+            fusd_tests::wait::start(move || run(&mut command))
+        })
+        .collect();
+    for client in clients {
+        assert_eq!(String::from_utf8_lossy(&client.wait().stdout), "all\n");
+    }
+    driver.stop();
+}

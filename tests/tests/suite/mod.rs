@@ -1,0 +1,15 @@
+//! The bodies of the tests, shared by all backends.
+
+pub(crate) mod callers;
+pub(crate) mod defaults;
+pub(crate) mod ending;
+pub(crate) mod ioctl;
+pub(crate) mod kills;
+pub(crate) mod node;
+pub(crate) mod nonblocking;
+pub(crate) mod opening;
+pub(crate) mod ordinary;
+pub(crate) mod parallel;
+pub(crate) mod polling;
+pub(crate) mod reading;
+pub(crate) mod signals;
