@@ -44,7 +44,7 @@ pub struct Args {
     pub file: Option<PathBuf>,
 
     /// Read the file again whenever it is written or replaced
-    #[arg(long, requires = "file", help_heading = TEXT)]
+    #[arg(long, help_heading = TEXT)]
     pub watch: bool,
 
     /// Run CMD in a shell at each open, and say what it says
@@ -146,6 +146,9 @@ impl Args {
                 "a command's text cannot be written to; use --on-write discard with --exec, or \
                  none",
             );
+        }
+        if self.watch && self.file.is_none() {
+            return usage("only a file can be watched; give --file FILE, or no --watch");
         }
         if self.watch && self.file.as_deref() == Some(Path::new("-")) {
             return usage("standard input cannot be watched; give --watch the path of a file");
@@ -278,7 +281,7 @@ mod tests {
             (&["a", "-x", "b"], "cannot be used with"),
             (&["-f", "a", "-x", "b"], "cannot be used with"),
             (&["-n", "-f", "b"], "cannot be used with"),
-            (&["--watch", "a"], "--file"),
+            (&["--watch", "a"], "only a file can be watched"),
             (&["--watch", "-f", "-"], "standard input cannot be watched"),
             (&["--watch", "-f", "/dev/null"], "no regular file"),
             (&["--repeat", "-n", ""], "an empty text cannot be repeated"),
