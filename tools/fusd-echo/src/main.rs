@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! fusd-echo: see the library part of this crate.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fusd_tool::main::<fusd_echo::Args>()
+}

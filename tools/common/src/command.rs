@@ -1,0 +1,95 @@
+//! The command that runs beside the device: `-- COMMAND ARGS`.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::Arc;
+
+use fusd::Errno;
+
+use crate::child::{Child, Program};
+use crate::signals::{Phase, Signals};
+use crate::{ToolError, exit};
+
+/// Runs the command to its end; its exit code is the result.
+///
+/// # Errors
+/// It cannot be started.
+pub(crate) fn run(words: &[OsString], node: &Path, signals: &Signals) -> Result<u8, ToolError> {
+    let child = Arc::new(start(words, node)?);
+    let phase = Phase::Accompanying {
+        command: Arc::clone(&child),
+    };
+    if let Some(signal) = signals.enter(phase) {
+        child.signal(signal);
+    }
+    let status = child.wait();
+    signals.enter(Phase::Ending);
+    status
+        .map(code)
+        .map_err(|errno| ToolError::failed(format!("cannot wait for the command: {errno}")))
+}
+
+fn start(words: &[OsString], node: &Path) -> Result<Child, ToolError> {
+    let program = Program::new(words).env("FUSD_PATH", node);
+    program.spawn().map_err(|errno| {
+        let code = match errno {
+            Errno::ENOENT => exit::NOT_FOUND,
+            _ => exit::NOT_EXECUTABLE,
+        };
+        let name = words.first().map(|word| word.display().to_string());
+        let name = name.unwrap_or_default();
+        ToolError::new(code, format!("cannot run the command {name}: {errno}"))
+    })
+}
+
+fn code(status: ExitStatus) -> u8 {
+    let code = match (status.code(), status.signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => i32::from(exit::SIGNAL) + signal,
+        (None, None) => i32::from(exit::FAILED),
+    };
+    // Lossless: both are below 256.
+    code as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &[&str]) -> Vec<OsString> {
+        line.iter().map(OsString::from).collect()
+    }
+
+    fn shell(script: &str) -> u8 {
+        let child = start(&words(&["/bin/sh", "-c", script]), Path::new("/dev/x")).unwrap();
+        code(child.wait().unwrap())
+    }
+
+    #[test]
+    fn the_code_is_that_of_the_command() {
+        assert_eq!(shell("exit 0"), 0);
+        assert_eq!(shell("exit 42"), 42);
+        assert_eq!(shell("kill -TERM $$"), 143);
+        assert_eq!(shell("kill -KILL $$"), 137);
+    }
+
+    #[test]
+    fn the_command_knows_the_node() {
+        assert_eq!(shell("test \"$FUSD_PATH\" = /dev/x"), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_run_has_the_codes_of_a_shell() {
+        let start = |program| start(&words(&[program]), Path::new("/dev/x")).unwrap_err();
+        let error = start("/no/such/program");
+        assert_eq!(error.code(), 127);
+        assert_eq!(
+            error.to_string(),
+            "cannot run the command /no/such/program: No such file or directory (ENOENT)"
+        );
+        assert_eq!(start("/etc/passwd").code(), 126);
+        assert_eq!(start("/").code(), 126);
+    }
+}

@@ -1,0 +1,49 @@
+//! What a tool itself has to say on standard error, besides its log.
+//!
+//! Nothing here fails or panics when nobody reads standard error any more.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use crate::LogFormat;
+
+/// Says things in the name of one tool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Notices {
+    tool: &'static str,
+    format: LogFormat,
+    quiet: bool,
+}
+
+impl Notices {
+    pub(crate) fn new(tool: &'static str, format: LogFormat, quiet: bool) -> Self {
+        Self {
+            tool,
+            format,
+            quiet,
+        }
+    }
+
+    /// Tells why the tool ends without success.
+    pub(crate) fn error(&self, error: &dyn fmt::Display) {
+        match self.format {
+            LogFormat::Text => self.line(error),
+            LogFormat::Json => tracing::error!("{error}"),
+        }
+    }
+
+    /// Tells something good to know, unless nothing of the kind is wanted.
+    pub(crate) fn tell(&self, text: &dyn fmt::Display) {
+        match self.format {
+            LogFormat::Text if self.quiet => {}
+            LogFormat::Text => self.line(text),
+            LogFormat::Json => tracing::info!("{text}"),
+        }
+    }
+
+    fn line(&self, text: &dyn fmt::Display) {
+        // One write, so that lines of several processes do not mix.
+        let line = format!("{}: {text}\n", self.tool);
+        drop(io::stderr().write_all(line.as_bytes()));
+    }
+}

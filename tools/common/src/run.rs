@@ -1,0 +1,171 @@
+//! A tool from its command line to its exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::Parser;
+use fusd::{Device, Session};
+
+use crate::notice::Notices;
+use crate::ready::Ready;
+use crate::signals::{Phase, Reload, Signals};
+use crate::{CommonArgs, ToolError, command, exit, logging};
+
+/// A tool: its arguments, and the device they make.
+pub trait Tool: Parser {
+    /// The name its messages begin with.
+    const NAME: &'static str;
+
+    /// The device it serves.
+    type Device: Device;
+
+    /// The options that all tools share.
+    fn common(&self) -> &CommonArgs;
+
+    /// The name of the node: that of `--name`, unless the tool has another way to give it.
+    fn node_name(&self) -> Option<&str> {
+        self.common().name.as_deref()
+    }
+
+    /// Makes the device. A signal that comes meanwhile ends the tool at once, so it may wait, for
+    /// input or for hardware; it must leave nothing behind that needs to be cleaned up.
+    ///
+    /// # Errors
+    /// The arguments are wrong, or what they name cannot be had. Nothing is made then.
+    fn driver(&self) -> Result<Driver<Self::Device>, ToolError>;
+}
+
+/// A device, and what else is to happen while it is served.
+#[must_use]
+pub struct Driver<D> {
+    device: D,
+    reload: Option<Reload>,
+    on_ready: Option<OnReady>,
+}
+
+type OnReady = Box<dyn FnOnce(&Session) -> Result<(), ToolError>>;
+
+impl<D: Device> Driver<D> {
+    /// Serves `device`.
+    pub fn new(device: D) -> Self {
+        Self {
+            device,
+            reload: None,
+            on_ready: None,
+        }
+    }
+
+    /// Calls `reload` at each SIGHUP, which otherwise ends the tool. It runs on the thread that
+    /// takes the signals, so it must not wait for anything that may never come. While a command
+    /// runs beside the device, SIGHUP is the command's.
+    pub fn on_hangup(mut self, reload: impl Fn() + Send + 'static) -> Self {
+        self.reload = Some(Box::new(reload));
+        self
+    }
+
+    /// Calls `start` once, when the node is there and before its first call is served: the place
+    /// to start threads, and to learn the node's path or keep a stop handle.
+    pub fn on_ready(
+        mut self,
+        start: impl FnOnce(&Session) -> Result<(), ToolError> + 'static,
+    ) -> Self {
+        self.on_ready = Some(Box::new(start));
+        self
+    }
+}
+
+impl<D: fmt::Debug> fmt::Debug for Driver<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All that a tool's `main` does.
+pub fn main<T: Tool>() -> ExitCode {
+    let tool = match T::try_parse() {
+        Ok(tool) => tool,
+        Err(error) => {
+            // Help and version are "errors" of code 0. Nobody may be there to read them.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
+        }
+    };
+    let common = tool.common();
+    let notices = Notices::new(T::NAME, common.log_format, common.quiet);
+    match run(&tool, notices) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            notices.error(&error);
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
+    let common = tool.common();
+    // First of all: whatever is opened before might take the descriptor's number.
+    let ready = Ready::claim(common.ready_fd);
+    logging::start(common)?;
+    let ready = ready?;
+    let builder = common.builder(tool.node_name())?;
+    let signals = Signals::take()?;
+    let Driver {
+        device,
+        reload,
+        on_ready,
+    } = tool.driver()?;
+
+    signals.enter(Phase::Registering { asked: None });
+    let session = builder.register(device)?;
+    if let Some(start) = on_ready {
+        start(&session)?;
+    }
+    if common.command.is_empty() {
+        serve(session, ready, reload, &signals, notices)
+    } else {
+        accompany(session, ready, common, &signals, notices)
+    }
+}
+
+/// Serves until somebody stops it.
+fn serve(
+    session: Session,
+    ready: Ready,
+    reload: Option<Reload>,
+    signals: &Signals,
+    notices: Notices,
+) -> Result<u8, ToolError> {
+    let stop = session.stop_handle();
+    if signals.enter(Phase::Serving { stop, reload }).is_some() {
+        return Ok(exit::STOPPED);
+    }
+    ready.announce(session.path());
+    notices.tell(&format_args!(
+        "{} is ready ({}); Ctrl-C ends it",
+        session.path().display(),
+        session.backend(),
+    ));
+    session.run()?;
+    Ok(exit::STOPPED)
+}
+
+/// Serves until the command ends.
+fn accompany(
+    session: Session,
+    ready: Ready,
+    common: &CommonArgs,
+    signals: &Signals,
+    notices: Notices,
+) -> Result<u8, ToolError> {
+    let serving = session.spawn()?;
+    ready.announce(serving.path());
+    let result = command::run(&common.command, serving.path(), signals);
+    crate::ready::stopping();
+    if let Err(error) = serving.stop() {
+        // The command's status tells more than this.
+        notices.error(&error);
+    }
+    result
+}

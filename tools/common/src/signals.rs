@@ -1,0 +1,283 @@
+//! SIGTERM, SIGINT and SIGHUP: one thread takes them, so that no handler runs anywhere.
+//!
+//! What a signal does depends on how far the tool has come ([`Phase`]):
+//! - before the node is made, it ends the tool at once;
+//! - while the device is served, SIGTERM and SIGINT stop it, and SIGHUP reloads what it serves or,
+//!   where there is nothing to reload, stops it too;
+//! - while a command runs beside the device, signals that a process sent are passed on to the
+//!   command. Those of the terminal are not: the command got them itself;
+//! - at the end, another one ends the tool at once; the library's watcher then removes the node.
+
+use std::fs;
+use std::process;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use fusd::{Errno, StopHandle};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::child::Child;
+use crate::{ToolError, exit, ready};
+
+/// The signals that are taken.
+const TAKEN: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+
+/// Reads again what a device serves.
+pub(crate) type Reload = Box<dyn Fn() + Send>;
+
+/// How far the tool has come.
+pub(crate) enum Phase {
+    /// Nothing is made yet.
+    Starting,
+    /// The node is being made: a signal is kept until that is done.
+    Registering { asked: Option<Signal> },
+    /// The device is served until somebody stops it.
+    Serving {
+        stop: StopHandle,
+        reload: Option<Reload>,
+    },
+    /// The device is served until the command ends.
+    Accompanying { command: Arc<Child> },
+    /// The end has begun.
+    Ending,
+}
+
+/// What a signal leads to.
+#[derive(Debug, PartialEq, Eq)]
+enum Action {
+    Nothing,
+    Exit,
+    Stop,
+    Reload,
+    Forward,
+}
+
+/// The thread that takes the signals, as the rest of the tool sees it.
+#[derive(Clone)]
+pub(crate) struct Signals(Arc<Mutex<Phase>>);
+
+impl Signals {
+    /// Takes the signals from now on. To be called before any other thread is started: the
+    /// threads of a process inherit what is blocked.
+    ///
+    /// # Errors
+    /// The thread or its descriptor cannot be had.
+    pub(crate) fn take() -> Result<Self, ToolError> {
+        let failed = |error: &dyn std::fmt::Display| {
+            ToolError::failed(format!("cannot take the signals: {error}"))
+        };
+        let mut set = SigSet::empty();
+        for signal in TAKEN {
+            set.add(signal);
+        }
+        set.thread_block()
+            .map_err(|errno| failed(&Errno::from(errno)))?;
+        let source = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)
+            .map_err(|errno| failed(&Errno::from(errno)))?;
+        let signals = Self(Arc::new(Mutex::new(Phase::Starting)));
+        let thread = signals.clone();
+        let hangup_ignored = ignored(Signal::SIGHUP);
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || thread.watch(&source, hangup_ignored))
+            .map_err(|error| failed(&error))?;
+        Ok(signals)
+    }
+
+    /// Goes on to `phase`. Where a signal came while the node was being made, it is returned, for
+    /// the caller to obey.
+    pub(crate) fn enter(&self, phase: Phase) -> Option<Signal> {
+        let mut current = self.lock();
+        let asked = match &*current {
+            Phase::Registering { asked } => *asked,
+            _ => None,
+        };
+        *current = phase;
+        asked
+    }
+
+    fn watch(&self, source: &SignalFd, hangup_ignored: bool) {
+        loop {
+            let info = match source.read_signal() {
+                Ok(Some(info)) => info,
+                Ok(None) | Err(nix::errno::Errno::EINTR) => continue,
+                Err(errno) => {
+                    tracing::error!(error = %Errno::from(errno), "signals are not taken any more");
+                    return;
+                }
+            };
+            // Lossless: signal numbers are at most 64.
+            let Ok(signal) = Signal::try_from(info.ssi_signo as i32) else {
+                continue;
+            };
+            // What the kernel sends, for the terminal, has a positive code (sigaction(2)).
+            let terminal = info.ssi_code > 0;
+            tracing::debug!(%signal, sender = info.ssi_pid, terminal, "signal");
+            self.act(signal, terminal, hangup_ignored);
+        }
+    }
+
+    fn act(&self, signal: Signal, terminal: bool, hangup_ignored: bool) {
+        let mut phase = self.lock();
+        match react(&mut phase, signal, terminal, hangup_ignored) {
+            Action::Nothing => {}
+            Action::Exit => process::exit(i32::from(code(signal))),
+            Action::Stop => {
+                if let Phase::Serving { stop, .. } = std::mem::replace(&mut *phase, Phase::Ending) {
+                    drop(phase);
+                    ready::stopping();
+                    stop.stop();
+                }
+            }
+            Action::Reload => {
+                if let Phase::Serving {
+                    reload: Some(reload),
+                    ..
+                } = &*phase
+                {
+                    reload();
+                }
+            }
+            Action::Forward => {
+                if let Phase::Accompanying { command } = &*phase {
+                    command.signal(signal);
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The exit code of a tool that `signal` ended.
+pub(crate) fn code(signal: Signal) -> u8 {
+    // Lossless: signal numbers are at most 64.
+    exit::SIGNAL + signal as u8
+}
+
+fn react(phase: &mut Phase, signal: Signal, terminal: bool, hangup_ignored: bool) -> Action {
+    let hangup = signal == Signal::SIGHUP;
+    let unwanted = hangup && hangup_ignored;
+    match phase {
+        Phase::Serving {
+            reload: Some(_), ..
+        } if hangup => Action::Reload,
+        Phase::Accompanying { .. } if terminal => Action::Nothing,
+        Phase::Accompanying { .. } => Action::Forward,
+        // nohup(1): a terminal that goes is nothing to us.
+        _ if unwanted => Action::Nothing,
+        Phase::Starting | Phase::Ending => Action::Exit,
+        Phase::Registering { asked } => {
+            asked.get_or_insert(signal);
+            Action::Nothing
+        }
+        Phase::Serving { .. } => Action::Stop,
+    }
+}
+
+/// Whether this process was started with `signal` ignored, as by nohup(1). (/proc tells; a blocked
+/// signal is never dropped, so ignoring alone does not keep it from us.)
+fn ignored(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal as u32 - 1)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use fusd::{Device, DeviceBuilder, OpenRequest, Serving};
+
+    use super::*;
+    use crate::child::Program;
+
+    struct Null;
+
+    impl Device for Null {
+        type File = ();
+
+        fn open(&self, request: OpenRequest<()>) {
+            request.accept(());
+        }
+    }
+
+    fn serving(reload: Option<Reload>) -> (Phase, Serving) {
+        let (_, serving) = DeviceBuilder::new("x").loopback(Null).unwrap();
+        let stop = serving.stop_handle();
+        (Phase::Serving { stop, reload }, serving)
+    }
+
+    const TERM: Signal = Signal::SIGTERM;
+    const INT: Signal = Signal::SIGINT;
+    const HUP: Signal = Signal::SIGHUP;
+
+    #[test]
+    fn before_the_node_is_made_a_signal_ends_the_tool() {
+        for signal in TAKEN {
+            let action = react(&mut Phase::Starting, signal, false, false);
+            assert_eq!(action, Action::Exit);
+        }
+    }
+
+    #[test]
+    fn while_the_node_is_made_the_first_signal_is_kept() {
+        let signals = Signals(Arc::new(Mutex::new(Phase::Registering { asked: None })));
+        signals.act(TERM, false, false);
+        signals.act(INT, false, false);
+        assert_eq!(signals.enter(Phase::Ending), Some(TERM));
+        assert_eq!(signals.enter(Phase::Ending), None);
+    }
+
+    #[test]
+    fn a_served_device_stops_and_the_second_signal_ends_the_tool() {
+        for signal in TAKEN {
+            let (phase, serving) = serving(None);
+            let signals = Signals(Arc::new(Mutex::new(phase)));
+            signals.act(signal, true, false);
+            serving.join().unwrap();
+            assert_eq!(
+                react(&mut signals.lock(), signal, true, false),
+                Action::Exit
+            );
+        }
+    }
+
+    #[test]
+    fn hangup_reloads_where_there_is_something_to_reload() {
+        let (mut phase, _serving) = serving(Some(Box::new(|| {})));
+        assert_eq!(react(&mut phase, HUP, true, false), Action::Reload);
+        assert_eq!(react(&mut phase, HUP, true, true), Action::Reload);
+        assert_eq!(react(&mut phase, TERM, true, false), Action::Stop);
+    }
+
+    #[test]
+    fn nohup_is_honoured() {
+        let (mut phase, _serving) = serving(None);
+        assert_eq!(react(&mut phase, HUP, true, true), Action::Nothing);
+        assert_eq!(react(&mut phase, INT, true, true), Action::Stop);
+    }
+
+    #[test]
+    fn a_command_is_told_what_the_terminal_did_not_tell_it() {
+        let command = Program::new(["true"]).spawn().unwrap();
+        let command = Arc::new(command);
+        let mut phase = Phase::Accompanying {
+            command: Arc::clone(&command),
+        };
+        for signal in TAKEN {
+            assert_eq!(react(&mut phase, signal, true, false), Action::Nothing);
+            assert_eq!(react(&mut phase, signal, false, false), Action::Forward);
+        }
+        command.wait().unwrap();
+    }
+
+    #[test]
+    fn the_code_is_that_of_a_shell() {
+        assert_eq!((code(HUP), code(INT), code(TERM)), (129, 130, 143));
+    }
+}
