@@ -17,5 +17,7 @@ impl Device for Hello {
 }
 
 fn main() -> fusd::Result<()> {
-    DeviceBuilder::new("hello").register(Hello)?.run()
+    let session = DeviceBuilder::new("hello").register(Hello)?;
+    println!("{} is ready", session.path().display());
+    session.run()
 }

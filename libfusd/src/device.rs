@@ -50,7 +50,8 @@ pub trait Device: Send + Sync + 'static {
         request.fail(Errno::ENOTTY);
     }
 
-    /// A client closes one descriptor of the file; others may be left.
+    /// A client closes one descriptor of the file; others may be left. Called only for a device
+    /// that has [`Operations::FLUSH`](crate::Operations::FLUSH) among its operations.
     fn flush(&self, _file: &OpenFile<Self::File>, request: FlushRequest) {
         request.done();
     }

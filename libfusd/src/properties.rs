@@ -13,7 +13,9 @@ bitflags::bitflags! {
         const IOCTL = 1 << 2;
         /// poll(2), select(2), epoll(7); without it the file is always ready.
         const POLL = 1 << 3;
-        /// Told at each close(2) of a descriptor; without it close succeeds.
+        /// Told at each close(2) of a descriptor; without it close succeeds. Not among the
+        /// operations that a device has by default, for it makes every close wait its turn behind
+        /// the file's other calls.
         const FLUSH = 1 << 4;
         /// fsync(2) and fdatasync(2); without it `EINVAL`.
         const SYNC = 1 << 5;
@@ -35,8 +37,8 @@ pub enum Position {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Properties {
-    /// The operations it implements; all by default, as every handler has a default that answers
-    /// what the kernel would.
+    /// The operations it implements. By default all but [`Operations::FLUSH`], as every handler
+    /// has a default that answers what the kernel would.
     pub operations: Operations,
     /// Whether its files have a position; they do by default.
     pub position: Position,
@@ -45,7 +47,7 @@ pub struct Properties {
 impl Default for Properties {
     fn default() -> Self {
         Self {
-            operations: Operations::all(),
+            operations: Operations::all() - Operations::FLUSH,
             position: Position::Seekable,
         }
     }

@@ -2,8 +2,8 @@
 
 use fusd::request::Request;
 use fusd::{
-    Attempt, Device, FlushRequest, IoctlRequest, OpenFile, OpenRequest, Properties, ReadRequest,
-    WaitQueue, WriteRequest,
+    Attempt, Device, FlushRequest, IoctlRequest, OpenFile, OpenRequest, Operations, Properties,
+    ReadRequest, WaitQueue, WriteRequest,
 };
 
 use crate::Control;
@@ -37,7 +37,7 @@ impl Gate {
         };
         let device = Self {
             held,
-            properties,
+            properties: properties.operations(Operations::all()),
             queue,
         };
         (device, Box::new(control))

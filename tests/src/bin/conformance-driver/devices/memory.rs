@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use fusd::{Device, Errno, IoctlRequest, OpenFile, OpenRequest, ReadRequest, WriteRequest};
+use fusd::{
+    Device, Errno, IoctlRequest, OpenFile, OpenRequest, Operations, Properties, ReadRequest,
+    WriteRequest,
+};
 
 const PAGE: u64 = 4096;
 
@@ -45,6 +48,10 @@ impl Memory {
 
 impl Device for Memory {
     type File = ();
+
+    fn properties(&self) -> Properties {
+        Properties::default().operations(Operations::all())
+    }
 
     fn open(&self, request: OpenRequest<()>) {
         if request.flags().truncate() {
