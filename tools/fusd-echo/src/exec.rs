@@ -79,7 +79,7 @@ impl Job {
         let caller = request.caller();
         let mut program = Program::new(["/bin/sh", "-c", SCRIPT, "sh"])
             .arg(&self.command)
-            .env("FUSD_PID", caller.pid.to_string())
+            .env("FUSD_PID", caller.pid().to_string())
             .env("FUSD_UID", caller.uid.to_string())
             .env("FUSD_GID", caller.gid.to_string())
             .env("FUSD_COMM", caller.program().unwrap_or_default())
