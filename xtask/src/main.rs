@@ -7,7 +7,6 @@ mod host;
 mod install;
 mod libtest;
 mod man;
-mod standin;
 mod test;
 mod tools;
 
