@@ -1,6 +1,7 @@
 //! --exec: a command's output for each open.
 
 use crate::helper::{begin, content, echo, run, shell};
+use fusd_tests::wait::wait_until;
 use std::process::Stdio;
 
 #[test]
@@ -46,11 +47,44 @@ fn it_runs_once_per_open() {
 #[test]
 fn a_client_who_leaves_ends_the_command() {
     let case = begin!(a_client_who_leaves_ends_the_command);
-    let driver = echo(&case, ["--exec", "while :; do echo endless; done"]).start();
-    let (_, out, _) = shell(&case, driver.node(), "head -c 16 \"$0\"");
-    assert_eq!(out, "endless\nendless\n");
+    let begun = case.file("begun", b"");
+    let command = format!(
+        "echo $$ >> '{}'; while :; do sleep 1; done",
+        begun.display()
+    );
+    let driver = echo(&case, ["--exec", &command]).start();
+    let mut client = case.command("cat").arg(driver.node()).spawn().expect("cat");
+    let pid = || {
+        std::fs::read_to_string(&begun)
+            .expect("read")
+            .trim()
+            .to_owned()
+    };
+    wait_until("the command has begun", || !pid().is_empty());
+    client.kill().expect("kill");
+    client.wait().expect("wait");
+    let process = std::path::PathBuf::from(format!("/proc/{}/cmdline", pid()));
+    // Empty for one that has ended and only waits to be reaped.
+    wait_until("the command has ended", || {
+        std::fs::read(&process).unwrap_or_default().is_empty()
+    });
     driver.stop();
-    // That no command is left is checked at the end of each test.
+}
+
+#[test]
+fn a_command_without_end_is_stopped_at_the_limit() {
+    let case = begin!(a_command_without_end_is_stopped_at_the_limit);
+    let words = [
+        "--max-size",
+        "10000",
+        "--exec",
+        "while :; do echo more; done",
+    ];
+    let driver = echo(&case, words).start();
+    let (code, _, errors) = shell(&case, driver.node(), "cat \"$0\"");
+    assert_ne!(code, Some(0));
+    assert!(errors.contains("File too large"), "{errors}");
+    driver.stop();
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn text() {
     let errors = driver.errors();
     let line = errors
         .lines()
-        .find(|line| line.contains("uid=4711") && line.contains("\"read\""));
+        .find(|line| line.contains("uid=4711") && line.contains("operation=read"));
     assert!(
         line.is_some_and(|line| line.contains("cat") && line.contains("pid=")),
         "{errors}"

@@ -84,7 +84,7 @@ fn max_size_is_a_limit() {
     let driver = echo(&case, ["-w", "replace", "--max-size", "10", "x"]).start();
     let file = open_with(driver.node(), OFlag::O_WRONLY | OFlag::O_TRUNC).expect("open");
     assert_eq!(file.write(b"0123456789"), Ok(10));
-    assert_eq!(file.write(b"a"), Err(Errno::ENOSPC));
+    assert_eq!(file.write(b"a"), Err(Errno::EFBIG));
     drop(file);
     fusd_tests::wait::wait_until("the new text is there", || content(&driver) == "0123456789");
     driver.stop();

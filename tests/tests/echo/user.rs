@@ -43,10 +43,7 @@ fn by_name_in_the_runtime_directory() {
         std::slice::from_ref(&node),
         "a mount of fusd serves it"
     );
-    assert!(
-        driver.errors().contains(node.to_str().expect("UTF-8")),
-        "says where"
-    );
+    driver.await_error(node.to_str().expect("UTF-8"));
     for _ in 0..3 {
         assert_eq!(content(&world, &driver), "Hello, world!\n");
     }

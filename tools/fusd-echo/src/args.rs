@@ -17,6 +17,9 @@ use crate::{size, source};
 const TEXT: &str = "Text";
 const CLIENTS: &str = "Clients";
 
+/// Stands for standard input where a file could be named.
+const STANDARD_INPUT: &str = "-";
+
 /// Make a device node that says a text
 ///
 /// Whoever reads the node gets the text, then the end of the file. The text comes from the
@@ -24,7 +27,7 @@ const CLIENTS: &str = "Clients";
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Args {
-    /// The text; several are joined by a space, and a newline follows
+    /// The text; several are joined by a space, and a newline follows. "-" alone is standard input
     #[arg(value_name = "TEXT", conflicts_with_all = ["file", "exec"], help_heading = TEXT)]
     pub text: Vec<OsString>,
 
@@ -122,9 +125,9 @@ impl Tool for Args {
                 Ok(())
             }));
         }
-        match &self.file {
+        match self.source() {
             None => Ok(Driver::new(self.echo(Content::new(self.joined()?))?)),
-            Some(path) if path.as_os_str() == "-" => {
+            Some(path) if path == Path::new(STANDARD_INPUT) => {
                 let content = source::standard_input(self.max_size)?;
                 Ok(Driver::new(self.echo(content)?))
             }
@@ -150,10 +153,18 @@ impl Args {
         if self.watch && self.file.is_none() {
             return usage("only a file can be watched; give --file FILE, or no --watch");
         }
-        if self.watch && self.file.as_deref() == Some(Path::new("-")) {
+        if self.watch && self.file.as_deref() == Some(Path::new(STANDARD_INPUT)) {
             return usage("standard input cannot be watched; give --watch the path of a file");
         }
         Ok(())
+    }
+
+    /// The file that the text is in, if it is in one.
+    fn source(&self) -> Option<&Path> {
+        match (&self.file, self.text.as_slice()) {
+            (None, [only]) if only == STANDARD_INPUT => Some(Path::new(STANDARD_INPUT)),
+            (file, _) => file.as_deref(),
+        }
     }
 
     fn settings(&self) -> Settings {
@@ -217,6 +228,12 @@ impl Args {
         }
         if newline {
             text.push(b'\n');
+        }
+        if text.len() > self.max_size {
+            return Err(ToolError::usage(format!(
+                "the text has {} bytes, more than --max-size allows; give a larger --max-size",
+                text.len()
+            )));
         }
         Ok(text)
     }
