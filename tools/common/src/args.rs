@@ -50,7 +50,13 @@ pub struct CommonArgs {
     /// Write the node's path and a newline to descriptor N, at least 3, when the node is there
     ///
     /// N is closed then. A supervisor, or a test, waits for the line instead of polling.
-    #[arg(long, value_name = "N", help_heading = RUNNING)]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = descriptor,
+        allow_negative_numbers = true,
+        help_heading = RUNNING
+    )]
     pub ready_fd: Option<i32>,
 
     /// Say more: -v who does what (the access log), -vv debugging, -vvv everything
@@ -146,6 +152,11 @@ impl CommonArgs {
         }
         Ok(builder)
     }
+}
+
+fn descriptor(text: &str) -> Result<i32, String> {
+    text.parse()
+        .map_err(|_| "give the number of an open descriptor, at least 3".to_owned())
 }
 
 fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {

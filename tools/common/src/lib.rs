@@ -55,6 +55,7 @@ mod notice;
 mod ready;
 mod run;
 mod signals;
+mod usage;
 mod user;
 
 pub use args::{BackendArg, CommonArgs, LogFormat};

@@ -9,7 +9,7 @@ use fusd::{Device, Session};
 use crate::notice::Notices;
 use crate::ready::Ready;
 use crate::signals::{Phase, Reload, Signals};
-use crate::{CommonArgs, ToolError, command, exit, logging};
+use crate::{CommonArgs, LogFormat, ToolError, command, exit, logging, usage};
 
 /// A tool: its arguments, and the device they make.
 pub trait Tool: Parser {
@@ -86,10 +86,15 @@ impl<D: fmt::Debug> fmt::Debug for Driver<D> {
 pub fn main<T: Tool>() -> ExitCode {
     let tool = match T::try_parse() {
         Ok(tool) => tool,
-        Err(error) => {
-            // Help and version are "errors" of code 0. Nobody may be there to read them.
-            drop(error.print());
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
+        Err(error) if error.use_stderr() => {
+            let error = ToolError::usage(usage::line(error));
+            Notices::new(T::NAME, LogFormat::Text, false).error(&error);
+            return ExitCode::from(error.code());
+        }
+        Err(help) => {
+            // Help and the version are on standard output, where nobody may be left to read them.
+            let _nobody = help.print();
+            return ExitCode::SUCCESS;
         }
     };
     let common = tool.common();

@@ -14,6 +14,9 @@ use crate::escape::unescape;
 use crate::watch::Watch;
 use crate::{size, source};
 
+/// What `--max-size` is unless it is given, in bytes.
+const MAX_SIZE: usize = 16 << 20;
+
 const TEXT: &str = "Text";
 const CLIENTS: &str = "Clients";
 
@@ -73,17 +76,17 @@ pub struct Args {
     )]
     pub on_write: OnWrite,
 
-    /// Bytes that clients may make of the text, and most that a command or a pipe may say
+    /// Most bytes that a written text may have, or that a command or a pipe may say [default: 16M]
     ///
-    /// A number, or one with K, M, G or T (times 1024). A write beyond it fails with EFBIG.
+    /// A number, or one with K, M, G or T (times 1024). A write beyond it fails with EFBIG, and so
+    /// does the open of which a command says more.
     #[arg(
         long,
         value_name = "SIZE",
         value_parser = size::parse,
-        default_value = "16M",
         help_heading = CLIENTS
     )]
-    pub max_size: usize,
+    pub max_size: Option<usize>,
 
     /// The options of every tool.
     #[command(flatten)]
@@ -125,7 +128,7 @@ impl Tool for Args {
         match &self.file {
             None => Ok(Driver::new(self.echo(Content::new(self.joined()?))?)),
             Some(path) if path.as_os_str() == "-" => {
-                let content = source::standard_input(self.max_size)?;
+                let content = source::standard_input(self.max_size())?;
                 Ok(Driver::new(self.echo(content)?))
             }
             Some(path) => self.file_driver(path),
@@ -138,13 +141,19 @@ impl Args {
     fn check(&self) -> Result<(), ToolError> {
         let usage = |text: &str| Err(ToolError::usage(text));
         if self.text.is_empty() && self.file.is_none() && self.exec.is_none() {
-            return usage("there is nothing to say; give TEXT, --file FILE or --exec CMD");
+            return usage("there is no text to say; give TEXT, --file FILE or --exec CMD");
         }
         let changes = matches!(self.on_write, OnWrite::Replace | OnWrite::Append);
         if self.exec.is_some() && changes {
             return usage(
                 "a command's text cannot be written to; use --on-write discard with --exec, or \
                  none",
+            );
+        }
+        if self.max_size.is_some() && !self.text.is_empty() && !changes {
+            return usage(
+                "--max-size has nothing to bound; give it with --file, --exec, or --on-write \
+                 replace or append",
             );
         }
         if self.watch && self.file.is_none() {
@@ -156,12 +165,16 @@ impl Args {
         Ok(())
     }
 
+    fn max_size(&self) -> usize {
+        self.max_size.unwrap_or(MAX_SIZE)
+    }
+
     fn settings(&self) -> Settings {
         Settings {
             repeat: self.repeat,
             lines: self.lines,
             on_write: self.on_write,
-            max_size: self.max_size,
+            max_size: self.max_size(),
         }
     }
 
@@ -177,7 +190,7 @@ impl Args {
     fn file_driver(&self, path: &Path) -> Result<Driver<Echo>, ToolError> {
         // Before the file is read, so that no change is missed.
         let watch = self.watch.then(|| Watch::new(path)).transpose();
-        let loaded = source::file(path, self.max_size)?;
+        let loaded = source::file(path, self.max_size())?;
         if !loaded.again {
             if self.watch {
                 return Err(ToolError::usage(format!(
@@ -274,8 +287,8 @@ mod tests {
     #[test]
     fn bad_lines_are_usage_errors_that_say_why() {
         for (line, message) in [
-            (&[][..], "nothing to say; give TEXT"),
-            (&["--", "cat"], "nothing to say; give TEXT"),
+            (&[][..], "no text to say; give TEXT"),
+            (&["--", "cat"], "no text to say; give TEXT"),
             (&["-e", "\\q"], "unknown escape \\q at byte 1"),
             (&["a", "-f", "b"], "cannot be used with"),
             (&["a", "-x", "b"], "cannot be used with"),
@@ -288,6 +301,7 @@ mod tests {
             (&["--repeat", "-f", "/dev/null"], "cannot be repeated"),
             (&["-x", "a", "-w", "replace"], "cannot be written to"),
             (&["a", "-w", "ask"], "deny, discard, replace, append"),
+            (&["a", "--max-size", "9"], "--max-size has nothing to bound"),
             (&["a", "--max-size", "0"], "at least 1"),
         ] {
             let error = usage(line);
