@@ -146,12 +146,12 @@ fn serve(
     if signals.enter(Phase::Serving { stop, reload }).is_some() {
         return Ok(exit::STOPPED);
     }
-    ready.announce(session.path());
     notices.tell(&format_args!(
         "{} is ready ({}); Ctrl-C ends it",
         session.path().display(),
         session.backend(),
     ));
+    ready.announce(session.path());
     session.run()?;
     Ok(exit::STOPPED)
 }

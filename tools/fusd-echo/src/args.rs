@@ -27,7 +27,7 @@ const CLIENTS: &str = "Clients";
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Args {
-    /// The text; several are joined by a space, and a newline follows
+    /// The text; several are joined by a space, and a newline follows. "-" alone is --file -
     #[arg(value_name = "TEXT", conflicts_with_all = ["file", "exec"], help_heading = TEXT)]
     pub text: Vec<OsString>,
 
@@ -125,7 +125,7 @@ impl Tool for Args {
                 Ok(())
             }));
         }
-        match &self.file {
+        match self.source_file() {
             None => Ok(Driver::new(self.echo(Content::new(self.joined()?))?)),
             Some(path) if path.as_os_str() == "-" => {
                 let content = source::standard_input(self.max_size())?;
@@ -137,6 +137,15 @@ impl Tool for Args {
 }
 
 impl Args {
+    /// The file to read: also where "-" is the only TEXT.
+    fn source_file(&self) -> Option<&Path> {
+        match (&self.file, &self.text[..]) {
+            (Some(path), _) => Some(path),
+            (None, [text]) if text == "-" => Some(Path::new("-")),
+            _ => None,
+        }
+    }
+
     /// What the grammar of the command line does not tell.
     fn check(&self) -> Result<(), ToolError> {
         let usage = |text: &str| Err(ToolError::usage(text));
@@ -150,17 +159,24 @@ impl Args {
                  none",
             );
         }
-        if self.max_size.is_some() && !self.text.is_empty() && !changes {
+        let standard_input = self.source_file() == Some(Path::new("-"));
+        if standard_input && (self.no_newline || self.escapes) {
+            return usage(
+                "-n and -e are for a text on the command line; do without them, or write \
+                 -e '\\x2d' for a text of one \"-\"",
+            );
+        }
+        if self.max_size.is_some() && !self.text.is_empty() && !standard_input && !changes {
             return usage(
                 "--max-size has nothing to bound; give it with --file, --exec, or --on-write \
                  replace or append",
             );
         }
+        if self.watch && standard_input {
+            return usage("standard input cannot be watched; give --watch the path of a file");
+        }
         if self.watch && self.file.is_none() {
             return usage("only a file can be watched; give --file FILE, or no --watch");
-        }
-        if self.watch && self.file.as_deref() == Some(Path::new("-")) {
-            return usage("standard input cannot be watched; give --watch the path of a file");
         }
         Ok(())
     }
@@ -285,6 +301,15 @@ mod tests {
     }
 
     #[test]
+    fn a_dash_alone_is_standard_input() {
+        let file = |line: &[&str]| parse(line).unwrap().source_file().map(Path::to_owned);
+        assert_eq!(file(&["-"]), Some("-".into()));
+        assert_eq!(file(&["-f", "-"]), Some("-".into()));
+        assert_eq!(file(&["-", "-"]), None);
+        assert_eq!(text(&["-e", "\\x2d"]), b"-\n");
+    }
+
+    #[test]
     fn bad_lines_are_usage_errors_that_say_why() {
         for (line, message) in [
             (&[][..], "no text to say; give TEXT"),
@@ -295,6 +320,8 @@ mod tests {
             (&["-f", "a", "-x", "b"], "cannot be used with"),
             (&["-n", "-f", "b"], "cannot be used with"),
             (&["--watch", "a"], "only a file can be watched"),
+            (&["--watch", "-"], "standard input cannot be watched"),
+            (&["-n", "-"], "-e '\\x2d'"),
             (&["--watch", "-f", "-"], "standard input cannot be watched"),
             (&["--watch", "-f", "/dev/null"], "no regular file"),
             (&["--repeat", "-n", ""], "an empty text cannot be repeated"),
