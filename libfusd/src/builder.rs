@@ -7,7 +7,7 @@ use nix::unistd::{getegid, geteuid};
 
 use crate::backend::buffer::BufferPool;
 use crate::backend::loopback::Loopback;
-use crate::backend::{self, Backend, BackendKind, Placement};
+use crate::backend::{self, Backend, BackendKind, Choice, Placement};
 use crate::loopback::Client;
 use crate::request::Link;
 use crate::session::{Engine, Limits};
@@ -27,7 +27,7 @@ pub struct DeviceBuilder {
     mode: Option<u32>,
     owner: Option<u32>,
     group: Option<u32>,
-    backend: Option<BackendKind>,
+    backend: Choice,
     limits: Limits,
 }
 
@@ -44,7 +44,7 @@ impl DeviceBuilder {
             mode: None,
             owner: None,
             group: None,
-            backend: None,
+            backend: Choice::Environment,
             limits: Limits {
                 workers: WORKERS,
                 open_files: usize::MAX,
@@ -80,7 +80,13 @@ impl DeviceBuilder {
     /// The backend to use. By default the one that the environment variable `FUSD_BACKEND` names,
     /// else the best one that this machine has.
     pub fn backend(mut self, kind: BackendKind) -> Self {
-        self.backend = Some(kind);
+        self.backend = Choice::Only(kind);
+        self
+    }
+
+    /// The best backend that this machine has, whatever `FUSD_BACKEND` says.
+    pub fn best_backend(mut self) -> Self {
+        self.backend = Choice::Best;
         self
     }
 

@@ -280,14 +280,14 @@ fn texts_and_files() {
     let missing = missing.to_str().expect("UTF-8");
     let directory = case.directory().to_str().expect("UTF-8").to_owned();
     let list: &[(&[&str], i32, &[&str])] = &[
-        (&[], 2, &["nothing to say", "--file"]),
+        (&[], 2, &["no text to say", "--file"]),
         (&["--file", missing], 1, &[missing, "ENOENT"]),
         (&["--file", &directory], 1, &[&directory, "EISDIR"]),
         (&["--file", missing, "text"], 2, &["--file"]),
         (&["--file", missing, "--exec", "x"], 2, &["--file"]),
         (&["--exec", "x", "text"], 2, &["--exec"]),
         (&["--watch", "text"], 2, &["--watch"]),
-        (&["--max-size", "4", "text"], 2, &["5 bytes", "--max-size"]),
+        (&["--max-size", "5", "text"], 2, &["--max-size"]),
         (&["--name", "x", "text"], 2, &["--name"]),
     ];
     let list: Vec<_> = list

@@ -74,33 +74,47 @@ pub(crate) struct Placement {
     pub(crate) create_parents: bool,
 }
 
-/// The backend that `FUSD_BACKEND` asks for; `None` for "auto" or nothing.
-fn from_environment() -> Result<Option<BackendKind>> {
-    match env::var("FUSD_BACKEND") {
-        Ok(name) if name.is_empty() || name == "auto" => Ok(None),
-        Ok(name) => name
-            .parse()
-            .map(Some)
-            .map_err(|error: Error| error.hint("choose kfusd, cuse, fuse or auto in FUSD_BACKEND")),
-        Err(env::VarError::NotPresent) => Ok(None),
-        Err(error) => {
-            Err(Error::new(ErrorKind::Invalid, Errno::EINVAL, "read FUSD_BACKEND").because(error))
+/// How a driver chooses its backend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Choice {
+    /// By `FUSD_BACKEND`; where that says nothing, the best one.
+    Environment,
+    /// The best one that this machine has.
+    Best,
+    /// This one or none.
+    Only(BackendKind),
+}
+
+impl Choice {
+    /// The backend it names; `None` for the best one.
+    fn kind(self) -> Result<Option<BackendKind>> {
+        match self {
+            Self::Best => Ok(None),
+            Self::Only(kind) => Ok(Some(kind)),
+            Self::Environment => match env::var("FUSD_BACKEND") {
+                Err(env::VarError::NotPresent) => Ok(None),
+                Ok(name) if name.is_empty() || name == "auto" => Ok(None),
+                Ok(name) => name.parse().map(Some).map_err(|error: Error| {
+                    error.hint("choose kfusd, cuse, fuse or auto in FUSD_BACKEND")
+                }),
+                Err(error) => {
+                    Err(
+                        Error::new(ErrorKind::Invalid, Errno::EINVAL, "read FUSD_BACKEND")
+                            .because(error),
+                    )
+                }
+            },
         }
     }
 }
 
-/// Makes the node on the backend that was chosen: by name, else by `FUSD_BACKEND`, else the best
-/// one that this machine has.
+/// Makes the node on the backend that was chosen.
 pub(crate) fn connect(
-    choice: Option<BackendKind>,
+    choice: Choice,
     placement: &Placement,
     properties: &Properties,
 ) -> Result<Arc<dyn Backend>> {
-    let choice = match choice {
-        Some(kind) => Some(kind),
-        None => from_environment()?,
-    };
-    match choice {
+    match choice.kind()? {
         // The only one there is so far is also the best one there is.
         None | Some(BackendKind::Fuse) => Ok(Arc::new(FuseFile::mount(placement, properties)?)),
         Some(kind) => Err(Error::new(

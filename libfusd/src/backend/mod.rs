@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use choice::BackendKind;
-pub(crate) use choice::{Placement, connect};
+pub(crate) use choice::{Choice, Placement, connect};
 
 use self::buffer::Buffer;
 use crate::{Caller, Errno, IoctlCommand, OpenFlags, PollEvents};

@@ -50,7 +50,13 @@ pub struct CommonArgs {
     /// Write the node's path and a newline to descriptor N, at least 3, when the node is there
     ///
     /// N is closed then. A supervisor, or a test, waits for the line instead of polling.
-    #[arg(long, value_name = "N", help_heading = RUNNING)]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = descriptor,
+        allow_negative_numbers = true,
+        help_heading = RUNNING
+    )]
     pub ready_fd: Option<i32>,
 
     /// Say more: -v who does what (the access log), -vv debugging, -vvv everything
@@ -96,12 +102,12 @@ pub enum BackendArg {
 }
 
 impl BackendArg {
-    fn kind(self) -> Option<BackendKind> {
+    fn choose(self, builder: DeviceBuilder) -> DeviceBuilder {
         match self {
-            Self::Auto => None,
-            Self::Kfusd => Some(BackendKind::Kfusd),
-            Self::Cuse => Some(BackendKind::Cuse),
-            Self::Fuse => Some(BackendKind::Fuse),
+            Self::Auto => builder.best_backend(),
+            Self::Kfusd => builder.backend(BackendKind::Kfusd),
+            Self::Cuse => builder.backend(BackendKind::Cuse),
+            Self::Fuse => builder.backend(BackendKind::Fuse),
         }
     }
 }
@@ -138,14 +144,19 @@ impl CommonArgs {
         if let Some(group) = self.group {
             builder = builder.group(group);
         }
-        if let Some(kind) = self.backend.and_then(BackendArg::kind) {
-            builder = builder.backend(kind);
+        if let Some(backend) = self.backend {
+            builder = backend.choose(builder);
         }
         if let Some(count) = self.max_open {
             builder = builder.max_open(count.get());
         }
         Ok(builder)
     }
+}
+
+fn descriptor(text: &str) -> Result<i32, String> {
+    text.parse()
+        .map_err(|_| "give the number of an open descriptor, at least 3".to_owned())
 }
 
 fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {

@@ -87,12 +87,13 @@ pub fn main<T: Tool>() -> ExitCode {
     let tool = match T::try_parse() {
         Ok(tool) => tool,
         Err(error) if error.use_stderr() => {
-            Notices::new(T::NAME, LogFormat::Text, false).error(&usage::line(&error));
-            return ExitCode::from(exit::USAGE);
+            let error = ToolError::usage(usage::line(error));
+            Notices::new(T::NAME, LogFormat::Text, false).error(&error);
+            return ExitCode::from(error.code());
         }
-        // Help and version. Nobody may be there to read them.
-        Err(text) => {
-            drop(text.print());
+        Err(help) => {
+            // Help and the version are on standard output, where nobody may be left to read them.
+            let _nobody = help.print();
             return ExitCode::SUCCESS;
         }
     };
@@ -145,12 +146,12 @@ fn serve(
     if signals.enter(Phase::Serving { stop, reload }).is_some() {
         return Ok(exit::STOPPED);
     }
-    ready.announce(session.path());
     notices.tell(&format_args!(
         "{} is ready ({}); Ctrl-C ends it",
         session.path().display(),
         session.backend(),
     ));
+    ready.announce(session.path());
     session.run()?;
     Ok(exit::STOPPED)
 }

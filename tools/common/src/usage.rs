@@ -1,28 +1,29 @@
-//! What the parser of the command line refuses, said in one line as every other error is.
+//! What is wrong with a command line, in one line like every other message of a tool.
 
-use crate::ToolError;
+use clap::error::{ContextKind, ContextValue};
 
-/// The parser's message without the lines that a person can look up with `--help`.
-pub(crate) fn line(error: &clap::Error) -> ToolError {
+/// The message of clap, which takes several lines, as one.
+pub(crate) fn line(mut error: clap::Error) -> String {
+    // It would offer "--", which introduces the command here.
+    if let Some(ContextValue::StyledStrs(tips)) = error.remove(ContextKind::Suggested) {
+        let good = |tip: &clap::builder::StyledStr| !tip.to_string().contains("as a value");
+        let tips = tips.into_iter().filter(good).collect();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    // What follows is the same for every error: how to call the tool, and where to find more.
-    let end = ["\nUsage:", "\nFor more information"]
-        .iter()
-        .filter_map(|start| text.find(start))
-        .min();
-    let mut parts: Vec<String> = Vec::new();
-    for part in text[..end.unwrap_or(text.len())].lines().map(str::trim) {
-        match parts.last_mut() {
-            _ if part.is_empty() => {}
-            // A list of what is missing or possible belongs to the line that announces it.
-            Some(last) if last.ends_with(':') || part.starts_with('[') => {
-                *last = format!("{last} {part}");
-            }
-            _ => parts.push(part.to_owned()),
-        }
-    }
-    ToolError::usage(format!("{}; see --help", parts.join("; ")))
+    let told = |paragraph: &&str| {
+        !paragraph.starts_with("Usage:") && !paragraph.starts_with("For more information")
+    };
+    let words: Vec<&str> = text
+        .split("\n\n")
+        .map(str::trim)
+        .filter(told)
+        .flat_map(str::lines)
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    format!("{}; --help tells more", words.join(" "))
 }
 
 #[cfg(test)]
@@ -32,42 +33,47 @@ mod tests {
     use super::*;
     use crate::CommonArgs;
 
-    #[derive(Debug, Parser)]
-    struct Args {
+    #[derive(Parser)]
+    struct Example {
+        text: Vec<String>,
         #[command(flatten)]
         common: CommonArgs,
     }
 
+    fn message(words: &[&str]) -> String {
+        let words = [&["example"], words].concat();
+        line(Example::try_parse_from(words).map(drop).unwrap_err())
+    }
+
     #[test]
-    fn every_refusal_is_one_line() {
+    fn each_message_is_one_line_that_says_what_to_do() {
         for (words, expected) in [
             (
-                &["--mode", "9"][..],
-                "invalid value '9' for '--mode <MODE>': give the permission bits in octal, \
-                 0 to 7777: 660, for example; see --help",
+                &["--max-open", "0"][..],
+                "invalid value '0' for '--max-open <N>': give a whole number, at least 1; \
+                 --help tells more",
             ),
             (
                 &["--log-format", "xml"],
                 "invalid value 'xml' for '--log-format <FORMAT>' [possible values: text, json]; \
-                 see --help",
+                 --help tells more",
             ),
             (
-                &["--nane", "x"],
-                "unexpected argument '--nane' found; tip: a similar argument exists: '--name'; \
-                 tip: to pass '--nane' as a value, use '-- --nane'; see --help",
+                &["--nam", "x"],
+                "unexpected argument '--nam' found tip: a similar argument exists: '--name'; \
+                 --help tells more",
             ),
             (
-                &["--name"],
-                "a value is required for '--name <NAME>' but none was supplied; see --help",
+                &["--no-such-option"],
+                "unexpected argument '--no-such-option' found; --help tells more",
             ),
             (
                 &["--name", "x", "--path", "y"],
-                "the argument '--name <NAME>' cannot be used with '--path <PATH>'; see --help",
+                "the argument '--name <NAME>' cannot be used with '--path <PATH>'; --help tells \
+                 more",
             ),
         ] {
-            let words = ["tool"].iter().chain(words);
-            let error = Args::try_parse_from(words).unwrap_err();
-            assert_eq!(line(&error).to_string(), expected);
+            assert_eq!(message(words), expected);
         }
     }
 }

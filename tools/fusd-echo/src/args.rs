@@ -14,11 +14,11 @@ use crate::escape::unescape;
 use crate::watch::Watch;
 use crate::{size, source};
 
+/// What `--max-size` is unless it is given, in bytes.
+const MAX_SIZE: usize = 16 << 20;
+
 const TEXT: &str = "Text";
 const CLIENTS: &str = "Clients";
-
-/// Stands for standard input where a file could be named.
-const STANDARD_INPUT: &str = "-";
 
 /// Make a device node that says a text
 ///
@@ -27,7 +27,7 @@ const STANDARD_INPUT: &str = "-";
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Args {
-    /// The text; several are joined by a space, and a newline follows. "-" alone is standard input
+    /// The text; several are joined by a space, and a newline follows. "-" alone is --file -
     #[arg(value_name = "TEXT", conflicts_with_all = ["file", "exec"], help_heading = TEXT)]
     pub text: Vec<OsString>,
 
@@ -76,17 +76,17 @@ pub struct Args {
     )]
     pub on_write: OnWrite,
 
-    /// Bytes that clients may make of the text, and most that a command or a pipe may say
+    /// Most bytes that a written text may have, or that a command or a pipe may say [default: 16M]
     ///
-    /// A number, or one with K, M, G or T (times 1024). A write beyond it fails with EFBIG.
+    /// A number, or one with K, M, G or T (times 1024). A write beyond it fails with EFBIG, and so
+    /// does the open of which a command says more.
     #[arg(
         long,
         value_name = "SIZE",
         value_parser = size::parse,
-        default_value = "16M",
         help_heading = CLIENTS
     )]
-    pub max_size: usize,
+    pub max_size: Option<usize>,
 
     /// The options of every tool.
     #[command(flatten)]
@@ -125,10 +125,10 @@ impl Tool for Args {
                 Ok(())
             }));
         }
-        match self.source() {
+        match self.source_file() {
             None => Ok(Driver::new(self.echo(Content::new(self.joined()?))?)),
-            Some(path) if path == Path::new(STANDARD_INPUT) => {
-                let content = source::standard_input(self.max_size)?;
+            Some(path) if path.as_os_str() == "-" => {
+                let content = source::standard_input(self.max_size())?;
                 Ok(Driver::new(self.echo(content)?))
             }
             Some(path) => self.file_driver(path),
@@ -137,11 +137,20 @@ impl Tool for Args {
 }
 
 impl Args {
+    /// The file to read: also where "-" is the only TEXT.
+    fn source_file(&self) -> Option<&Path> {
+        match (&self.file, &self.text[..]) {
+            (Some(path), _) => Some(path),
+            (None, [text]) if text == "-" => Some(Path::new("-")),
+            _ => None,
+        }
+    }
+
     /// What the grammar of the command line does not tell.
     fn check(&self) -> Result<(), ToolError> {
         let usage = |text: &str| Err(ToolError::usage(text));
         if self.text.is_empty() && self.file.is_none() && self.exec.is_none() {
-            return usage("there is nothing to say; give TEXT, --file FILE or --exec CMD");
+            return usage("there is no text to say; give TEXT, --file FILE or --exec CMD");
         }
         let changes = matches!(self.on_write, OnWrite::Replace | OnWrite::Append);
         if self.exec.is_some() && changes {
@@ -150,21 +159,30 @@ impl Args {
                  none",
             );
         }
+        let standard_input = self.source_file() == Some(Path::new("-"));
+        if standard_input && (self.no_newline || self.escapes) {
+            return usage(
+                "-n and -e are for a text on the command line; do without them, or write \
+                 -e '\\x2d' for a text of one \"-\"",
+            );
+        }
+        if self.max_size.is_some() && !self.text.is_empty() && !standard_input && !changes {
+            return usage(
+                "--max-size has nothing to bound; give it with --file, --exec, or --on-write \
+                 replace or append",
+            );
+        }
+        if self.watch && standard_input {
+            return usage("standard input cannot be watched; give --watch the path of a file");
+        }
         if self.watch && self.file.is_none() {
             return usage("only a file can be watched; give --file FILE, or no --watch");
-        }
-        if self.watch && self.file.as_deref() == Some(Path::new(STANDARD_INPUT)) {
-            return usage("standard input cannot be watched; give --watch the path of a file");
         }
         Ok(())
     }
 
-    /// The file that the text is in, if it is in one.
-    fn source(&self) -> Option<&Path> {
-        match (&self.file, self.text.as_slice()) {
-            (None, [only]) if only == STANDARD_INPUT => Some(Path::new(STANDARD_INPUT)),
-            (file, _) => file.as_deref(),
-        }
+    fn max_size(&self) -> usize {
+        self.max_size.unwrap_or(MAX_SIZE)
     }
 
     fn settings(&self) -> Settings {
@@ -172,7 +190,7 @@ impl Args {
             repeat: self.repeat,
             lines: self.lines,
             on_write: self.on_write,
-            max_size: self.max_size,
+            max_size: self.max_size(),
         }
     }
 
@@ -188,7 +206,7 @@ impl Args {
     fn file_driver(&self, path: &Path) -> Result<Driver<Echo>, ToolError> {
         // Before the file is read, so that no change is missed.
         let watch = self.watch.then(|| Watch::new(path)).transpose();
-        let loaded = source::file(path, self.max_size)?;
+        let loaded = source::file(path, self.max_size())?;
         if !loaded.again {
             if self.watch {
                 return Err(ToolError::usage(format!(
@@ -228,12 +246,6 @@ impl Args {
         }
         if newline {
             text.push(b'\n');
-        }
-        if text.len() > self.max_size {
-            return Err(ToolError::usage(format!(
-                "the text has {} bytes, more than --max-size allows; give a larger --max-size",
-                text.len()
-            )));
         }
         Ok(text)
     }
@@ -289,22 +301,34 @@ mod tests {
     }
 
     #[test]
+    fn a_dash_alone_is_standard_input() {
+        let file = |line: &[&str]| parse(line).unwrap().source_file().map(Path::to_owned);
+        assert_eq!(file(&["-"]), Some("-".into()));
+        assert_eq!(file(&["-f", "-"]), Some("-".into()));
+        assert_eq!(file(&["-", "-"]), None);
+        assert_eq!(text(&["-e", "\\x2d"]), b"-\n");
+    }
+
+    #[test]
     fn bad_lines_are_usage_errors_that_say_why() {
         for (line, message) in [
-            (&[][..], "nothing to say; give TEXT"),
-            (&["--", "cat"], "nothing to say; give TEXT"),
+            (&[][..], "no text to say; give TEXT"),
+            (&["--", "cat"], "no text to say; give TEXT"),
             (&["-e", "\\q"], "unknown escape \\q at byte 1"),
             (&["a", "-f", "b"], "cannot be used with"),
             (&["a", "-x", "b"], "cannot be used with"),
             (&["-f", "a", "-x", "b"], "cannot be used with"),
             (&["-n", "-f", "b"], "cannot be used with"),
             (&["--watch", "a"], "only a file can be watched"),
+            (&["--watch", "-"], "standard input cannot be watched"),
+            (&["-n", "-"], "-e '\\x2d'"),
             (&["--watch", "-f", "-"], "standard input cannot be watched"),
             (&["--watch", "-f", "/dev/null"], "no regular file"),
             (&["--repeat", "-n", ""], "an empty text cannot be repeated"),
             (&["--repeat", "-f", "/dev/null"], "cannot be repeated"),
             (&["-x", "a", "-w", "replace"], "cannot be written to"),
             (&["a", "-w", "ask"], "deny, discard, replace, append"),
+            (&["a", "--max-size", "9"], "--max-size has nothing to bound"),
             (&["a", "--max-size", "0"], "at least 1"),
         ] {
             let error = usage(line);
