@@ -88,7 +88,7 @@ fn fill(prose: &str, command: clap::Command) -> Result<String> {
             "@synopsis@" => man.render_synopsis_section(&mut section),
             _ => man.render_options_section(&mut section),
         }?;
-        page.push_str(&tidy(&String::from_utf8(section)?));
+        page.push_str(&nest(&tidy(&String::from_utf8(section)?)));
     }
     if !missing.is_empty() {
         bail!("these lines are missing: {}", missing.join(" "));
@@ -116,6 +116,26 @@ fn tidy(section: &str) -> String {
         .replace(PREAMBLE, "")
         .replace(".br\n\n.br\n", ".sp\n")
         .replace(".RS 14\n", ".RS\n")
+}
+
+/// Makes the groups of options, which clap_mangen sets as sections, parts of the first section.
+fn nest(section: &str) -> String {
+    let mut first = true;
+    let mut nested = String::new();
+    for line in section.lines() {
+        match line.strip_prefix(".SH ") {
+            Some(heading) if !std::mem::take(&mut first) => {
+                let heading = heading.trim_matches('"').to_lowercase();
+                let (initial, rest) = heading.split_at(heading.len().min(1));
+                nested.push_str(&format!(".SS {}{rest}\n", initial.to_uppercase()));
+            }
+            _ => {
+                nested.push_str(line);
+                nested.push('\n');
+            }
+        }
+    }
+    nested
 }
 
 /// Fails if groff, where it is installed, has anything to say about the page.
@@ -183,5 +203,11 @@ mod tests {
     fn a_missing_mark_is_named() {
         let error = fill("@name@\n@options@\n", command()).unwrap_err();
         assert_eq!(error.to_string(), "these lines are missing: @synopsis@");
+    }
+
+    #[test]
+    fn groups_of_options_are_parts_of_one_section() {
+        let section = ".SH OPTIONS\n-h\n.SH NODE\n-m\n";
+        assert_eq!(nest(section), ".SH OPTIONS\n-h\n.SS Node\n-m\n");
     }
 }
