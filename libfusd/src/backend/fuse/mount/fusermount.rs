@@ -133,7 +133,14 @@ fn refused(path: &Path, status: i32, text: &str) -> Error {
         Some(line) => format!("{NAME} says: {line}"),
         None => format!("{NAME} ended with status {status} and said nothing"),
     };
-    Error::new(kind, errno, ACTION).on(path).because(cause)
+    let hint = match denied {
+        true => "choose a directory that you may write",
+        false => "see fusermount3(1)",
+    };
+    Error::new(kind, errno, ACTION)
+        .on(path)
+        .because(cause)
+        .hint(hint)
 }
 
 #[cfg(test)]
