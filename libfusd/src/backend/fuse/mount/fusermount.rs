@@ -133,14 +133,10 @@ fn refused(path: &Path, status: i32, text: &str) -> Error {
         Some(line) => format!("{NAME} says: {line}"),
         None => format!("{NAME} ended with status {status} and said nothing"),
     };
-    let hint = match denied {
-        true => "choose a directory that you may write",
-        false => "see fusermount3(1)",
-    };
     Error::new(kind, errno, ACTION)
         .on(path)
         .because(cause)
-        .hint(hint)
+        .hint("see fusermount3(1)")
 }
 
 #[cfg(test)]
@@ -164,7 +160,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "cannot mount the device at /x: fusermount3 says: mount failed: Operation not \
-             permitted (EPERM)"
+             permitted (EPERM); see fusermount3(1)"
         );
         assert_eq!(error.kind(), ErrorKind::Permission);
     }
