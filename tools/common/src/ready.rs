@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_path_is_written_and_the_descriptor_closed() {
-        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
         let ready = Ready::claim(Some(writer.into_raw_fd())).unwrap();
         ready.announce(Path::new("/dev/x"));
         let mut text = String::new();
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_left_is_no_failure() {
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let ready = Ready::claim(Some(writer.into_raw_fd())).unwrap();
         ready.announce(Path::new("/dev/x"));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_to_is_a_usage_error() {
-        let (reader, _writer) = std::io::pipe().unwrap();
+        let (reader, _writer) = io::pipe().unwrap();
         let error = Ready::claim(Some(reader.into_raw_fd())).unwrap_err();
         assert_eq!(error.code(), 2);
         assert!(
