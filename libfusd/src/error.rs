@@ -54,14 +54,20 @@ impl Error {
     }
 
     /// A failed system call. The kind follows the errno: `EPERM` and `EACCES` are
-    /// [`ErrorKind::Permission`], everything else is `kind`.
+    /// [`ErrorKind::Permission`]; where a limit of the process or of the system is reached
+    /// (`EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM`) it is [`ErrorKind::Runtime`]; everything else is
+    /// `kind`. Where the errno alone tells what to do, that is the hint.
     pub fn system(kind: ErrorKind, errno: impl Into<Errno>, action: impl Into<String>) -> Self {
         let errno = errno.into();
         let kind = match errno {
             Errno::EPERM | Errno::EACCES => ErrorKind::Permission,
+            Errno::EMFILE | Errno::ENFILE | Errno::EAGAIN | Errno::ENOMEM => ErrorKind::Runtime,
             _ => kind,
         };
-        Self::new(kind, errno, action)
+        Self {
+            hint: usual_hint(errno).map(str::to_owned),
+            ..Self::new(kind, errno, action)
+        }
     }
 
     /// Names what it failed on.
@@ -99,6 +105,20 @@ impl Error {
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
+}
+
+/// What to do about an error number, whatever call it came from.
+fn usual_hint(errno: Errno) -> Option<&'static str> {
+    Some(match errno {
+        Errno::EMFILE => "allow this program more open files, with `ulimit -n`",
+        Errno::ENFILE => "close files elsewhere, or raise the limit in /proc/sys/fs/file-max",
+        Errno::EAGAIN => "end other processes of this user, or allow more, with `ulimit -u`",
+        Errno::ENOMEM => "make memory free, or allow this program more, with `ulimit -v`",
+        Errno::ENOSPC | Errno::EDQUOT => "make room on that file system",
+        Errno::ELOOP => "choose a path whose symbolic links lead somewhere",
+        Errno::ENAMETOOLONG => "choose a shorter path: 255 bytes a component, 4095 in all",
+        _ => return None,
+    })
 }
 
 impl fmt::Display for Error {
@@ -152,6 +172,19 @@ mod tests {
             error.to_string(),
             "cannot use the name \"..\": a component may not be \"..\" (EINVAL)"
         );
+    }
+
+    #[test]
+    fn a_limit_that_is_reached_is_no_missing_backend_and_says_what_to_raise() {
+        let error = Error::system(ErrorKind::Backend, Errno::EMFILE, "open").on("/dev/fuse");
+        assert_eq!(error.kind(), ErrorKind::Runtime);
+        assert_eq!(
+            error.to_string(),
+            "cannot open /dev/fuse: Too many open files (EMFILE); allow this program more open \
+             files, with `ulimit -n`"
+        );
+        let error = error.hint("something better");
+        assert!(error.to_string().ends_with("; something better"));
     }
 
     #[test]

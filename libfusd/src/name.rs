@@ -62,7 +62,7 @@ pub(crate) fn directory() -> Result<PathBuf> {
         return Ok(PathBuf::from("/dev"));
     }
     match env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
-        Some(runtime) if runtime.is_absolute() => Ok(runtime.join("fusd")),
+        Some(runtime) if runtime.is_absolute() && runtime.is_dir() => Ok(runtime.join("fusd")),
         _ => Err(
             Error::new(ErrorKind::Node, Errno::ENOENT, "find a place for the node")
                 .because("only root can make nodes in /dev, and XDG_RUNTIME_DIR names no directory")
@@ -81,11 +81,16 @@ pub(crate) fn check_path(path: &Path) -> Result<PathBuf> {
                 path
             })
             .because(why)
+            .hint("give the path of the node itself, as in directory/node")
     };
     if path.as_os_str().is_empty() {
         return Err(invalid("it is empty"));
     }
-    if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if matches!(
+        bytes.rsplit(|byte| *byte == b'/').next(),
+        Some(b"" | b"." | b"..")
+    ) {
         return Err(invalid("it names a directory, not a file in one"));
     }
     std::path::absolute(path).map_err(|error| invalid("it cannot be made absolute").because(error))
@@ -141,7 +146,7 @@ mod tests {
             Path::new("/tmp/x")
         );
         assert!(check_path(Path::new("x")).unwrap().is_absolute());
-        for bad in ["", "/", "/tmp/", "/tmp/.."] {
+        for bad in ["", "/", "/tmp/", "/tmp/.", "/tmp/..", ".", ".."] {
             assert_eq!(
                 check_path(Path::new(bad)).unwrap_err().errno(),
                 Errno::EINVAL,

@@ -1,7 +1,9 @@
 //! Every refusal of the command line: the exit code, one line that says what, where, why and what
 //! to do, and nothing made.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -155,7 +157,12 @@ fn names() {
             refusal(
                 &["--path", "/", "text"],
                 2,
-                &["path", "directory", "EINVAL"],
+                &["path", "directory", "EINVAL", hint],
+            ),
+            refusal(
+                &["--path", "/tmp/.", "text"],
+                2,
+                &["/tmp/.", "directory", "EINVAL", hint],
             ),
         ],
     );
@@ -171,10 +178,15 @@ fn places() {
     fs::create_dir(&directory).expect("mkdir");
     let link = case.directory().join("link");
     std::os::unix::fs::symlink("nowhere", &link).expect("symlink");
+    let circle = case.directory().join("circle");
+    std::os::unix::fs::symlink("circle", &circle).expect("symlink");
     let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
     let (file, directory, link) = (text(&file), text(&directory), text(&link));
+    let circle = text(&circle);
     let missing = format!("{directory}/missing/node");
     let under = format!("{file}/node");
+    let endless = format!("{circle}/node");
+    let long = format!("{directory}/{}", "x".repeat(256));
     let (hint, code) = ("; ", 73);
     all_refused(
         &case,
@@ -197,7 +209,13 @@ fn places() {
                 code,
                 &["/dev/null", "EEXIST", hint],
             ),
-            refusal(&["--path", "/proc/node", "x"], code, &["/proc"]),
+            refusal(
+                &["--path", "/proc/node", "x"],
+                code,
+                &["/proc", "ENOENT", hint],
+            ),
+            refusal(&["--path", &endless, "x"], code, &["ELOOP", hint]),
+            refusal(&["--path", &long, "x"], code, &["ENAMETOOLONG", hint]),
         ],
     );
     assert_eq!(fs::read(&file).expect("read"), b"precious");
@@ -230,6 +248,8 @@ fn values() {
         ),
         (&["--max-open", "0"], 2, &["0", "--max-open", "at least 1"]),
         (&["--max-open", "many"], 2, &["many", "--max-open"]),
+        (&["--max-size", "-5"], 2, &["-5", "--max-size"]),
+        (&["--group", "-1"], 2, &["-1", "--group"]),
         (&["--max-size", "much"], 2, &["much", "--max-size"]),
         (&["--ready-fd", "x"], 2, &["x", "--ready-fd"]),
         (&["--ready-fd", "1"], 2, &["1", "--ready-fd"]),
@@ -268,6 +288,13 @@ fn values() {
         &case,
         command,
         &refusal(&arguments, 2, &["floppy", "FUSD_BACKEND"]),
+    );
+    let mut command = case.program("fusd-echo");
+    command.env("FUSD_BACKEND", OsStr::from_bytes(b"\xff"));
+    refuses(
+        &case,
+        command,
+        &refusal(&arguments, 2, &["FUSD_BACKEND", "EINVAL", "; "]),
     );
 }
 
@@ -339,6 +366,13 @@ fn rights_of_an_ordinary_user() {
     let mut command = world.user("fusd-echo");
     command.env_remove("XDG_RUNTIME_DIR");
     let says = ["XDG_RUNTIME_DIR", "ENOENT", "; "];
+    refuses(
+        &case,
+        command,
+        &refusal(&["--name", "x", "text"], 73, &says),
+    );
+    let mut command = world.user("fusd-echo");
+    command.env("XDG_RUNTIME_DIR", "/no/such/directory");
     refuses(
         &case,
         command,

@@ -100,7 +100,8 @@ impl Choice {
                 Err(error) => {
                     Err(
                         Error::new(ErrorKind::Invalid, Errno::EINVAL, "read FUSD_BACKEND")
-                            .because(error),
+                            .because(error)
+                            .hint("choose kfusd, cuse, fuse or auto in FUSD_BACKEND"),
                     )
                 }
             },

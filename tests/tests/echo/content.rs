@@ -116,10 +116,7 @@ fn names_go_to_dev() {
             .args(["--name", &name, "text"])
             .start();
         assert_eq!(content(&driver), "text\n");
-        assert!(
-            driver.errors().contains(node.to_str().expect("UTF-8")),
-            "says where"
-        );
+        driver.await_error(node.to_str().expect("UTF-8"));
         driver.stop();
         case.check();
     }

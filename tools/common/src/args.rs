@@ -28,15 +28,15 @@ pub struct CommonArgs {
     pub path: Option<PathBuf>,
 
     /// Permission bits of the node, in octal [default: 666 less the umask]
-    #[arg(short, long, value_name = "MODE", value_parser = mode::parse, help_heading = NODE)]
+    #[arg(short, long, value_name = "MODE", value_parser = mode::parse, allow_negative_numbers = true, help_heading = NODE)]
     pub mode: Option<u32>,
 
     /// Owner of the node, by name or number [default: who runs this]
-    #[arg(short, long, value_name = "USER", value_parser = user::owner, help_heading = NODE)]
+    #[arg(short, long, value_name = "USER", value_parser = user::owner, allow_negative_numbers = true, help_heading = NODE)]
     pub owner: Option<u32>,
 
     /// Group of the node, by name or number [default: that of who runs this]
-    #[arg(short, long, value_name = "GROUP", value_parser = user::group, help_heading = NODE)]
+    #[arg(short, long, value_name = "GROUP", value_parser = user::group, allow_negative_numbers = true, help_heading = NODE)]
     pub group: Option<u32>,
 
     /// What carries the calls to the device [default: what $FUSD_BACKEND says, else auto]
@@ -44,7 +44,7 @@ pub struct CommonArgs {
     pub backend: Option<BackendArg>,
 
     /// Files that may be open at a time; one more open fails with EBUSY [default: no limit]
-    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = NODE)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, help_heading = NODE)]
     pub max_open: Option<NonZeroUsize>,
 
     /// Write the node's path and a newline to descriptor N, at least 3, when the node is there
@@ -228,6 +228,8 @@ mod tests {
             (&["--group", "no-such-group"], "no group of that name"),
             (&["--backend", "x"], "kfusd, cuse, fuse"),
             (&["--max-open", "0"], "at least 1"),
+            (&["--max-open", "-1"], "at least 1"),
+            (&["--group", "-1"], "no group of that name"),
             (&["--ready-fd", "x"], "--ready-fd"),
             (&["--log-format", "xml"], "text, json"),
             (&["--name", "a", "--path", "/b"], "cannot be used with"),

@@ -34,13 +34,23 @@ pub(crate) fn run(words: &[OsString], node: &Path, signals: &Signals) -> Result<
 fn start(words: &[OsString], node: &Path) -> Result<Child, ToolError> {
     let program = Program::new(words).env("FUSD_PATH", node);
     program.spawn().map_err(|errno| {
-        let code = match errno {
-            Errno::ENOENT => exit::NOT_FOUND,
-            _ => exit::NOT_EXECUTABLE,
+        let (code, hint) = match errno {
+            Errno::ENOENT => (
+                exit::NOT_FOUND,
+                "; give a program of $PATH, or the path of one",
+            ),
+            Errno::EACCES | Errno::ENOEXEC => (
+                exit::NOT_EXECUTABLE,
+                "; give a program that this user may execute",
+            ),
+            _ => (exit::NOT_EXECUTABLE, ""),
         };
-        let name = words.first().map(|word| word.display().to_string());
-        let name = name.unwrap_or_default();
-        ToolError::new(code, format!("cannot run the command {name}: {errno}"))
+        let name = match words.first() {
+            Some(word) if !word.is_empty() => word.display().to_string(),
+            _ => "\"\"".to_owned(),
+        };
+        let text = format!("cannot run the command {name}: {errno}{hint}");
+        ToolError::new(code, text)
     })
 }
 
@@ -87,7 +97,8 @@ mod tests {
         assert_eq!(error.code(), 127);
         assert_eq!(
             error.to_string(),
-            "cannot run the command /no/such/program: No such file or directory (ENOENT)"
+            "cannot run the command /no/such/program: No such file or directory (ENOENT); give a \
+             program of $PATH, or the path of one"
         );
         assert_eq!(start("/etc/passwd").code(), 126);
         assert_eq!(start("/").code(), 126);

@@ -1,18 +1,20 @@
 //! Telling those who wait that the node is there: a line to a descriptor, and sd_notify(3).
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{IoSlice, IoSliceMut, Write};
+use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::Path;
 
 use fusd::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use sd_notify::NotifyState;
 
 use crate::ToolError;
 
@@ -55,22 +57,38 @@ impl Ready {
         if let Some(mut file) = self.0 {
             let line = [path.as_os_str().as_bytes(), b"\n"].concat();
             if let Err(error) = file.write_all(&line) {
+                let error = Errno::from(error);
                 tracing::warn!(%error, "nobody reads from the descriptor of --ready-fd");
             }
         }
-        notify(&NotifyState::Ready);
+        notify("READY=1");
     }
 }
 
 /// Tells the service manager, if there is one, that the device goes.
 pub(crate) fn stopping() {
-    notify(&NotifyState::Stopping);
+    notify("STOPPING=1");
 }
 
-fn notify(state: &NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
-        tracing::warn!(%error, "the service manager cannot be told: $NOTIFY_SOCKET");
+fn notify(state: &str) {
+    let Some(socket) = env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
+        return;
+    };
+    if let Err(error) = send_to(socket.as_bytes(), state) {
+        let error = Errno::from(error);
+        let socket = socket.display();
+        tracing::warn!(%socket, %error, "cannot tell the service manager of $NOTIFY_SOCKET");
     }
+}
+
+/// Sends one datagram to the socket at the path `address`, or, after "@", of that abstract name.
+fn send_to(address: &[u8], state: &str) -> io::Result<()> {
+    let address = match address.strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(OsStr::from_bytes(address))?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address)?;
+    Ok(())
 }
 
 /// Makes the inherited descriptor `number` an owned one, and closes the number.
@@ -99,7 +117,7 @@ fn take(number: RawFd) -> Result<OwnedFd, Errno> {
         &mut control,
         RecvFlags::CMSG_CLOEXEC,
     )
-    .map_err(std::io::Error::from)?;
+    .map_err(io::Error::from)?;
     let taken = control.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
@@ -117,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_path_is_written_and_the_descriptor_closed() {
-        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
         let ready = Ready::claim(Some(writer.into_raw_fd())).unwrap();
         ready.announce(Path::new("/dev/x"));
         let mut text = String::new();
@@ -128,15 +146,34 @@ mod tests {
 
     #[test]
     fn a_reader_that_left_is_no_failure() {
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let ready = Ready::claim(Some(writer.into_raw_fd())).unwrap();
         ready.announce(Path::new("/dev/x"));
     }
 
     #[test]
+    fn the_service_manager_is_told_at_a_path_and_at_an_abstract_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let name = format!("fusd-test-{}", std::process::id());
+        let abstract_name = SocketAddr::from_abstract_name(&name).unwrap();
+        for (socket, address) in [
+            (UnixDatagram::bind(&path), path.display().to_string()),
+            (UnixDatagram::bind_addr(&abstract_name), format!("@{name}")),
+        ] {
+            let socket = socket.unwrap();
+            send_to(address.as_bytes(), "READY=1").unwrap();
+            let mut text = [0; 20];
+            let length = socket.recv(&mut text).unwrap();
+            assert_eq!(&text[..length], b"READY=1", "{address}");
+        }
+        assert!(send_to(b"/no/such/socket", "READY=1").is_err());
+    }
+
+    #[test]
     fn what_cannot_be_written_to_is_a_usage_error() {
-        let (reader, _writer) = std::io::pipe().unwrap();
+        let (reader, _writer) = io::pipe().unwrap();
         let error = Ready::claim(Some(reader.into_raw_fd())).unwrap_err();
         assert_eq!(error.code(), 2);
         assert!(

@@ -55,7 +55,8 @@ impl<D: Device> Driver<D> {
         }
     }
 
-    /// Calls `reload` at each SIGHUP, which otherwise ends the tool. It runs on the thread that
+    /// Calls `reload` at each SIGHUP, which otherwise ends the tool, and does so all the same where
+    /// it says that the terminal has gone. It runs on the thread that
     /// takes the signals, so it must not wait for anything that may never come. While a command
     /// runs beside the device, SIGHUP is the command's.
     pub fn on_hangup(mut self, reload: impl Fn() + Send + 'static) -> Self {

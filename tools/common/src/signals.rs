@@ -3,7 +3,8 @@
 //! What a signal does depends on how far the tool has come ([`Phase`]):
 //! - before the node is made, it ends the tool at once;
 //! - while the device is served, SIGTERM and SIGINT stop it, and SIGHUP reloads what it serves or,
-//!   where there is nothing to reload, stops it too;
+//!   where there is nothing to reload, stops it too. The SIGHUP of a terminal that goes always
+//!   stops it: else the device would be served on, out of anybody's sight;
 //! - while a command runs beside the device, signals that a process sent are passed on to the
 //!   command. Those of the terminal are not: the command got them itself;
 //! - at the end, another one ends the tool at once; the library's watcher then removes the node.
@@ -13,9 +14,10 @@ use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use fusd::{Errno, StopHandle};
+use fusd::{Errno, Error, ErrorKind, StopHandle};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::getsid;
 
 use crate::child::Child;
 use crate::{ToolError, exit, ready};
@@ -64,24 +66,22 @@ impl Signals {
     /// # Errors
     /// The thread or its descriptor cannot be had.
     pub(crate) fn take() -> Result<Self, ToolError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            ToolError::failed(format!("cannot take the signals: {error}"))
-        };
+        let failed = |errno: Errno| Error::system(ErrorKind::Runtime, errno, "take the signals");
         let mut set = SigSet::empty();
         for signal in TAKEN {
             set.add(signal);
         }
-        set.thread_block()
-            .map_err(|errno| failed(&Errno::from(errno)))?;
+        set.thread_block().map_err(|errno| failed(errno.into()))?;
         let source = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)
-            .map_err(|errno| failed(&Errno::from(errno)))?;
+            .map_err(|errno| failed(errno.into()))?;
         let signals = Self(Arc::new(Mutex::new(Phase::Starting)));
         let thread = signals.clone();
         let hangup_ignored = ignored(Signal::SIGHUP);
+        let had_terminal = has_terminal();
         thread::Builder::new()
             .name("signals".into())
-            .spawn(move || thread.watch(&source, hangup_ignored))
-            .map_err(|error| failed(&error))?;
+            .spawn(move || thread.watch(&source, hangup_ignored, had_terminal))
+            .map_err(|error| failed(error.into()))?;
         Ok(signals)
     }
 
@@ -97,7 +97,7 @@ impl Signals {
         asked
     }
 
-    fn watch(&self, source: &SignalFd, hangup_ignored: bool) {
+    fn watch(&self, source: &SignalFd, hangup_ignored: bool, had_terminal: bool) {
         loop {
             let info = match source.read_signal() {
                 Ok(Some(info)) => info,
@@ -111,8 +111,13 @@ impl Signals {
             let Ok(signal) = Signal::try_from(info.ssi_signo as i32) else {
                 continue;
             };
-            // What the kernel sends, for the terminal, has a positive code (sigaction(2)).
-            let terminal = info.ssi_code > 0;
+            // What the kernel sends, for the terminal, has a positive code (sigaction(2)). A shell
+            // whose terminal has gone sends its jobs a SIGHUP of its own.
+            let passed_on = signal == Signal::SIGHUP
+                && had_terminal
+                && is_session_leader(info.ssi_pid)
+                && !has_terminal();
+            let terminal = passed_on || info.ssi_code > 0;
             tracing::debug!(%signal, sender = info.ssi_pid, terminal, "signal");
             self.act(signal, terminal, hangup_ignored);
         }
@@ -164,7 +169,7 @@ fn react(phase: &mut Phase, signal: Signal, terminal: bool, hangup_ignored: bool
     match phase {
         Phase::Serving {
             reload: Some(_), ..
-        } if hangup => Action::Reload,
+        } if hangup && !terminal => Action::Reload,
         Phase::Accompanying { .. } if terminal => Action::Nothing,
         Phase::Accompanying { .. } => Action::Forward,
         // nohup(1): a terminal that goes is nothing to us.
@@ -176,6 +181,15 @@ fn react(phase: &mut Phase, signal: Signal, terminal: bool, hangup_ignored: bool
         }
         Phase::Serving { .. } => Action::Stop,
     }
+}
+
+fn is_session_leader(pid: u32) -> bool {
+    getsid(None).is_ok_and(|leader| i32::try_from(pid) == Ok(leader.as_raw()))
+}
+
+/// Whether the session of this process has a terminal, or has it still.
+fn has_terminal() -> bool {
+    fs::File::open("/dev/tty").is_ok()
 }
 
 /// Whether this process was started with `signal` ignored, as by nohup(1). (/proc tells; a blocked
@@ -250,9 +264,16 @@ mod tests {
     #[test]
     fn hangup_reloads_where_there_is_something_to_reload() {
         let (mut phase, _serving) = serving(Some(Box::new(|| {})));
-        assert_eq!(react(&mut phase, HUP, true, false), Action::Reload);
-        assert_eq!(react(&mut phase, HUP, true, true), Action::Reload);
-        assert_eq!(react(&mut phase, TERM, true, false), Action::Stop);
+        assert_eq!(react(&mut phase, HUP, false, false), Action::Reload);
+        assert_eq!(react(&mut phase, HUP, false, true), Action::Reload);
+        assert_eq!(react(&mut phase, TERM, false, false), Action::Stop);
+    }
+
+    #[test]
+    fn a_terminal_that_goes_stops_what_could_be_reloaded() {
+        let (mut phase, _serving) = serving(Some(Box::new(|| {})));
+        assert_eq!(react(&mut phase, HUP, true, false), Action::Stop);
+        assert_eq!(react(&mut phase, HUP, true, true), Action::Nothing);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use clap::{Parser, ValueEnum};
+use fusd::{Error, ErrorKind};
 use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
 
 use crate::content::Content;
@@ -84,6 +85,7 @@ pub struct Args {
         long,
         value_name = "SIZE",
         value_parser = size::parse,
+        allow_negative_numbers = true,
         help_heading = CLIENTS
     )]
     pub max_size: Option<usize>,
@@ -228,7 +230,9 @@ impl Args {
                     .name("watch".into())
                     .spawn(move || watch.run(again))
                     .map(drop)
-                    .map_err(|error| ToolError::failed(format!("cannot start a thread: {error}")))
+                    .map_err(|error| {
+                        Error::system(ErrorKind::Runtime, error, "start a thread").into()
+                    })
             });
         }
         Ok(driver)

@@ -192,8 +192,9 @@ impl Device for Echo {
                 request.reply(newline.map_or(&text[..], |end| &text[..=end]));
             }
             Err(error) => {
+                let error = Errno::from(error);
                 tracing::warn!(%error, offset, "the file cannot be read");
-                request.fail(Errno::from(error));
+                request.fail(error);
             }
         }
     }

@@ -55,6 +55,7 @@ pub(crate) fn open(
         }
     });
     if let Err(error) = thread {
+        let error = Errno::from(error);
         tracing::warn!(%error, "no thread for the command");
         if let Some(request) = take(&slot) {
             request.fail(Errno::EAGAIN);
@@ -71,6 +72,7 @@ impl Job {
     fn collect(&self, request: &OpenRequest<OpenText>) -> Result<Vec<u8>, Errno> {
         let command = self.command.display();
         let failed = |error: io::Error| {
+            let error = Errno::from(error);
             tracing::warn!(%command, %error, "the command cannot be run");
             Errno::EIO
         };

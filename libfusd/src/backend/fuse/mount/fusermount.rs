@@ -133,7 +133,10 @@ fn refused(path: &Path, status: i32, text: &str) -> Error {
         Some(line) => format!("{NAME} says: {line}"),
         None => format!("{NAME} ended with status {status} and said nothing"),
     };
-    Error::new(kind, errno, ACTION).on(path).because(cause)
+    Error::new(kind, errno, ACTION)
+        .on(path)
+        .because(cause)
+        .hint("see fusermount3(1)")
 }
 
 #[cfg(test)]
@@ -157,7 +160,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "cannot mount the device at /x: fusermount3 says: mount failed: Operation not \
-             permitted (EPERM)"
+             permitted (EPERM); see fusermount3(1)"
         );
         assert_eq!(error.kind(), ErrorKind::Permission);
     }

@@ -244,7 +244,7 @@ impl NodeMount {
     }
 
     fn failed(&self, errno: Raw) -> Error {
-        Error::system(ErrorKind::Node, errno, "create the node").on(&self.path)
+        refused(errno, &self.path)
     }
 
     /// Undoes what [`Self::build`] could not finish, under the lock that it was begun under.
@@ -294,10 +294,21 @@ fn no_device(errno: Raw) -> Error {
     }
 }
 
-fn lock_failed(errno: Raw, path: &Path, parent: &Path) -> Error {
+/// The error for a node that cannot be made although its directory is there and may be written.
+fn refused(errno: Raw, path: &Path) -> Error {
     let error = Error::system(ErrorKind::Node, errno, "create the node").on(path);
+    match errno {
+        // It is the file system that refuses, /proc for example.
+        Raw::ENOENT | Raw::EPERM | Raw::EACCES | Raw::EOPNOTSUPP | Raw::EINVAL => error.hint(
+            "choose a directory of another file system: on this one no node can be made there",
+        ),
+        _ => error,
+    }
+}
+
+fn lock_failed(errno: Raw, path: &Path, parent: &Path) -> Error {
     if errno != Raw::EWOULDBLOCK {
-        return error;
+        return refused(errno, path);
     }
     Error::new(ErrorKind::Node, Errno::EBUSY, "create the node")
         .on(path)

@@ -86,7 +86,7 @@ fn open_checked(path: &Path, parent: &Path) -> Result<OwnedFd> {
         match errno {
             Raw::ENOENT => error.hint(format!("create the directory {shown} first")),
             Raw::ENOTDIR => error.hint(format!("{shown} is not a directory")),
-            Raw::EACCES | Raw::EROFS => error.hint(format!(
+            Raw::EACCES | Raw::EPERM | Raw::EROFS => error.hint(format!(
                 "choose a directory that you may write, unlike {shown}"
             )),
             _ => error,
@@ -114,7 +114,13 @@ fn make_missing(parent: &Path, made: &mut Vec<CString>) -> Result<()> {
             Err(errno) => {
                 remove(made);
                 let action = "create the directory";
-                return Err(Error::system(ErrorKind::Node, errno, action).on(dir));
+                let error = Error::system(ErrorKind::Node, errno, action).on(dir);
+                return Err(match errno {
+                    Raw::EACCES | Raw::EPERM | Raw::EROFS | Raw::ENOTDIR | Raw::ENOENT => {
+                        error.hint("choose a name in a directory that you may write")
+                    }
+                    _ => error,
+                });
             }
         }
     }

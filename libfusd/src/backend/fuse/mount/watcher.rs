@@ -26,6 +26,10 @@ use crate::sys::process::{above_stdio, pidfd_open, spawn_detached};
 const LOCK_PATIENCE: Duration = Duration::from_secs(8);
 /// After so many seconds of cleaning up, it gives up rather than stay for ever.
 const LAST_RESORT_SECONDS: u32 = 10;
+/// How often the watcher tries, and how long it waits in between. Together that is longer than the
+/// driver waits for a watcher that it has left the removal to.
+const ATTEMPTS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long the start and the end of a watcher are waited for, in milliseconds.
 const PATIENCE_MS: u16 = 2000;
 
@@ -145,10 +149,17 @@ fn watch(site: &Site, socket: &OwnedFd, driver: Option<&OwnedFd>) {
         }
     }
     nix::unistd::alarm::set(LAST_RESORT_SECONDS);
-    if let Ok(_lock) = site.lock(LOCK_PATIENCE)
-        && site.sweep(made.as_ref(), true).is_ok()
-    {
-        say_done(socket);
+    let Ok(_lock) = site.lock(LOCK_PATIENCE) else {
+        return;
+    };
+    for _ in 0..ATTEMPTS {
+        if site.sweep(made.as_ref(), true).is_ok() {
+            say_done(socket);
+            return;
+        }
+        // What failed may be fusermount3, for want of a process (RLIMIT_NPROC): the driver's end
+        // makes room for it.
+        std::thread::sleep(PAUSE);
     }
 }
 
