@@ -1,6 +1,5 @@
 //! From a job to the device's handler: in the order of each file, and only what it implements.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::crew::Lead;
@@ -9,6 +8,7 @@ use super::files::{Entry, Recent};
 use super::job::{Job, Task};
 use crate::backend::{Answer, FileId, Operation};
 use crate::file::{Adopter, Slot};
+use crate::panics::contain;
 use crate::poll::Wake;
 use crate::properties::Operations;
 use crate::request::{
@@ -16,6 +16,9 @@ use crate::request::{
     WriteRequest,
 };
 use crate::{Device, Errno, OpenFile, OpenFlags};
+
+/// What panicked, where it was a handler. The request it held fails as it is dropped.
+const HANDLER: &str = "a handler";
 
 impl<D: Device> Engine<D> {
     /// Puts a job into the order of its file. `None`: whoever is busy with the file will run it, or
@@ -47,13 +50,17 @@ impl<D: Device> Engine<D> {
     /// Runs a task, and what the calls of its file have come to in the meantime.
     pub(super) fn run(self: &Arc<Self>, task: Task<D::File>) {
         match task {
-            Task::Free(job) => self.guard(|| self.handle_unordered(job)),
+            Task::Free(job) => {
+                contain(HANDLER, || self.handle_unordered(job));
+            }
             Task::Ordered(entry, job) => {
                 let mut next = Some(job);
                 while let Some(job) = next {
-                    self.guard(|| self.handle(&entry, job));
+                    contain(HANDLER, || self.handle(&entry, job));
                     next = entry.next();
                 }
+                // With a released file goes the driver's state for it.
+                contain("the state of a file", move || drop(entry));
             }
         }
     }
@@ -61,14 +68,8 @@ impl<D: Device> Engine<D> {
     /// Releases what is still open; a file with a handler that never returned is let be.
     pub(super) fn release_idle(&self) {
         for entry in self.files.take_idle() {
-            self.guard(|| self.device.release(&entry.file));
-        }
-    }
-
-    /// Keeps a handler's panic from the thread; the request it held fails as it is dropped.
-    fn guard(&self, handler: impl FnOnce()) {
-        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
-            tracing::error!("bug in the driver: a handler panicked; the device goes on");
+            contain(HANDLER, || self.device.release(&entry.file));
+            contain("the state of a file", move || drop(entry));
         }
     }
 
