@@ -1,10 +1,11 @@
 //! open(2).
 
+use std::mem;
 use std::sync::Arc;
 
 use super::{Context, request};
 use crate::Delivery;
-use crate::backend::Answer;
+use crate::backend::{Answer, FileId};
 use crate::file::{Adopter, OpenFile, Slot};
 
 /// A client opens the node. Accepted, it becomes an [`OpenFile`] with the state `T`.
@@ -36,11 +37,22 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
     /// `setup` says otherwise.
     pub fn accept_with(self, state: T, setup: impl FnOnce(&OpenFile<T>)) -> Delivery {
         let file = self.adopter.adopt(state, self.context.flags(), self.slot);
+        // Also where `setup` panics.
+        let unless_delivered = Abandon(&*self.adopter, file.id());
         setup(&file);
         let delivery = self.context.finish(Answer::Opened(file.id()));
-        if delivery == Delivery::Unwanted {
-            self.adopter.abandon(file.id());
+        if delivery.is_delivered() {
+            mem::forget(unless_delivered);
         }
         delivery
+    }
+}
+
+/// Has a file released that reached no client, when dropped.
+struct Abandon<'a, T>(&'a dyn Adopter<T>, FileId);
+
+impl<T> Drop for Abandon<'_, T> {
+    fn drop(&mut self) {
+        self.0.abandon(self.1);
     }
 }
