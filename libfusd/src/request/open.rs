@@ -1,7 +1,7 @@
 //! open(2).
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::Weak;
 
 use super::{Context, request};
 use crate::Delivery;
@@ -11,14 +11,15 @@ use crate::file::{Adopter, OpenFile, Slot};
 /// A client opens the node. Accepted, it becomes an [`OpenFile`] with the state `T`.
 pub struct OpenRequest<T: Send + Sync + 'static> {
     context: Context,
-    adopter: Arc<dyn Adopter<T>>,
+    /// The session, which this must not keep alive: its device may be what holds it.
+    adopter: Weak<dyn Adopter<T>>,
     slot: Slot,
 }
 
 request!(OpenRequest<T>);
 
 impl<T: Send + Sync + 'static> OpenRequest<T> {
-    pub(crate) fn new(context: Context, adopter: Arc<dyn Adopter<T>>, slot: Slot) -> Self {
+    pub(crate) fn new(context: Context, adopter: Weak<dyn Adopter<T>>, slot: Slot) -> Self {
         Self {
             context,
             adopter,
@@ -27,7 +28,7 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
     }
 
     /// Lets the client in. Every accepted file is released exactly once, also where the client
-    /// had stopped waiting for it.
+    /// had stopped waiting for it. After the end of its device, there is no file to be had.
     pub fn accept(self, state: T) -> Delivery {
         self.accept_with(state, |_| {})
     }
@@ -36,9 +37,12 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
     /// poll and the release come later. The file starts ready for reading and writing unless
     /// `setup` says otherwise.
     pub fn accept_with(self, state: T, setup: impl FnOnce(&OpenFile<T>)) -> Delivery {
-        let file = self.adopter.adopt(state, self.context.flags(), self.slot);
+        let Some(adopter) = self.adopter.upgrade() else {
+            return Delivery::Unwanted;
+        };
+        let file = adopter.adopt(state, self.context.flags(), self.slot);
         // Also where `setup` panics.
-        let unless_delivered = Abandon(&*self.adopter, file.id());
+        let unless_delivered = Abandon(&*adopter, file.id());
         setup(&file);
         let delivery = self.context.finish(Answer::Opened(file.id()));
         if delivery.is_delivered() {
