@@ -66,6 +66,7 @@ mod idmap;
 mod ioctl;
 pub mod loopback;
 mod name;
+mod panics;
 mod poll;
 mod properties;
 mod queue;

@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 
 use crate::backend::FileId;
+use crate::panics::contain;
 use crate::request::Request;
 use crate::sync::lock;
 use crate::{Delivery, Errno, OpenFile, PollEvents};
@@ -129,7 +130,7 @@ impl<S: Send + 'static> WaitQueue<S> {
         mut attempt: impl FnMut(&mut S, R) -> Attempt<R> + Send + 'static,
     ) {
         let mut inner = lock(&self.inner);
-        match attempt(&mut inner.state, request) {
+        match try_once(&mut attempt, &mut inner.state, request) {
             Attempt::Served => {
                 let served = inner.settle();
                 drop(inner);
@@ -239,10 +240,20 @@ impl<S> Inner<S> {
             served.extend(done.iter().filter_map(|number| self.waiting.remove(number)));
         }
         for watcher in self.watched.values() {
-            watcher.update(&self.state);
+            contain("a readiness", || watcher.update(&self.state));
         }
         served
     }
+}
+
+/// One attempt. Where it panics, its own call fails, as the request is dropped, and that is an end
+/// of it: neither whoever made the change nor the others who wait are to blame.
+fn try_once<S, R>(
+    attempt: &mut impl FnMut(&mut S, R) -> Attempt<R>,
+    state: &mut S,
+    request: R,
+) -> Attempt<R> {
+    contain("an attempt", || attempt(state, request)).unwrap_or(Attempt::Served)
 }
 
 /// A call in the queue.
@@ -267,7 +278,7 @@ where
         let Some(request) = self.request.take() else {
             return true;
         };
-        match (self.attempt)(state, request) {
+        match try_once(&mut self.attempt, state, request) {
             Attempt::Served => true,
             Attempt::Wait(request) => {
                 self.request = Some(request);

@@ -15,6 +15,7 @@
 //! The watcher ticks only while there are calls.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -73,6 +74,7 @@ struct State<T> {
     /// Ticks to go in which handlers are expected to take long.
     wary: u32,
     stop: bool,
+    disbanded: bool,
 }
 
 /// What a thread is to do next.
@@ -93,6 +95,8 @@ pub(super) enum Lead<T> {
     HandedOver,
     /// As `HandedOver`, but start a thread, which has been counted in: nobody is free.
     Recruit,
+    /// There is no crew any more: nobody else will.
+    Alone(T),
 }
 
 /// What the leader is once its handler has returned.
@@ -125,6 +129,7 @@ impl<T> Crew<T> {
                 saturated: false,
                 wary: 0,
                 stop: false,
+                disbanded: false,
             }),
             watch: Condvar::new(),
             help: Condvar::new(),
@@ -151,6 +156,14 @@ impl<T> Crew<T> {
         lock(&self.state).stop = true;
         self.watch.notify_all();
         self.help.notify_all();
+    }
+
+    /// After [`stop`](Self::stop): takes the calls that nobody has begun. Those that come later are
+    /// for who brings them.
+    pub(super) fn disband(&self) -> VecDeque<T> {
+        let mut state = lock(&self.state);
+        state.disbanded = true;
+        mem::take(&mut state.calls)
     }
 
     /// Waits until there is something to do for the calling thread. `start` is to start a thread
@@ -245,6 +258,9 @@ impl<T> Crew<T> {
     /// Hands a call to whoever is free, or will be. Not only for the leader.
     pub(super) fn hand_over(&self, call: T) -> Lead<T> {
         let mut state = lock(&self.state);
+        if state.disbanded {
+            return Lead::Alone(call);
+        }
         state.calls.push_back(call);
         self.steer(&state);
         self.rouse(&state);

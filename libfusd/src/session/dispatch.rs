@@ -1,7 +1,7 @@
 //! From a job to the device's handler: in the order of each file, and only what it implements.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::thread;
 
 use super::crew::Lead;
 use super::engine::Engine;
@@ -9,6 +9,7 @@ use super::files::{Entry, Recent};
 use super::job::{Job, Task};
 use crate::backend::{Answer, FileId, Operation};
 use crate::file::{Adopter, Slot};
+use crate::panics::contain;
 use crate::poll::Wake;
 use crate::properties::Operations;
 use crate::request::{
@@ -16,6 +17,9 @@ use crate::request::{
     WriteRequest,
 };
 use crate::{Device, Errno, OpenFile, OpenFlags};
+
+/// What panicked, where it was a handler. The request it held fails as it is dropped.
+const HANDLER: &str = "a handler";
 
 impl<D: Device> Engine<D> {
     /// Puts a job into the order of its file. `None`: whoever is busy with the file will run it, or
@@ -29,8 +33,8 @@ impl<D: Device> Engine<D> {
             None => match self.files.get(id) {
                 Some(entry) => entry,
                 None => {
-                    tracing::error!(file = id.0, "a call names a file that is not open");
                     if let Job::Call { pending, .. } = job {
+                        tracing::error!(file = id.0, "a call names a file that is not open");
                         pending.ticket().finish(Answer::Error(Errno::EBADF));
                     }
                     return None;
@@ -47,28 +51,28 @@ impl<D: Device> Engine<D> {
     /// Runs a task, and what the calls of its file have come to in the meantime.
     pub(super) fn run(self: &Arc<Self>, task: Task<D::File>) {
         match task {
-            Task::Free(job) => self.guard(|| self.handle_unordered(job)),
+            Task::Free(job) => {
+                contain(HANDLER, || self.handle_unordered(job));
+            }
             Task::Ordered(entry, job) => {
                 let mut next = Some(job);
                 while let Some(job) = next {
-                    self.guard(|| self.handle(&entry, job));
+                    contain(HANDLER, || self.handle(&entry, job));
                     next = entry.next();
                 }
+                // With a released file goes the driver's state for it.
+                contain("the state of a file", move || drop(entry));
             }
         }
     }
 
-    /// Releases what is still open; a file with a handler that never returned is let be.
-    pub(super) fn release_idle(&self) {
-        for entry in self.files.take_idle() {
-            self.guard(|| self.device.release(&entry.file));
-        }
-    }
-
-    /// Keeps a handler's panic from the thread; the request it held fails as it is dropped.
-    fn guard(&self, handler: impl FnOnce()) {
-        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
-            tracing::error!("bug in the driver: a handler panicked; the device goes on");
+    /// Releases what is still open, once the last handler of each file has returned: where that
+    /// takes longer, the thread it runs on sees to it.
+    pub(super) fn release_open(self: &Arc<Self>) {
+        for entry in self.files.all() {
+            if let Some(job) = entry.begin(Job::Abandoned(entry.file.id())) {
+                self.run(Task::Ordered(entry, job));
+            }
         }
     }
 
@@ -80,6 +84,9 @@ impl<D: Device> Engine<D> {
         else {
             return;
         };
+        if pending.ticket().is_abandoned() {
+            return;
+        }
         match operation {
             Operation::Open { flags } => self.open(pending, flags),
             Operation::Size { file } => {
@@ -99,12 +106,25 @@ impl<D: Device> Engine<D> {
         }
     }
 
+    /// Runs a task on a thread of its own.
+    fn run_apart(&self, task: Task<D::File>) {
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
+        let started = thread::Builder::new()
+            .name("fusd-worker".into())
+            .spawn(move || this.run(task));
+        if let Err(error) = started {
+            tracing::error!(%error, "a file is not released");
+        }
+    }
+
     fn open(self: &Arc<Self>, pending: Pending, flags: OpenFlags) {
         let Some(slot) = self.files.reserve() else {
             pending.ticket().finish(Answer::Error(Errno::EBUSY));
             return;
         };
-        let adopter = Arc::clone(self) as Arc<dyn Adopter<D::File>>;
+        let adopter = Weak::clone(&self.this) as Weak<dyn Adopter<D::File>>;
         self.device.open(OpenRequest::new(
             Context::new(pending, flags),
             adopter,
@@ -228,11 +248,14 @@ impl<D: Device> Adopter<D::File> for Engine<D> {
 
     fn abandon(&self, file: FileId) {
         // On another thread: the caller may hold locks that the device's release takes.
-        if let Some(task) = self.queue(Job::Abandoned(file), &mut None) {
+        let Some(task) = self.queue(Job::Abandoned(file), &mut None) else {
+            return;
+        };
+        match self.crew.hand_over(task) {
             // Where a new thread would be needed, the watcher sees to it.
-            if let Lead::Recruit = self.crew.hand_over(task) {
-                self.crew.dismiss();
-            }
+            Lead::Recruit => self.crew.dismiss(),
+            Lead::Alone(task) => self.run_apart(task),
+            Lead::Run(..) | Lead::HandedOver => {}
         }
     }
 }

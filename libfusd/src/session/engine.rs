@@ -29,7 +29,7 @@ pub(crate) struct Engine<D: Device> {
     pub(super) files: Files<D::File>,
     pub(super) crew: Crew<Task<D::File>>,
     buffers: Arc<BufferPool>,
-    this: Weak<Self>,
+    pub(super) this: Weak<Self>,
 }
 
 /// The thread is to end.
@@ -121,6 +121,7 @@ impl<D: Device> Engine<D> {
                     }
                 }
                 Lead::HandedOver => {}
+                Lead::Alone(task) => self.run(task),
                 Lead::Recruit => {
                     // Better late than never, and better slow than not at all.
                     if !self.try_spawn(shared)
@@ -207,6 +208,12 @@ impl<D: Device> Serve for Engine<D> {
     }
 
     fn release_all(&self) {
-        self.release_idle();
+        // Upgrading succeeds, as in `start`.
+        if let Some(this) = self.this.upgrade() {
+            for task in self.crew.disband() {
+                this.run(task);
+            }
+            this.release_open();
+        }
     }
 }

@@ -98,12 +98,11 @@ impl<T> Files<T> {
         lock(&self.map).remove(&id).map(|listed| listed.slot)
     }
 
-    /// Takes all files out that no handler is busy with.
-    pub(super) fn take_idle(&self) -> Vec<Arc<Entry<T>>> {
-        let all = std::mem::take(&mut *lock(&self.map));
-        let entries = all.into_values().map(|listed| listed.entry);
-        entries
-            .filter(|entry| entry.turn.load(Ordering::Acquire) == IDLE)
+    /// All open files.
+    pub(super) fn all(&self) -> Vec<Arc<Entry<T>>> {
+        let map = lock(&self.map);
+        map.values()
+            .map(|listed| Arc::clone(&listed.entry))
             .collect()
     }
 }

@@ -69,6 +69,7 @@ impl Ship {
                     };
                 }
                 Lead::HandedOver => {}
+                Lead::Alone(call) => self.run(call),
                 Lead::Recruit => self.spawn(),
             }
         }
