@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use nix::unistd::{getegid, geteuid};
 
@@ -12,7 +13,6 @@ use crate::loopback::Client;
 use crate::request::Link;
 use crate::session::{Engine, Limits};
 use crate::{Device, Errno, Error, ErrorKind, Properties, Result, Serving, Session, name};
-use std::sync::Arc;
 
 /// Handlers that run at a time unless said otherwise.
 const WORKERS: usize = 16;

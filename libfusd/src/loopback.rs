@@ -2,6 +2,30 @@
 //!
 //! [`DeviceBuilder::loopback`](crate::DeviceBuilder::loopback) makes one. Its calls take the way
 //! of any client's calls through the session; only the kernel is missing.
+//!
+//! ```
+//! use fusd::{Device, DeviceBuilder, OpenFile, OpenRequest, ReadRequest};
+//!
+//! struct Letters;
+//!
+//! impl Device for Letters {
+//!     type File = ();
+//!
+//!     fn open(&self, request: OpenRequest<()>) {
+//!         request.accept(());
+//!     }
+//!
+//!     fn read(&self, _file: &OpenFile<()>, request: ReadRequest) {
+//!         request.reply_from(b"abc");
+//!     }
+//! }
+//!
+//! let (client, _serving) = DeviceBuilder::new("letters").loopback(Letters)?;
+//! let file = client.open(libc::O_RDONLY)?;
+//! assert_eq!(file.read(2)?, b"ab");
+//! assert_eq!(file.read(2)?, b"c");
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::io;
 use std::marker::PhantomData;

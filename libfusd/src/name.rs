@@ -93,7 +93,16 @@ pub(crate) fn check_path(path: &Path) -> Result<PathBuf> {
     ) {
         return Err(invalid("it names a directory, not a file in one"));
     }
-    std::path::absolute(path).map_err(|error| invalid("it cannot be made absolute").because(error))
+    std::path::absolute(path).map_err(|error| {
+        // The working directory has been removed, or may not be seen.
+        Error::new(
+            ErrorKind::Invalid,
+            error.into(),
+            "find the working directory for the path",
+        )
+        .on(path)
+        .hint("give an absolute path")
+    })
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl Ready {
             let line = [path.as_os_str().as_bytes(), b"\n"].concat();
             if let Err(error) = file.write_all(&line) {
                 let error = Errno::from(error);
-                tracing::warn!(%error, "nobody reads from the descriptor of --ready-fd");
+                tracing::warn!(%error, "cannot write to the descriptor of --ready-fd");
             }
         }
         notify("READY=1");

@@ -73,8 +73,10 @@ pub(crate) fn file(path: &Path, limit: usize) -> Result<Loaded, ToolError> {
 /// # Errors
 /// It cannot be read, or says more than `limit` bytes.
 pub(crate) fn standard_input(limit: usize) -> Result<Content, ToolError> {
-    let bytes = bounded(&mut io::stdin().lock(), limit)
-        .map_err(|error| Error::system(ErrorKind::Runtime, &error, "read standard input"))?;
+    let bytes = bounded(&mut io::stdin().lock(), limit).map_err(|error| {
+        Error::system(ErrorKind::Runtime, &error, "read standard input")
+            .hint("redirect it from a file or a pipe that can be read")
+    })?;
     bytes
         .map(Content::new)
         .ok_or_else(|| too_long("standard input", limit))

@@ -1,3 +1,5 @@
+//! Messages of every kind, decoded: what is in them, and what is refused.
+
 use super::goldens::{self, READ, frame};
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Answers, byte by byte as the kernel expects them.
+
 use super::*;
 use crate::fuse_wire::{InitFlags, Limits, Offer, Outcome, negotiate};
 

@@ -1,3 +1,5 @@
+//! The handshake: versions and options that kernels offer, and what is agreed on.
+
 use super::*;
 
 const ALL: u64 = u64::MAX;
