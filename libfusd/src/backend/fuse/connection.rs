@@ -1,5 +1,6 @@
 //! The open /dev/fuse: messages in, answers out, and the handshake that begins it.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 
@@ -13,6 +14,9 @@ use crate::{Errno, Error, ErrorKind, Result};
 /// The most data in one request, in bytes.
 pub(crate) const TRANSFER_MAX: u32 = 1 << 20;
 
+/// Reads as empty.
+const END: &str = "/dev/null";
+
 /// The root, and only, inode (`FUSE_ROOT_ID`).
 const ROOT: u64 = 1;
 
@@ -20,6 +24,9 @@ const ROOT: u64 = 1;
 pub(crate) struct Connection {
     device: OwnedFd,
     agreed: Negotiated,
+    /// What the device is replaced by at the end: nothing can be read from it, nor sent to it.
+    /// Opened early, as there may be no descriptor left by then.
+    end: File,
 }
 
 /// What a read of the connection came to.
@@ -87,7 +94,13 @@ impl Connection {
             send(&device, &[IoSlice::new(&header), IoSlice::new(&answer)])
                 .map_err(|error| failed(error.into()))?;
             if let Some(agreed) = agreed {
-                return Ok(Self { device, agreed });
+                let end = end()
+                    .map_err(|error| Error::system(ErrorKind::Backend, error, "open").on(END))?;
+                return Ok(Self {
+                    device,
+                    agreed,
+                    end,
+                });
             }
         }
     }
@@ -123,13 +136,13 @@ impl Connection {
     pub(crate) fn sever(&self) -> io::Result<()> {
         // The last reference to the connection's file is the descriptor, so replacing what it
         // stands for closes the file, and that is what aborts (fs/fuse/dev.c, fuse_dev_release).
-        // What is sent from now on goes to the bin.
-        let bin = std::fs::File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/null")?;
-        descriptor::replace(&self.device, &bin)
+        descriptor::replace(&self.device, &self.end)
     }
+}
+
+/// Opened for reading only: what is sent fails, and is not taken for delivered.
+fn end() -> io::Result<File> {
+    File::open(END)
 }
 
 fn arrival(device: &OwnedFd, buffer: &mut [u8]) -> io::Result<Arrival> {
@@ -157,4 +170,44 @@ fn page_size() -> u32 {
     let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
     size.and_then(|size| u32::try_from(size).ok())
         .unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn what_is_sent_over_a_severed_connection_does_not_arrive() {
+        let (device, mut kernel) = UnixStream::pair().unwrap();
+        let offer = Offer {
+            major: 7,
+            minor: 45,
+            flags: u64::MAX,
+        };
+        let limits = Limits {
+            max_write: TRANSFER_MAX,
+            page_size: page_size(),
+        };
+        let Ok(Outcome::Agreed(agreed)) = negotiate(offer, limits) else {
+            panic!("a kernel that offers everything will do");
+        };
+        let connection = Connection {
+            device: device.into(),
+            agreed,
+            end: end().unwrap(),
+        };
+        connection.send(&[IoSlice::new(b"before")]).unwrap();
+        connection.sever().unwrap();
+        assert!(connection.send(&[IoSlice::new(b"after")]).is_err());
+        assert!(matches!(
+            connection.receive(&mut [0; 16]),
+            Ok(Arrival::Ended)
+        ));
+        let mut arrived = Vec::new();
+        kernel.read_to_end(&mut arrived).unwrap();
+        assert_eq!(arrived, b"before");
+    }
 }
