@@ -72,7 +72,7 @@ impl<D: Device> Engine<D> {
         let started = self.spawn(shared);
         if let Err(error) = &started {
             self.crew.dismiss();
-            tracing::warn!(%error, "no further thread can be started");
+            tracing::warn!(error = %Errno::from(error), "no further thread can be started");
         }
         started.is_ok()
     }
