@@ -147,7 +147,8 @@ impl<T> Crew<T> {
     }
 
     /// Threads that have not ended.
-    pub(super) fn threads(&self) -> usize {
+    #[cfg(test)]
+    fn threads(&self) -> usize {
         lock(&self.state).threads
     }
 

@@ -57,14 +57,19 @@ impl<D: Device> Engine<D> {
     /// Starts a thread that has been counted in already.
     fn spawn(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
         let engine = Arc::clone(self);
-        let shared = Arc::clone(shared);
-        thread::Builder::new()
+        let worker = Arc::clone(shared);
+        shared.worker_begins();
+        let started = thread::Builder::new()
             .name("fusd-worker".into())
             .spawn(move || {
-                engine.work(&shared);
-                shared.worker_ended();
-            })
-            .map(drop)
+                engine.work(&worker);
+                drop(engine);
+                worker.worker_ended();
+            });
+        if started.is_err() {
+            shared.worker_ended();
+        }
+        started.map(drop)
     }
 
     /// Starts a thread that has been counted in; without it, the others have to do.
@@ -201,10 +206,6 @@ impl<D: Device> Serve for Engine<D> {
     fn shut(&self) {
         self.link.shut();
         self.crew.stop();
-    }
-
-    fn workers(&self) -> usize {
-        self.crew.threads()
     }
 
     fn release_all(&self) {
