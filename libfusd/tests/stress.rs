@@ -243,6 +243,9 @@ fn stress(workers: usize) {
             (file, call)
         })
         .collect();
+    while bytes.waiting() != waiting.len() {
+        thread::yield_now();
+    }
     serving.stop().unwrap();
     for (_file, call) in waiting {
         assert_eq!(Errno::from(call.wait().unwrap_err()), Errno::EPIPE);
