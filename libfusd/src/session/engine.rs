@@ -108,6 +108,9 @@ impl<D: Device> Engine<D> {
         let mut buffer = self.buffers.take();
         let mut file = None;
         let mut recent = None;
+        let start = || {
+            self.try_spawn(shared);
+        };
         loop {
             let Some(job) = self.receive(shared, &mut buffer)? else {
                 continue;
@@ -118,7 +121,7 @@ impl<D: Device> Engine<D> {
             let Some(task) = self.queue(job, &mut recent) else {
                 continue;
             };
-            match self.crew.begin(task, switched) {
+            match self.crew.begin(task, switched, &start) {
                 Lead::Run(task, phase) => {
                     self.run(task);
                     if let Done::Helps(next) = self.crew.done(&phase) {
