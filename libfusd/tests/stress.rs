@@ -73,7 +73,7 @@ impl Device for Pipe {
 
     fn read(&self, file: &OpenFile<AtomicU64>, request: ReadRequest) {
         self.counts.handler(|| {
-            if file.fetch_add(1, Ordering::SeqCst) % 500 == 0 {
+            if file.fetch_add(1, Ordering::SeqCst).is_multiple_of(500) {
                 thread::sleep(Duration::from_millis(10));
             }
             self.bytes.serve(request, |bytes, request: ReadRequest| {
