@@ -217,3 +217,33 @@ impl Device for Shared {
         self.0.read(file, request);
     }
 }
+
+/// Tells which thread it is dropped on.
+struct Dropped(Sender<Option<String>>);
+
+impl Device for Dropped {
+    type File = ();
+
+    fn open(&self, request: OpenRequest<()>) {
+        request.accept(());
+    }
+}
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        let name = thread::current().name().map(str::to_owned);
+        self.0.send(name).unwrap();
+    }
+}
+
+#[test]
+fn the_device_is_dropped_before_its_session_has_ended() {
+    for _ in 0..200 {
+        let (dropped, gone) = channel();
+        let (client, serving) = DeviceBuilder::new("x").loopback(Dropped(dropped)).unwrap();
+        let file = client.open(libc::O_RDONLY).unwrap();
+        serving.stop().unwrap();
+        assert_eq!(gone.try_recv(), Ok(Some("fusd-session".to_owned())));
+        drop(file);
+    }
+}

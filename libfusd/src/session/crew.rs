@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::sync::lock;
 
@@ -37,6 +37,9 @@ const BUSY_TICKS: u32 = 3;
 /// After a handler that took long, the leader hands its calls over for so many ticks.
 const WARY_TICKS: u32 = 25;
 
+/// How often a thread that could not be started is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// Helpers that wait for the next time they are needed; more than that end.
 const RESERVE: usize = 2;
 
@@ -50,7 +53,7 @@ pub(super) struct Crew<T> {
     switches: AtomicU64,
     /// The leader must hand calls over instead of running their handlers.
     hand_over: AtomicBool,
-    /// The watcher sleeps.
+    /// The watcher sleeps, or there is none.
     asleep: AtomicBool,
     state: Mutex<State<T>>,
     /// The watcher waits for this.
@@ -73,6 +76,8 @@ struct State<T> {
     saturated: bool,
     /// Ticks to go in which handlers are expected to take long.
     wary: u32,
+    /// When a watcher that could not be started was last tried again.
+    tried: Option<Instant>,
     stop: bool,
     disbanded: bool,
 }
@@ -128,6 +133,7 @@ impl<T> Crew<T> {
                 calls: VecDeque::new(),
                 saturated: false,
                 wary: 0,
+                tried: None,
                 stop: false,
                 disbanded: false,
             }),
@@ -143,11 +149,17 @@ impl<T> Crew<T> {
 
     /// Counts a thread out: it could not be started, or it ends.
     pub(super) fn dismiss(&self) {
-        lock(&self.state).threads -= 1;
+        let mut state = lock(&self.state);
+        state.threads -= 1;
+        if !state.watched {
+            // It may have been the watcher.
+            self.asleep.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Threads that have not ended.
-    pub(super) fn threads(&self) -> usize {
+    #[cfg(test)]
+    fn threads(&self) -> usize {
         lock(&self.state).threads
     }
 
@@ -180,14 +192,7 @@ impl<T> Crew<T> {
                 if state.watched {
                     return Duty::Lead;
                 }
-                // Never without a watcher: one from the reserve, else a new thread.
-                if state.reserve > 0 {
-                    self.help.notify_one();
-                } else {
-                    state.threads += 1;
-                    drop(state);
-                    start();
-                }
+                self.call_watcher(state, start);
                 return Duty::Lead;
             }
             if !state.watched {
@@ -214,8 +219,9 @@ impl<T> Crew<T> {
         }
     }
 
-    /// The leader has a call; `switched`: of another file than the one before.
-    pub(super) fn begin(&self, call: T, switched: bool) -> Lead<T> {
+    /// The leader has a call; `switched`: of another file than the one before. `start` as for
+    /// [`next`](Self::next).
+    pub(super) fn begin(&self, call: T, switched: bool, start: &dyn Fn()) -> Lead<T> {
         if switched {
             self.switches.fetch_add(1, Ordering::Relaxed);
         }
@@ -230,7 +236,7 @@ impl<T> Crew<T> {
             return self.hand_over(call);
         }
         if self.asleep.load(Ordering::SeqCst) {
-            self.rouse(&lock(&self.state));
+            self.see_to_watcher(start);
         }
         Lead::Run(call, Phase(inside))
     }
@@ -292,9 +298,32 @@ impl<T> Crew<T> {
     }
 
     /// Wakes the watcher if it sleeps. It falls asleep under the lock, so it is not missed.
-    fn rouse(&self, _lock: &MutexGuard<'_, State<T>>) {
-        if self.asleep.swap(false, Ordering::SeqCst) {
+    fn rouse(&self, state: &MutexGuard<'_, State<T>>) {
+        if state.watched && self.asleep.swap(false, Ordering::SeqCst) {
             self.watch.notify_one();
+        }
+    }
+
+    /// Has a thread watch: one from the reserve, else a new one.
+    fn call_watcher(&self, mut state: MutexGuard<'_, State<T>>, start: &dyn Fn()) {
+        if state.reserve > 0 {
+            self.help.notify_one();
+        } else {
+            state.threads += 1;
+            drop(state);
+            start();
+        }
+    }
+
+    /// Wakes the watcher; where it could not be started, tries that again now and then.
+    fn see_to_watcher(&self, start: &dyn Fn()) {
+        let mut state = lock(&self.state);
+        if state.watched {
+            self.rouse(&state);
+        } else if state.tried.is_none_or(|tried| tried.elapsed() > RETRY) {
+            state.tried = Some(Instant::now());
+            self.asleep.store(false, Ordering::SeqCst);
+            self.call_watcher(state, start);
         }
     }
 

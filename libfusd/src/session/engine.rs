@@ -57,14 +57,19 @@ impl<D: Device> Engine<D> {
     /// Starts a thread that has been counted in already.
     fn spawn(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
         let engine = Arc::clone(self);
-        let shared = Arc::clone(shared);
-        thread::Builder::new()
+        let worker = Arc::clone(shared);
+        shared.worker_begins();
+        let started = thread::Builder::new()
             .name("fusd-worker".into())
             .spawn(move || {
-                engine.work(&shared);
-                shared.worker_ended();
-            })
-            .map(drop)
+                engine.work(&worker);
+                drop(engine);
+                worker.worker_ended();
+            });
+        if started.is_err() {
+            shared.worker_ended();
+        }
+        started.map(drop)
     }
 
     /// Starts a thread that has been counted in; without it, the others have to do.
@@ -103,6 +108,9 @@ impl<D: Device> Engine<D> {
         let mut buffer = self.buffers.take();
         let mut file = None;
         let mut recent = None;
+        let start = || {
+            self.try_spawn(shared);
+        };
         loop {
             let Some(job) = self.receive(shared, &mut buffer)? else {
                 continue;
@@ -113,7 +121,7 @@ impl<D: Device> Engine<D> {
             let Some(task) = self.queue(job, &mut recent) else {
                 continue;
             };
-            match self.crew.begin(task, switched) {
+            match self.crew.begin(task, switched, &start) {
                 Lead::Run(task, phase) => {
                     self.run(task);
                     if let Done::Helps(next) = self.crew.done(&phase) {
@@ -201,10 +209,6 @@ impl<D: Device> Serve for Engine<D> {
     fn shut(&self) {
         self.link.shut();
         self.crew.stop();
-    }
-
-    fn workers(&self) -> usize {
-        self.crew.threads()
     }
 
     fn release_all(&self) {

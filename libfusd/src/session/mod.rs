@@ -8,7 +8,7 @@ mod job;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,9 +38,6 @@ pub(crate) trait Serve: Send + Sync {
     /// Ends all calls that wait.
     fn shut(&self);
 
-    /// Threads that are still at work.
-    fn workers(&self) -> usize;
-
     /// Releases the files that are still open.
     fn release_all(&self);
 }
@@ -54,6 +51,8 @@ pub(crate) struct Shared {
     stop: AtomicBool,
     /// Why the session ended, unless it was asked to.
     end: Mutex<Option<Error>>,
+    /// Threads that hold the device. Falls under the lock of `end`.
+    workers: AtomicUsize,
     changed: Condvar,
 }
 
@@ -75,10 +74,20 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Tells that a worker has ended.
+    /// Tells that a worker is to be started.
+    pub(crate) fn worker_begins(&self) {
+        self.workers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Tells that a worker has let go of the device.
     pub(crate) fn worker_ended(&self) {
         let _order = lock(&self.end);
+        self.workers.fetch_sub(1, Ordering::AcqRel);
         self.changed.notify_all();
+    }
+
+    fn workers(&self) -> usize {
+        self.workers.load(Ordering::Acquire)
     }
 
     fn wait_for_stop(&self) {
@@ -96,6 +105,7 @@ impl Session {
             backend,
             stop: AtomicBool::new(false),
             end: Mutex::new(None),
+            workers: AtomicUsize::new(0),
             changed: Condvar::new(),
         };
         Self {
@@ -123,7 +133,8 @@ impl Session {
     /// threads of the session.
     ///
     /// At the end the node goes away, waiting calls fail with `EPIPE`, and handlers that are
-    /// running get two seconds to return.
+    /// running get two seconds to return. The device has been dropped when this returns, unless a
+    /// handler did not.
     ///
     /// # Errors
     /// The first thread could not be started, the node was taken away from outside (`ENODEV`), the
@@ -161,19 +172,19 @@ impl Session {
     fn finish(&self) {
         self.serve.shut();
         let deadline = Instant::now() + GRACE;
-        while self.serve.workers() > 0 {
+        while self.shared.workers() > 0 {
             self.shared.backend.nudge();
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 tracing::warn!(
                     device = %self.path().display(),
-                    handlers = self.serve.workers(),
+                    handlers = self.shared.workers(),
                     "handlers still run at the end of the session",
                 );
                 break;
             }
             let end = lock(&self.shared.end);
-            if self.serve.workers() > 0 {
+            if self.shared.workers() > 0 {
                 // A nudge wakes one worker: come back soon in case it was not the last.
                 let pause = left.min(Duration::from_millis(20));
                 drop(self.shared.changed.wait_timeout(end, pause));

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Instant;
 
 use super::*;
 
@@ -12,6 +11,8 @@ type Handler = Box<dyn FnOnce() + Send>;
 
 /// A crew whose leader reads handlers from a channel, as a session's does from its backend.
 struct Ship {
+    /// Threads that will fail to start.
+    failures: AtomicUsize,
     crew: Crew<Handler>,
     calls: Mutex<Receiver<Option<Handler>>>,
     inside: AtomicUsize,
@@ -20,19 +21,37 @@ struct Ship {
 
 impl Ship {
     fn launch(limit: usize) -> (Arc<Self>, Sender<Option<Handler>>) {
+        Self::launch_with(limit, 0)
+    }
+
+    /// The first `failures` threads that it wants beside the first one cannot be started.
+    fn launch_with(limit: usize, failures: usize) -> (Arc<Self>, Sender<Option<Handler>>) {
         let (sender, calls) = channel();
         let ship = Arc::new(Self {
+            failures: AtomicUsize::new(failures),
             crew: Crew::new(limit),
             calls: Mutex::new(calls),
             inside: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
         });
         ship.crew.recruit();
-        ship.spawn();
+        ship.start();
         (ship, sender)
     }
 
     fn spawn(self: &Arc<Self>) {
+        let order = Ordering::SeqCst;
+        let left = self
+            .failures
+            .fetch_update(order, order, |left| left.checked_sub(1));
+        if left.is_ok() {
+            self.crew.dismiss();
+        } else {
+            self.start();
+        }
+    }
+
+    fn start(self: &Arc<Self>) {
         let ship = Arc::clone(self);
         thread::spawn(move || ship.live());
     }
@@ -58,7 +77,7 @@ impl Ship {
         let calls = lock(&self.calls);
         loop {
             let call = calls.recv().ok().flatten()?;
-            match self.crew.begin(call, true) {
+            match self.crew.begin(call, true, &|| self.spawn()) {
                 Lead::Run(call, phase) => {
                     // Whoever takes the lead over reads as well.
                     drop(calls);
@@ -140,6 +159,27 @@ fn a_handler_that_never_returns_keeps_nobody_from_reading() {
     assert!(heard.try_recv().is_err());
     go.send(()).unwrap();
     heard.recv_timeout(Duration::from_secs(20)).unwrap();
+    ship.sink(&sender);
+}
+
+#[test]
+fn a_watcher_that_could_not_be_started_is_started_later() {
+    let (ship, sender) = Ship::launch_with(2, 1);
+    wait_until(|| ship.crew.threads() == 1);
+    let (go, gate) = channel::<()>();
+    sender
+        .send(Some(Box::new(move || {
+            let _ = gate.recv();
+        })))
+        .unwrap();
+    let (told, heard) = channel();
+    sender
+        .send(Some(Box::new(move || told.send(()).unwrap())))
+        .unwrap();
+    heard
+        .recv_timeout(Duration::from_secs(20))
+        .expect("somebody reads while the first handler takes its time");
+    go.send(()).unwrap();
     ship.sink(&sender);
 }
 
