@@ -14,9 +14,6 @@ use crate::{Errno, Error, ErrorKind, Result};
 /// The most data in one request, in bytes.
 pub(crate) const TRANSFER_MAX: u32 = 1 << 20;
 
-/// Reads as empty.
-const END: &str = "/dev/null";
-
 /// The root, and only, inode (`FUSE_ROOT_ID`).
 const ROOT: u64 = 1;
 
@@ -24,9 +21,6 @@ const ROOT: u64 = 1;
 pub(crate) struct Connection {
     device: OwnedFd,
     agreed: Negotiated,
-    /// What the device is replaced by at the end: nothing can be read from it, nor sent to it.
-    /// Opened early, as there may be no descriptor left by then.
-    end: File,
 }
 
 /// What a read of the connection came to.
@@ -94,13 +88,7 @@ impl Connection {
             send(&device, &[IoSlice::new(&header), IoSlice::new(&answer)])
                 .map_err(|error| failed(error.into()))?;
             if let Some(agreed) = agreed {
-                let end = end()
-                    .map_err(|error| Error::system(ErrorKind::Backend, error, "open").on(END))?;
-                return Ok(Self {
-                    device,
-                    agreed,
-                    end,
-                });
+                return Ok(Self { device, agreed });
             }
         }
     }
@@ -136,13 +124,11 @@ impl Connection {
     pub(crate) fn sever(&self) -> io::Result<()> {
         // The last reference to the connection's file is the descriptor, so replacing what it
         // stands for closes the file, and that is what aborts (fs/fuse/dev.c, fuse_dev_release).
-        descriptor::replace(&self.device, &self.end)
+        // It reads as empty, and is opened for that only: what is sent from now on fails, and is
+        // not taken for delivered.
+        let end = File::open("/dev/null")?;
+        descriptor::replace(&self.device, &end)
     }
-}
-
-/// Opened for reading only: what is sent fails, and is not taken for delivered.
-fn end() -> io::Result<File> {
-    File::open(END)
 }
 
 fn arrival(device: &OwnedFd, buffer: &mut [u8]) -> io::Result<Arrival> {
@@ -197,7 +183,6 @@ mod tests {
         let connection = Connection {
             device: device.into(),
             agreed,
-            end: end().unwrap(),
         };
         connection.send(&[IoSlice::new(b"before")]).unwrap();
         connection.sever().unwrap();
