@@ -18,6 +18,15 @@ const SUITES: &str = "sid trixie-backports";
 /// What the archive's signatures are checked with.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// The settings of the system's apt that say how it reaches its archive, and how fresh a copy of it
+/// has to be. Whether signatures are checked is not among them: they are.
+const INHERITED: [&str; 4] = [
+    "Acquire::http",
+    "Acquire::Retries",
+    "Acquire::Check-Valid-Until ",
+    "Acquire::Check-Date ",
+];
+
 /// What to do where this archive cannot be used.
 const ADVICE: &str = "unpack a kernel source yourself and name its folder in FUSD_LINUX";
 
@@ -60,7 +69,7 @@ impl<'a> Archive<'a> {
                 "reading the archive's lists",
                 archive.command("apt-get").arg("update"),
             )
-            .context(ADVICE)?;
+            .with_context(|| format!("cannot read the archive; {ADVICE}"))?;
         Ok(archive)
     }
 
@@ -123,7 +132,7 @@ fn address() -> Result<(String, String)> {
     if !Path::new(KEYRING).exists() {
         bail!("no {KEYRING} to check the archive's signatures with; {ADVICE}");
     }
-    Ok((address.to_owned(), site.to_owned()))
+    Ok((address.trim_end_matches('/').to_owned(), site.to_owned()))
 }
 
 /// All settings of the system's apt.
@@ -150,10 +159,7 @@ fn settings(folder: &Path, system: &str) -> String {
          APT::Sandbox::User \"\";\n"
     );
     for line in system.lines() {
-        if ["Acquire::http", "Acquire::https", "Acquire::Retries"]
-            .iter()
-            .any(|start| line.starts_with(start))
-        {
+        if INHERITED.iter().any(|start| line.starts_with(start)) {
             settings.push_str(line);
             settings.push('\n');
         }
@@ -170,11 +176,13 @@ mod tests {
         let system = "\
 APT::Update::Post-Invoke:: \"rm x\";
 Acquire::http::Proxy \"p\";
+Acquire::AllowInsecureRepositories \"1\";
 DPkg::Post-Invoke:: \"y\";
 ";
         let settings = settings(Path::new("/c"), system);
         assert!(settings.contains("Acquire::http::Proxy \"p\";\n"));
         assert!(!settings.contains("Invoke"));
+        assert!(!settings.contains("Insecure"));
         assert!(settings.contains("Dir::State::Lists \"/c/lists\";\n"));
     }
 }
