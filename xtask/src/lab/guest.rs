@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::statvfs::statvfs;
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 /// How a guest came to its end.
@@ -61,6 +63,7 @@ impl Boot<'_> {
         let (errors, errors_end) = io::pipe()?;
         let (status, status_end) = io::pipe()?;
         let ends = [output_end, errors_end, status_end];
+        set_child_subreaper(true).context("cannot become the parent of the guest's processes")?;
         let mut child = self.start(console_end, &ends)?;
         drop(ends);
 
@@ -99,20 +102,19 @@ impl Boot<'_> {
             .arg(format!("uml_dir={folder}/"))
             .args(["con=null", "con0=null,fd:1"])
             .arg(match self.interactive {
-                true => "con1=fd:0,fd:2".to_owned(),
+                // A terminal is open in both directions.
+                true => "con1=fd:0".to_owned(),
                 false => format!("con1=null,fd:{output}"),
             })
             .arg(format!("con2=null,fd:{errors}"))
             .arg(format!("con3=null,fd:{status}"))
             .env("TMPDIR", self.memory_folder())
-            .stdout(console.try_clone()?);
+            .stdout(console.try_clone()?)
+            .stderr(console);
         match self.interactive {
-            true => command.stdin(Stdio::inherit()).stderr(Stdio::inherit()),
+            true => command.stdin(Stdio::inherit()),
             // A group of its own: it can be killed with all that it started.
-            false => command
-                .stdin(Stdio::null())
-                .stderr(console)
-                .process_group(0),
+            false => command.stdin(Stdio::null()).process_group(0),
         };
         command
             .spawn()
@@ -139,6 +141,9 @@ impl Boot<'_> {
             }
         }
         child.wait().context("cannot wait for the guest")?;
+        // The guest's programs are processes too. They die with their kernel and become children of
+        // this program, which has no others.
+        while waitpid(None, None).is_ok() {}
         Ok(())
     }
 }
