@@ -1,39 +1,64 @@
-//! The system packages that the tests need: finds what is missing and installs it.
+//! The system packages that a command needs: finds what is missing and installs it.
 //!
 //! Nothing is installed unasked: it takes a person's yes, `--yes`, or `CI=true`.
 
 use std::env;
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::host;
 
-/// A package of Debian and its derivatives, and the program that shows that it is there.
-struct Package {
-    name: &'static str,
-    program: &'static str,
-    why: &'static str,
+/// A package of Debian and its derivatives, and what shows that it is there.
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) proof: Proof,
+    pub(crate) why: &'static str,
 }
 
-const PACKAGES: [Package; 3] = [
-    Package {
-        name: "fuse3",
-        program: "fusermount3",
-        why: "an ordinary user mounts with it",
-    },
-    Package {
-        name: "man-db",
-        program: "man",
-        why: "the manual pages are read with it",
-    },
-    Package {
-        name: "groff-base",
-        program: "groff",
-        why: "it formats the manual pages",
-    },
-];
+/// What is there when a package is installed.
+#[derive(Clone, Copy)]
+pub(crate) enum Proof {
+    /// A program in PATH.
+    Program(&'static str),
+    /// A file at this place.
+    File(&'static str),
+}
+
+/// The packages that something needs.
+pub(crate) struct Needs {
+    /// Who needs them: the start of a sentence.
+    pub(crate) who: &'static str,
+    pub(crate) packages: &'static [Package],
+    /// The command that goes on without them, if that is possible.
+    pub(crate) without: Option<&'static str>,
+}
+
+/// What the tests need.
+pub(crate) const TESTS: Needs = Needs {
+    who: "The tests",
+    packages: &[
+        Package {
+            name: "fuse3",
+            proof: Proof::Program("fusermount3"),
+            why: "an ordinary user mounts with it",
+        },
+        Package {
+            name: "man-db",
+            proof: Proof::Program("man"),
+            why: "the manual pages are read with it",
+        },
+        Package {
+            name: "groff-base",
+            proof: Proof::Program("groff"),
+            why: "it formats the manual pages",
+        },
+    ],
+    without: Some("cargo xtask test --no-install"),
+};
 
 /// What may be done about a missing package.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,8 +76,8 @@ pub(crate) enum Consent {
 /// # Errors
 ///
 /// Something is missing and cannot be installed, or nobody said that it may be.
-pub(crate) fn ensure(consent: Consent, is_root: bool) -> Result<()> {
-    let missing = missing();
+pub(crate) fn ensure(needs: &Needs, consent: Consent, is_root: bool) -> Result<()> {
+    let missing = needs.missing();
     if missing.is_empty() {
         return Ok(());
     }
@@ -65,42 +90,71 @@ pub(crate) fn ensure(consent: Consent, is_root: bool) -> Result<()> {
         println!("missing, and not installed because of --no-install: {names}");
         return Ok(());
     }
-    println!("The tests need packages that are not installed here:");
+    println!("{} need packages that are not installed here:", needs.who);
     for package in &missing {
-        println!(
-            "  {:<12}{} ({})",
-            package.name, package.program, package.why
-        );
+        println!("  {:<12}{} ({})", package.name, package.proof, package.why);
     }
     if host::find_program("apt-get").is_none() {
         bail!(
             "no apt-get here: install {names}, or what your distribution calls them, and run this \
-             again; or go on without them: cargo xtask test --no-install"
+             again{}",
+            needs.or_without("; or go on without them: ")
         );
     }
     let by_hand = format!("apt-get install {names}");
     if consent == Consent::Ask {
-        ask(&by_hand)?;
+        ask(needs, &by_hand)?;
     }
     println!("installing {names}");
-    install(&missing, is_root).with_context(|| {
-        format!("cannot install {names}; as root, run: {by_hand}; or use --no-install")
+    install(needs, &missing, is_root).with_context(|| {
+        format!(
+            "cannot install {names}; as root, run: {by_hand}{}",
+            needs.or_without("; or go on without them: ")
+        )
     })
 }
 
-fn missing() -> Vec<&'static Package> {
-    PACKAGES
-        .iter()
-        .filter(|package| host::find_program(package.program).is_none())
-        .collect()
+impl Needs {
+    fn missing(&self) -> Vec<&'static Package> {
+        self.packages
+            .iter()
+            .filter(|package| !package.proof.holds())
+            .collect()
+    }
+
+    /// `lead` and the command that goes on without the packages, or nothing.
+    fn or_without(&self, lead: &str) -> String {
+        match self.without {
+            Some(command) => format!("{lead}{command}"),
+            None => String::new(),
+        }
+    }
+}
+
+impl Proof {
+    fn holds(self) -> bool {
+        match self {
+            Self::Program(program) => host::find_program(program).is_some(),
+            Self::File(path) => Path::new(path).exists(),
+        }
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program(text) | Self::File(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Returns when the person at the terminal agrees.
-fn ask(by_hand: &str) -> Result<()> {
+fn ask(needs: &Needs, by_hand: &str) -> Result<()> {
     if !io::stdin().is_terminal() {
         bail!(
-            "there is no terminal to ask at; agree with --yes (or CI=true), install them yourself \
-             ({by_hand}), or go on without them with --no-install"
+            "there is no terminal to ask at; agree with --yes (or CI=true), or install them \
+             yourself ({by_hand}){}",
+            needs.or_without(", or go on without them: ")
         );
     }
     print!("Install them now ({by_hand})? [Y/n] ");
@@ -111,12 +165,15 @@ fn ask(by_hand: &str) -> Result<()> {
         .context("cannot read the answer")?;
     match answer.trim().to_ascii_lowercase().as_str() {
         "" | "y" | "yes" if length > 0 => Ok(()),
-        _ => bail!("nothing was installed; to go on without them: cargo xtask test --no-install"),
+        _ => bail!(
+            "nothing was installed{}",
+            needs.or_without("; to go on without them: ")
+        ),
     }
 }
 
 /// Installs quietly; refreshes the package lists only if the first attempt fails.
-fn install(packages: &[&Package], is_root: bool) -> Result<()> {
+fn install(needs: &Needs, packages: &[&Package], is_root: bool) -> Result<()> {
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(packages.iter().map(|package| package.name));
     let mut output = apt_get(&arguments, is_root)?;
@@ -132,13 +189,14 @@ fn install(packages: &[&Package], is_root: bool) -> Result<()> {
         io::stderr().write_all(&output.stderr)?;
         bail!("apt-get failed: {}", output.status);
     }
-    let still = missing()
+    let still = needs
+        .missing()
         .iter()
-        .map(|package| package.program)
+        .map(|package| package.proof.to_string())
         .collect::<Vec<_>>()
         .join(" ");
     if !still.is_empty() {
-        bail!("apt-get succeeded, yet these are not in PATH: {still}");
+        bail!("apt-get succeeded, yet these are still missing: {still}");
     }
     Ok(())
 }

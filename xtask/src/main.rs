@@ -5,6 +5,7 @@ mod check;
 mod count;
 mod host;
 mod install;
+mod lab;
 mod libtest;
 mod man;
 mod test;
@@ -20,12 +21,14 @@ enum Command {
     Test(test::Args),
     Man(man::Args),
     Bench(bench::Args),
+    Lab(lab::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Lab(args) => lab::run(&args),
         Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

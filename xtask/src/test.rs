@@ -44,7 +44,7 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let host = Host::look();
     println!("{host}");
-    install::ensure(args.consent(), host.is_root())?;
+    install::ensure(&install::TESTS, args.consent(), host.is_root())?;
 
     let filter = args.filter.as_deref().unwrap_or_default();
     let mut count = check::run(filter);

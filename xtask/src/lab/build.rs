@@ -1,0 +1,129 @@
+//! Builds a kernel into the cache, or finds it there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use super::cache::Cache;
+use super::kernel::Kernel;
+use super::source::Source;
+use super::step::Log;
+use super::toolchain::{Toolchain, Tools};
+
+/// The folder of the kernel's build, if it was built already.
+pub(crate) fn find(kernel: Kernel) -> Result<Option<PathBuf>> {
+    let cache = Cache::open()?;
+    Ok(match Source::find(&cache)? {
+        Some(source) => cache.find(&entry(kernel, &source, &Toolchain::look()?)),
+        None => None,
+    })
+}
+
+/// The folder of the kernel's build; builds it first if need be. `update` looks for a newer source.
+pub(crate) fn ensure(kernel: Kernel, update: bool) -> Result<PathBuf> {
+    if !update && let Some(folder) = find(kernel)? {
+        return Ok(folder);
+    }
+    let cache = Cache::open()?;
+    let writer = cache.write()?;
+    let toolchain = Toolchain::look()?;
+    let source = match Source::find(&cache)? {
+        Some(source) if !update || source.is_given() => source,
+        _ => Source::fetch(&writer)?,
+    };
+    writer.provide(&entry(kernel, &source, &toolchain), |partial, log| {
+        let tools = toolchain.tools(&writer)?;
+        Build {
+            kernel,
+            source: &source,
+            tools: &tools,
+            folder: partial,
+            log: Log::new(log),
+        }
+        .run()
+    })
+}
+
+/// The name in the cache of what is built from this.
+fn entry(kernel: Kernel, source: &Source, toolchain: &Toolchain) -> String {
+    format!(
+        "{}-{}-{}",
+        kernel.name(),
+        source.name,
+        toolchain.digest(&[kernel.fragment()])
+    )
+}
+
+struct Build<'a> {
+    kernel: Kernel,
+    source: &'a Source,
+    tools: &'a Tools,
+    folder: &'a Path,
+    log: Log<'a>,
+}
+
+impl Build<'_> {
+    /// Configures and compiles. What an interrupted build left in the folder is used.
+    fn run(&self) -> Result<()> {
+        let fragment = self.folder.join("lab.config");
+        fs::write(&fragment, self.kernel.fragment())
+            .with_context(|| format!("cannot write {}", fragment.display()))?;
+        self.make("configuring the kernel", &[self.kernel.base()])?;
+        let merge = self.source.folder.join("scripts/kconfig/merge_config.sh");
+        let config = self.folder.join(".config");
+        self.log.run(
+            "setting the lab's options",
+            Command::new(merge)
+                .current_dir(&self.source.folder)
+                .env("KCONFIG_CONFIG", &config)
+                .args(["-m", "-O"])
+                .arg(self.folder)
+                .arg(&config)
+                .arg(&fragment),
+        )?;
+        self.make("resolving the options", &["olddefconfig"])?;
+        self.check_config(&config)?;
+        let jobs = thread::available_parallelism().map_or(1, |number| number.get() + 1);
+        self.make(
+            &format!(
+                "building the kernel {} {}",
+                self.kernel.name(),
+                self.source.name
+            ),
+            &[&format!("-j{jobs}")],
+        )?;
+        let image = self.folder.join(self.kernel.image());
+        if !image.is_file() {
+            bail!("the build made no {}", image.display());
+        }
+        Ok(())
+    }
+
+    fn make(&self, title: &str, arguments: &[&str]) -> Result<()> {
+        let mut make = Command::new("make");
+        make.arg("-C")
+            .arg(&self.source.folder)
+            .arg(format!("O={}", self.folder.display()))
+            .arg(format!("ARCH={}", self.kernel.arch()))
+            .args(arguments);
+        self.tools.apply(&mut make)?;
+        self.log.run(title, &mut make)
+    }
+
+    /// Kconfig drops what it cannot grant without a word; here that is a failure.
+    fn check_config(&self, config: &Path) -> Result<()> {
+        let text = fs::read_to_string(config)
+            .with_context(|| format!("cannot read {}", config.display()))?;
+        let unmet = self.kernel.unmet(&text);
+        if unmet.contains(&"CONFIG_RUST=y") {
+            self.make("asking why Rust is not available", &["rustavailable"])?;
+        }
+        if !unmet.is_empty() {
+            bail!("this kernel's source does not grant {}", unmet.join(" "));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+#!/bin/sh
+# The first program in a guest. The host's files are the root, read-only: all writes go to a layer
+# in memory on top, and vanish with the guest.
+#
+# Beside this file: "command", a script to run, or "shell", for an interactive guest. Consoles:
+# tty1 takes the command's output, or is the shell's terminal; tty2 takes its errors; tty3 takes
+# the word "exit" and the status. The host ends the guest when it has read that.
+
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+here=${0%/*}
+
+fail() {
+    echo "lab: $1" >/dev/tty3
+    exec sleep 600
+}
+
+if [ "$1" != inside ]; then
+    # /sys is there on every host and not needed yet.
+    mount -t tmpfs -o size=75%,mode=755 lab /sys || fail "cannot mount a tmpfs"
+    mkdir /sys/upper /sys/work /sys/root /sys/upper/.host
+    mount -t overlay -o lowerdir=/,upperdir=/sys/upper,workdir=/sys/work overlay /sys/root ||
+        fail "cannot put a layer over the host's files"
+    mount -t devtmpfs dev /sys/root/dev || fail "cannot mount /dev"
+    mount -t proc proc /sys/root/proc || fail "cannot mount /proc"
+    cd /sys/root || fail "cannot enter the layer"
+    pivot_root . .host || fail "cannot make the layer the root"
+    exec chroot . "$0" inside
+fi
+
+cd /
+mount -t sysfs sys /sys
+umount -l /.host && rmdir /.host
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o ptmxmode=666,mode=620 devpts /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+mount -t tmpfs -o mode=755 run /run
+mkdir -p /run/lock
+mkdir -p -m 700 /run/user/0
+mount -t fusectl fusectl /sys/fs/fuse/connections
+mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
+ln -sf /proc/self/fd /dev/fd
+ln -sf fd/0 /dev/stdin
+ln -sf fd/1 /dev/stdout
+ln -sf fd/2 /dev/stderr
+chmod 666 /dev/ptmx /dev/fuse
+echo lab >/proc/sys/kernel/hostname
+ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
+
+stty -F /dev/tty3 raw
+if [ -e "$here/shell" ]; then
+    setsid -c -w "$here/shell" </dev/tty1 >/dev/tty1 2>&1
+    echo "exit $?" >/dev/tty3
+    exec sleep 600
+fi
+
+# The command writes to pipes, as it would under any other harness, not to a terminal.
+stty -F /dev/tty1 raw
+stty -F /dev/tty2 raw
+exec 8>/dev/tty1 9>/dev/tty2
+mkfifo /run/lab.1 /run/lab.2
+cat /run/lab.1 >&8 &
+first=$!
+cat /run/lab.2 >&9 &
+second=$!
+setsid -w "$here/command" </dev/null >/run/lab.1 2>/run/lab.2 8>&- 9>&-
+status=$?
+# What the command left running may hold the pipes: it gets two seconds.
+(sleep 2 && kill $first $second) 2>/dev/null &
+wait $first $second 2>/dev/null
+# To set a terminal waits until its output is through.
+stty -F /dev/tty1 raw
+stty -F /dev/tty2 raw
+echo "exit $status" >/dev/tty3
+exec sleep 600

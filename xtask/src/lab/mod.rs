@@ -1,0 +1,79 @@
+//! `cargo xtask lab`: kernels of our own, and commands that run inside them.
+//!
+//! What needs a kernel module cannot be tried on a machine whose kernel loads none. The lab fetches
+//! a kernel's source, builds it into the user's cache folder and boots it as an ordinary process,
+//! with the machine's own programs inside. Nothing outside the cache folder changes.
+
+mod apt;
+mod build;
+mod cache;
+mod console;
+mod guest;
+mod init;
+mod kernel;
+mod packages;
+mod run;
+mod source;
+mod step;
+mod toolchain;
+mod version;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::host::Host;
+use crate::install::{self, Consent};
+use kernel::Kernel;
+
+/// Build a kernel, and run commands in it
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Build(BuildArgs),
+    Run(run::Args),
+    Shell(run::ShellArgs),
+}
+
+/// Build a kernel, unless it is there already
+///
+/// The source is the newest point release of a supported series in the distribution's archive, or
+/// the folder that FUSD_LINUX names.
+#[derive(clap::Args)]
+struct BuildArgs {
+    /// Which kernel
+    #[arg(default_value = "um")]
+    kernel: Kernel,
+
+    /// Install missing packages without asking (CI=true in the environment: the same)
+    #[arg(long)]
+    yes: bool,
+
+    /// Look for a newer point release than the one that is there
+    #[arg(long)]
+    update: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    match &args.command {
+        Command::Build(args) => build_command(args),
+        Command::Run(args) => run::run(args),
+        Command::Shell(args) => run::shell(args),
+    }
+}
+
+fn build_command(args: &BuildArgs) -> Result<ExitCode> {
+    let consent = match args.yes || install::is_ci() {
+        true => Consent::Given,
+        false => Consent::Ask,
+    };
+    install::ensure(&packages::BUILD, consent, Host::look().is_root())?;
+    let built = build::ensure(args.kernel, args.update)?;
+    println!("{}", built.join(args.kernel.image()).display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,58 @@
+//! The packages that building a kernel needs.
+
+use crate::install::{Needs, Package, Proof};
+
+const fn program(name: &'static str, program: &'static str, why: &'static str) -> Package {
+    Package {
+        name,
+        proof: Proof::Program(program),
+        why,
+    }
+}
+
+const fn file(name: &'static str, path: &'static str, why: &'static str) -> Package {
+    Package {
+        name,
+        proof: Proof::File(path),
+        why,
+    }
+}
+
+/// What a build of any kernel needs.
+pub(crate) const BUILD: Needs = Needs {
+    who: "The kernel's build",
+    packages: &[
+        program("gcc", "gcc", "the compiler"),
+        program("make", "make", "it runs the build"),
+        program("flex", "flex", "for the configuration's parser"),
+        program("bison", "bison", "for the configuration's parser"),
+        program("bc", "bc", "for the kernel's constants"),
+        program("xz-utils", "xz", "the source is packed with it"),
+        program(
+            "util-linux",
+            "setpriv",
+            "it ends a guest with the program that started it",
+        ),
+        file(
+            "libc6-dev",
+            "/usr/include/stdio.h",
+            "the C library's headers",
+        ),
+        file(
+            "libelf-dev",
+            "/usr/include/libelf.h",
+            "for the build's own tools",
+        ),
+        file(
+            "libssl-dev",
+            "/usr/include/openssl/ssl.h",
+            "for the build's own tools",
+        ),
+        file(
+            "libclang-19-dev",
+            "/usr/lib/llvm-19/lib/libclang.so",
+            "bindgen reads C headers with it",
+        ),
+    ],
+    without: None,
+};
