@@ -14,7 +14,7 @@ use crate::backend::fuse::mount::testing::Server;
 use crate::backend::fuse::mount::{MountOptions, NodeMount};
 
 pub(super) const NODE: &str = "FUSD_TEST_NODE";
-pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(super) fn options(path: &Path) -> MountOptions<'_> {
     MountOptions {
