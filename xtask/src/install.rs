@@ -92,7 +92,7 @@ pub(crate) fn ensure(needs: &Needs, consent: Consent, is_root: bool) -> Result<(
     }
     println!("{} need packages that are not installed here:", needs.who);
     for package in &missing {
-        println!("  {:<12}{} ({})", package.name, package.proof, package.why);
+        println!("  {:<16}{} ({})", package.name, package.proof, package.why);
     }
     if host::find_program("apt-get").is_none() {
         bail!(
