@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `code`, which is the driver's. A panic is told of and goes no further: `None`.
+#[inline]
 pub(crate) fn contain<T>(what: &str, code: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(code));
     if result.is_err() {

@@ -26,7 +26,7 @@ use crate::sync::lock;
 mod tests;
 
 /// How often the watcher looks: a handler may keep the lead for one to two of these.
-const TICK: Duration = Duration::from_millis(4);
+const TICK: Duration = Duration::from_millis(8);
 
 /// After so many ticks without a call the watcher sleeps until there is one.
 const QUIET_TICKS: u32 = 50;

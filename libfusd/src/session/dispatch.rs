@@ -60,8 +60,10 @@ impl<D: Device> Engine<D> {
                     contain(HANDLER, || self.handle(&entry, job));
                     next = entry.next();
                 }
-                // With a released file goes the driver's state for it.
-                contain("the state of a file", move || drop(entry));
+                if Arc::strong_count(&entry) == 1 {
+                    // With a released file goes the driver's state for it.
+                    contain("the state of a file", move || drop(entry));
+                }
             }
         }
     }
