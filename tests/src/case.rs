@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -135,6 +135,28 @@ impl Case {
         let mut command = Command::new(name);
         self.mark(&mut command);
         command
+    }
+
+    /// What cat(1) prints of `node` for a user and a group, and its process id.
+    ///
+    /// # Panics
+    /// It cannot be run.
+    pub fn cat_as(&self, node: &Path, uid: u32, gid: u32) -> (u32, String) {
+        let client = self
+            .command("setpriv")
+            .args([
+                &format!("--reuid={uid}"),
+                &format!("--regid={gid}"),
+                "--clear-groups",
+                "cat",
+            ])
+            .arg(node)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("setpriv");
+        let pid = client.id();
+        let output = client.wait_with_output().expect("cat");
+        (pid, String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// The suite's own driver with one of its devices, at the node "node".

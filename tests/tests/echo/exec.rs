@@ -2,7 +2,6 @@
 
 use crate::helper::{begin, content, echo, run, shell};
 use fusd_tests::wait::wait_until;
-use std::process::Stdio;
 
 #[test]
 fn the_command_knows_who_opened() {
@@ -10,21 +9,7 @@ fn the_command_knows_who_opened() {
     let command = "echo \"$FUSD_PID $FUSD_UID $FUSD_GID $FUSD_COMM\"";
     let driver = echo(&case, ["--exec", command]).start();
     for (uid, gid) in [(0, 0), (4711, 815)] {
-        let client = case
-            .command("setpriv")
-            .args([
-                &format!("--reuid={uid}"),
-                &format!("--regid={gid}"),
-                "--clear-groups",
-                "cat",
-            ])
-            .arg(driver.node())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("setpriv");
-        let pid = client.id();
-        let output = client.wait_with_output().expect("cat");
-        let said = String::from_utf8_lossy(&output.stdout);
+        let (pid, said) = case.cat_as(driver.node(), uid, gid);
         assert_eq!(said, format!("{pid} {uid} {gid} cat\n"));
     }
     driver.stop();

@@ -3,7 +3,7 @@
 use fusd::IoctlCommand;
 use fusd_tests::client::open;
 use fusd_tests::{Case, sys};
-use std::process::{self, Stdio};
+use std::process;
 
 pub(crate) fn row12_pid_uid_and_gid(case: &Case) {
     let driver = case.device("caller").start();
@@ -13,21 +13,7 @@ pub(crate) fn row12_pid_uid_and_gid(case: &Case) {
         (65534, 65534),
         (4_000_000_000, 3_999_999_999),
     ] {
-        let client = case
-            .command("setpriv")
-            .args([
-                &format!("--reuid={uid}"),
-                &format!("--regid={gid}"),
-                "--clear-groups",
-                "cat",
-            ])
-            .arg(driver.node())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("setpriv");
-        let pid = client.id();
-        let output = client.wait_with_output().expect("cat");
-        let said = String::from_utf8_lossy(&output.stdout);
+        let (pid, said) = case.cat_as(driver.node(), uid, gid);
         assert_eq!(said, format!("{pid} {uid} {gid} cat\n"));
     }
 }
