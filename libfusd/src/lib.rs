@@ -83,7 +83,7 @@ pub use errno::Errno;
 pub use error::{Error, ErrorKind, Result};
 pub use file::OpenFile;
 pub use flags::OpenFlags;
-pub use ioctl::IoctlCommand;
+pub use ioctl::{Area, IoctlArgument, IoctlCommand};
 pub use poll::PollEvents;
 pub use properties::{Operations, Position, Properties};
 pub use queue::{Attempt, WaitQueue};
