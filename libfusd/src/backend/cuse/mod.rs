@@ -10,7 +10,8 @@ mod node;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno as Raw;
 use nix::fcntl::{OFlag, open};
@@ -22,7 +23,7 @@ use super::channel::Channel;
 use super::{Answer, Backend, BackendKind, Call, Incoming, Placement, PollKey, RequestId};
 use crate::fuse_wire::{Body, Frame, OpenFlags as FileFlags};
 use crate::sync::lock;
-use crate::{Error, ErrorKind, Operations, Properties, Result};
+use crate::{Errno, Error, ErrorKind, Operations, Properties, Result};
 
 const DEVICE: &str = "/dev/cuse";
 
@@ -31,6 +32,8 @@ pub(crate) struct CuseDevice {
     channel: Channel,
     node: Mutex<Node>,
     path: PathBuf,
+    /// A thread is about to open the node, so that a message comes ([`Backend::nudge`]).
+    nudging: Arc<AtomicBool>,
 }
 
 impl CuseDevice {
@@ -51,10 +54,15 @@ impl CuseDevice {
             channel: Channel::new(device, buffer_size, properties.position, &placement.path),
             node: Mutex::new(node),
             path: placement.path.clone(),
+            nudging: Arc::default(),
         })
     }
 
     fn sort(&self, frame: &Frame) -> Incoming {
+        if matches!(frame.body, Body::Open { .. }) && self.nudging.load(Ordering::Acquire) {
+            // It is this one's own, or comes too late: the node is gone.
+            return self.channel.refuse(frame, Errno::ENODEV);
+        }
         let incoming = self.channel.sort(frame);
         if matches!(frame.body, Body::Release { .. }) {
             // close(2) waits for this answer, out of reach of any signal (fs/fuse/cuse.c,
@@ -103,7 +111,9 @@ impl Backend for CuseDevice {
     }
 
     fn nudge(&self) {
-        lock(&self.node).open_apart();
+        if !self.nudging.swap(true, Ordering::AcqRel) {
+            lock(&self.node).open_apart(&self.nudging);
+        }
     }
 
     fn detach(&self) -> Result<()> {

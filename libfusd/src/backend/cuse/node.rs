@@ -103,8 +103,6 @@ pub(super) struct Node {
     handle: OwnedFd,
     /// The directories that are to go with it, innermost first.
     parents: Vec<CString>,
-    /// A thread waits in an open of it, see [`Node::open_apart`].
-    opening: Arc<AtomicBool>,
 }
 
 impl Node {
@@ -147,7 +145,6 @@ impl Node {
             path: place.path.to_owned(),
             handle,
             parents: place.missing.clone(),
-            opening: Arc::default(),
         };
         node.dress(placement)?;
         Ok(node)
@@ -203,13 +200,10 @@ impl Node {
             && (there.dev(), there.ino(), there.rdev()) == (own.st_dev, own.st_ino, own.st_rdev)
     }
 
-    /// Opens the device from a thread of its own, so that the kernel sends a message. The thread
-    /// waits until the connection ends; while it does, another one would be of no use.
-    pub(super) fn open_apart(&self) {
-        if self.opening.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let opening = Arc::clone(&self.opening);
+    /// Opens the device from a thread of its own, so that the kernel sends a message. `opening` is
+    /// reset when that has come to an end.
+    pub(super) fn open_apart(&self, opening: &Arc<AtomicBool>) {
+        let ended = Arc::clone(opening);
         let link = self.link();
         let started = thread::Builder::new()
             .name("fusd-nudge".into())
@@ -218,11 +212,11 @@ impl Node {
                     .read(true)
                     .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
                     .open(link);
-                opening.store(false, Ordering::Release);
+                ended.store(false, Ordering::Release);
             });
         if let Err(error) = started {
             tracing::debug!(%error, "no thread to wake the session with");
-            self.opening.store(false, Ordering::Release);
+            opening.store(false, Ordering::Release);
         }
     }
 }
