@@ -60,8 +60,9 @@ mod errno;
 mod error;
 mod file;
 mod flags;
-#[allow(dead_code, unused_imports, reason = "CUSE will use the rest")]
 mod fuse_wire;
+#[cfg(fuzzing)]
+pub use fuse_wire::fuzzing;
 mod idmap;
 mod ioctl;
 pub mod loopback;

@@ -139,11 +139,6 @@ pub(crate) fn poll_out(revents: u32) -> [u8; 8] {
     })
 }
 
-/// The body of an answer to LSEEK: the new position.
-pub(crate) fn lseek_out(offset: u64) -> [u8; 8] {
-    transmute!(abi::fuse_lseek_out { offset })
-}
-
 /// The body of an answer to IOCTL.
 ///
 /// `result` is what ioctl(2) returns, a negative one its errno. What follows goes to the caller,

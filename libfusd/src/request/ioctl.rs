@@ -43,7 +43,14 @@ impl IoctlRequest {
     /// it comes again, or fails with `ENOTTY` where that memory cannot be had.
     pub(crate) fn complete(self, argument: IoctlArgument) -> Option<Self> {
         let (input, output) = (argument.input_len(), argument.output_len());
-        if self.input.len() >= input && self.output_len() >= output {
+        let there = if self.call.any_memory {
+            // The first time it comes without any; then with what was asked for, here or by the
+            // device.
+            !self.input.is_empty() || self.output_len() > 0 || argument == IoctlArgument::VALUE
+        } else {
+            self.input.len() >= input && self.output_len() >= output
+        };
+        if there {
             return Some(self);
         }
         let area = |length| {
