@@ -67,6 +67,12 @@ impl Backend {
         !matches!(self, Self::Fuse)
     }
 
+    /// Whether reads and writes are where the client says: CUSE tells the driver no offsets, and
+    /// lseek(2) does nothing there (fs/fuse/cuse.c).
+    pub const fn keeps_offsets(self) -> bool {
+        !matches!(self, Self::Cuse)
+    }
+
     /// Whether ioctls of numbers that encode no size reach the driver with their memory.
     pub const fn takes_any_ioctl(self) -> bool {
         !matches!(self, Self::Fuse)

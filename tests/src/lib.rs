@@ -11,6 +11,7 @@ pub mod client;
 pub mod driver;
 pub mod leftovers;
 pub mod pattern;
+pub mod suite;
 pub mod sys;
 pub mod user;
 pub mod wait;

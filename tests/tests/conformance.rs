@@ -3,21 +3,7 @@
 
 mod suite;
 
-use fusd_tests::{Backend, Case};
-
-/// Makes the tests of one list of the suite.
-macro_rules! cases {
-    ($backend:expr; $($file:ident: $($test:ident),+;)+) => {
-        $($(
-            #[test]
-            fn $test() {
-                if let Some(case) = Case::begin(stringify!($test), $backend) {
-                    crate::suite::$file::$test(&case);
-                }
-            }
-        )+)+
-    };
-}
+use fusd_tests::Backend;
 
 /// The whole suite on one backend.
 macro_rules! suite {
@@ -25,8 +11,8 @@ macro_rules! suite {
         mod $module {
             use super::*;
 
-            cases! {
-                $backend;
+            fusd_tests::cases! {
+                $module, $backend;
                 node:
                     row1_the_node_has_its_mode_and_owner,
                     row1_the_mode_decides_who_may_open,

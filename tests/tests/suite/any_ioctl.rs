@@ -97,11 +97,11 @@ pub(crate) fn row6_memory_behind_pointers(case: &Case) {
     }
     let (mut driver, file) = device(case);
     let reverse = IoctlCommand::read_write(b'e', 20, 16).raw();
-    for size in [1, 7, 4096, 65_537, 100_000] {
+    for size in [1_i32, 7, 4096, 65_537, 100_000] {
         let sent: Vec<u8> = (0..size).map(|place| (place % 253) as u8).collect();
         let mut memory = sent.clone();
         let result = sys::ioctl_behind(&file, reverse, &mut memory);
-        assert_eq!(result, Ok(i32::try_from(size).expect("small")));
+        assert_eq!(result, Ok(size));
         memory.reverse();
         assert!(memory == sent, "{size} bytes");
     }
