@@ -42,8 +42,8 @@ impl CuseDevice {
     /// # Errors
     /// Of the kind [`ErrorKind::Backend`]: CUSE is not to be had here. Others: the node is not.
     pub(crate) fn create(placement: &Placement, properties: &Properties) -> Result<Self> {
-        let place = Place::check(placement)?;
         let device = open_device()?;
+        let place = Place::check(placement)?;
         let any_memory = properties
             .operations
             .contains(Operations::IOCTL | Operations::ANY_IOCTL);
