@@ -12,6 +12,7 @@ mod console;
 mod guest;
 mod init;
 mod kernel;
+mod module;
 mod packages;
 mod qemu;
 mod run;
@@ -41,6 +42,7 @@ enum Command {
     Build(BuildArgs),
     Run(run::Args),
     Shell(run::ShellArgs),
+    Module(module::Args),
 }
 
 /// Build a kernel, unless it is there already
@@ -67,6 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Command::Build(args) => build_command(args),
         Command::Run(args) => run::run(args),
         Command::Shell(args) => run::shell(args),
+        Command::Module(args) => module::run(args),
     }
 }
 
