@@ -60,8 +60,9 @@ mod errno;
 mod error;
 mod file;
 mod flags;
-#[allow(dead_code, unused_imports, reason = "CUSE will use the rest")]
 mod fuse_wire;
+#[cfg(fuzzing)]
+pub use fuse_wire::fuzzing;
 mod idmap;
 mod ioctl;
 pub mod loopback;
@@ -83,7 +84,7 @@ pub use errno::Errno;
 pub use error::{Error, ErrorKind, Result};
 pub use file::OpenFile;
 pub use flags::OpenFlags;
-pub use ioctl::IoctlCommand;
+pub use ioctl::{Area, IoctlArgument, IoctlCommand};
 pub use poll::PollEvents;
 pub use properties::{Operations, Position, Properties};
 pub use queue::{Attempt, WaitQueue};

@@ -67,6 +67,11 @@ impl Backend {
         !matches!(self, Self::Fuse)
     }
 
+    /// Whether ioctls of numbers that encode no size reach the driver with their memory.
+    pub const fn takes_any_ioctl(self) -> bool {
+        !matches!(self, Self::Fuse)
+    }
+
     /// Proves that this backend, and no other, serves the node.
     ///
     /// # Panics

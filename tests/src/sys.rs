@@ -60,6 +60,26 @@ pub fn ioctl_value(file: &impl AsFd, number: u32, value: usize) -> Result<i32, E
     Errno::result(result)
 }
 
+/// ioctl(2) with an argument of two numbers of 64 bits: the address of `memory` and its length.
+/// What it points to may be changed.
+///
+/// # Errors
+/// The call's errno.
+pub fn ioctl_behind(file: &impl AsFd, number: u32, memory: &mut [u8]) -> Result<i32, Errno> {
+    let mut argument = [memory.as_mut_ptr().expose_provenance(), memory.len()];
+    // SAFETY: `argument` and, by its address and length, `memory` are valid for reads and writes
+    // and borrowed for the duration of the call; a driver that keeps to the length it is told
+    // touches nothing else.
+    let result = unsafe {
+        libc::ioctl(
+            file.as_fd().as_raw_fd(),
+            libc::Ioctl::from(number),
+            argument.as_mut_ptr(),
+        )
+    };
+    Errno::result(result)
+}
+
 extern "C" fn ignore(_: libc::c_int) {}
 
 /// ioctl(2) with an argument that is no address.

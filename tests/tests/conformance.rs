@@ -89,6 +89,10 @@ macro_rules! suite {
                     row6_errors,
                     row6_enosys_is_no_word_on_other_ioctls,
                     row6_bad_addresses;
+                any_ioctl:
+                    row6_terminals,
+                    row6_old_numbers,
+                    row6_memory_behind_pointers;
                 signals:
                     row8_a_killed_client_is_gone_at_once,
                     row8_many_killed_clients,

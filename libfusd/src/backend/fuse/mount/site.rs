@@ -13,7 +13,8 @@ use nix::mount::{MntFlags, umount2};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::lock::DirLock;
-use super::{parent, placeholder};
+use super::placeholder;
+use crate::backend::parent;
 use crate::sys::mount::statx;
 use crate::sys::process::Program;
 

@@ -10,6 +10,7 @@ mod numbers;
 mod pattern;
 mod refusing;
 mod stream;
+mod terminal;
 
 use crate::options::{Options, parse};
 
@@ -46,6 +47,7 @@ pub(crate) fn serve(choice: &str, options: Options) -> Result<(), String> {
             let (device, control) = stream::Stream::new(parse(argument)?);
             crate::serve(options, device, control)
         }
+        "terminal" => crate::serve(options, terminal::Terminal::default(), nothing()),
         _ => Err(format!("no device {name:?}")),
     }
 }
