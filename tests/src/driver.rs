@@ -288,6 +288,22 @@ impl Driver {
         }
     }
 
+    /// Stops it for a while (`SIGSTOP`), until it gets `SIGCONT`.
+    ///
+    /// # Panics
+    /// One of its threads goes on for as long as the deadline.
+    #[track_caller]
+    pub fn suspend(&self) {
+        self.signal(Signal::SIGSTOP);
+        let threads = format!("/proc/{}/task", self.child.id());
+        crate::wait::wait_until("all threads of the driver are stopped", || {
+            std::fs::read_dir(&threads)
+                .expect("the driver lives")
+                .flatten()
+                .all(|thread| is_stopped(&thread.path()))
+        });
+    }
+
     /// Sends its process group a signal, as a terminal does. It must have one of its own.
     pub fn signal_group(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a pid");
@@ -377,6 +393,16 @@ impl Drop for Driver {
             self.stop_by(Signal::SIGTERM);
         }
     }
+}
+
+/// Whether the thread of this folder in /proc is stopped.
+fn is_stopped(thread: &Path) -> bool {
+    // After the name, which is in parentheses and may hold anything, comes the state.
+    std::fs::read_to_string(thread.join("stat")).is_ok_and(|text| {
+        text.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('T'))
+    })
 }
 
 /// What a thread reads from a pipe.

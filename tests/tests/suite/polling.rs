@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use fusd_tests::Case;
 use fusd_tests::client::{Handle, open};
 use fusd_tests::wait::{DEADLINE, start};
+use fusd_tests::{Ability, Case};
 use nix::poll::PollFlags;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::select::{FdSet, select};
+use nix::sys::signal::Signal;
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::os::fd::AsFd;
 
@@ -184,6 +185,19 @@ pub(crate) fn row5_timeouts(case: &Case) {
         assert!(took >= limit, "{took:?} instead of {limit:?}");
         assert!(took < limit + DEADLINE / 6, "{took:?} instead of {limit:?}");
     }
+}
+
+pub(crate) fn row5_timeouts_beside_a_stopped_driver(case: &Case) {
+    let driver = case.device("stream:1").start();
+    let file = open(driver.node()).expect("open");
+    assert_eq!(file.ready(IN), PollFlags::empty());
+    driver.suspend();
+    let poll = start(move || file.poll(IN, Duration::from_millis(50)));
+    if !case.can(Ability::PollBesideStopped) {
+        driver.signal(Signal::SIGCONT);
+    }
+    assert_eq!(poll.wait(), Ok(PollFlags::empty()));
+    driver.signal(Signal::SIGCONT);
 }
 
 pub(crate) fn row5_many_pollers(case: &Case) {
