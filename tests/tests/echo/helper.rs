@@ -6,18 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use fusd_tests::wait::{DEADLINE, holds_within};
-use fusd_tests::{Backend, Case, Driver, Launch};
-
-/// Begins a test of the tool on FUSE, or returns from it where that is not to be had.
-macro_rules! begin {
-    ($name:ident) => {
-        match fusd_tests::Case::begin(stringify!($name), fusd_tests::Backend::Fuse) {
-            Some(case) => case,
-            None => return,
-        }
-    };
-}
-pub(crate) use begin;
+use fusd_tests::{Case, Driver, Launch};
 
 /// The tool with a node of the test's own, and these arguments.
 pub(crate) fn echo<I: IntoIterator<Item: AsRef<OsStr>>>(case: &Case, arguments: I) -> Launch {
@@ -25,7 +14,7 @@ pub(crate) fn echo<I: IntoIterator<Item: AsRef<OsStr>>>(case: &Case, arguments: 
     Launch::new(case, case.program("fusd-echo"), &node)
         .arg("--path")
         .arg(&node)
-        .args(["--backend", Backend::Fuse.name()])
+        .args(["--backend", case.backend().name()])
         .args(arguments)
 }
 
