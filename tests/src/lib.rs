@@ -2,7 +2,7 @@
 //! nothing is left behind.
 //!
 //! A test makes a [`Case`], starts drivers in it and calls their nodes. Nothing here sleeps for a
-//! fixed time: whatever takes time is waited for, with a [deadline](wait::DEADLINE).
+//! fixed time: whatever takes time is waited for, with a [deadline](wait::deadline).
 
 pub mod ability;
 pub mod backend;

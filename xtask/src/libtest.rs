@@ -1,13 +1,13 @@
 //! Reads what a test program prints, and tells what became of each test.
 //!
 //! The input is the output of libtest with `--show-output`. The output of tests that passed is
-//! hidden, apart from lines with which a test says more than libtest can:
+//! hidden. There are lines with which a test says more than libtest can, shown once for each reason:
 //! `SKIP NAME: REASON`, it cannot run on this machine; `LACKS NAME: REASON`, it asks for what its
 //! backend can never do; `WEAKER NAME: REASON`, it passes, but promises less (hidden). NAME may lack
 //! the modules in front.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::results::{Outcome, Report, Test};
 
@@ -29,7 +29,7 @@ enum Section {
 }
 
 /// What a test says beyond passing.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Word {
     Skip,
     Lacks,
@@ -42,15 +42,20 @@ const WORDS: [(&str, Word); 3] = [
     ("WEAKER ", Word::Weaker),
 ];
 
+/// How many names a reason is shown with.
+const NAMES: usize = 3;
+
 /// The tests of one run of libtest: a test program has one, documentation has several.
 #[derive(Default)]
 struct Run {
     /// As the line of each test has it: all there is when the program crashes.
     seen: BTreeMap<String, Outcome>,
-    /// As the lists at the end have it: nothing that tests print gets between these.
-    listed: BTreeMap<String, Outcome>,
-    /// Who said what, and why.
-    said: Vec<(Word, String, String)>,
+    /// As the last lists have it: nothing that tests print gets between these, but a test may print
+    /// what looks like another program's.
+    passed: BTreeSet<String>,
+    failed: BTreeSet<String>,
+    /// What was said, and why, by whom.
+    said: BTreeMap<(Word, String), BTreeSet<String>>,
 }
 
 pub(crate) struct Reader {
@@ -77,29 +82,39 @@ impl Reader {
 
     /// Takes the next line, without its newline; gives what to show of it.
     pub(crate) fn line<'a>(&mut self, line: &'a str) -> Option<Cow<'a, str>> {
-        if self.section != Section::Outside && line.starts_with("test result: ") {
-            self.result(line);
-            return Some(line.into());
+        if self.section != Section::Outside
+            && line.starts_with("test result: ")
+            && self.is_result(line)
+        {
+            let said = self.close();
+            return Some(format!("{said}{line}").into());
         }
         if self.section != Section::Failures
-            && let Some((word, start, text)) = WORDS
+            && let Some((word, text)) = WORDS
                 .iter()
-                .find_map(|(start, word)| Some((*word, *start, line.strip_prefix(start)?)))
+                .find_map(|(start, word)| Some((*word, line.strip_prefix(start)?)))
         {
-            return self.say(word, start, text);
+            self.say(word, text);
+            return None;
         }
         match self.section {
             Section::Outside | Section::Results if is_start(line) => self.start(),
             Section::Outside => {}
             // Each word twice: before what the tests printed, and before their names.
-            Section::Successes if line == "successes:" => self.enter(Section::Passed),
-            Section::Failures if line == "failures:" => self.enter(Section::Failed),
+            Section::Successes if line == "successes:" => {
+                self.run.passed.clear();
+                self.enter(Section::Passed);
+            }
+            Section::Failures if line == "failures:" => {
+                self.run.failed.clear();
+                self.enter(Section::Failed);
+            }
             _ if line == "successes:" => self.enter(Section::Successes),
             _ if line == "failures:" => self.enter(Section::Failures),
             Section::Results => return Some(self.test(line)),
             Section::Successes | Section::Failures => return self.output(line),
-            Section::Passed => self.list(line, Outcome::Passed),
-            Section::Failed => self.list(line, Outcome::Failed),
+            Section::Passed => _ = listed(line).map(|name| self.run.passed.insert(name)),
+            Section::Failed => _ = listed(line).map(|name| self.run.failed.insert(name)),
         }
         let hidden = [Section::Successes, Section::Passed];
         (!hidden.contains(&self.section)).then_some(line.into())
@@ -175,75 +190,105 @@ impl Reader {
         }
     }
 
-    fn list(&mut self, line: &str, outcome: Outcome) {
-        if let Some(name) = line.strip_prefix("    ") {
-            self.run.listed.insert(name.to_owned(), outcome);
-        }
-    }
-
-    fn say<'a>(&mut self, word: Word, start: &str, text: &str) -> Option<Cow<'a, str>> {
+    fn say(&mut self, word: Word, text: &str) {
         let (name, reason) = text.split_once(": ").unwrap_or((text, ""));
         let name = self.block.as_deref().unwrap_or(name);
         self.run
             .said
-            .push((word, name.to_owned(), reason.to_owned()));
-        match word {
-            Word::Weaker => None,
-            Word::Skip | Word::Lacks => Some(format!("{start}{}{text}", self.prefix).into()),
-        }
+            .entry((word, reason.to_owned()))
+            .or_default()
+            .insert(name.to_owned());
     }
 
-    /// Compares with `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; ...`.
-    fn result(&mut self, line: &str) {
+    /// Whether `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; ...` is of this program:
+    /// then it has the numbers of the lists. Else a test has printed it, and goes on.
+    fn is_result(&mut self, line: &str) -> bool {
         let number = |label: &str| {
             line.split([';', '.'])
                 .filter_map(|part| part.trim().strip_suffix(label))
                 .find_map(|number| number.trim().parse::<usize>().ok())
-                .unwrap_or(0)
         };
-        // Documentation that is only compiled has another name in its line than in the list.
-        self.run
-            .seen
-            .retain(|_, outcome| matches!(outcome, Outcome::Skipped(_)));
-        self.run.seen.append(&mut self.run.listed);
-        let all = self.run.seen.len();
-        let expected = number("passed") + number("failed") + number("ignored");
-        if all != expected {
-            let fault = format!("it names {all} tests, but counts {expected} (see above)");
-            self.report.faults.push(fault);
+        let run = &mut self.run;
+        let numbers = [number("passed"), number("failed")];
+        if numbers != [Some(run.passed.len()), Some(run.failed.len())] {
+            match self.section {
+                Section::Failed => self.enter(Section::Failures),
+                Section::Passed => self.enter(Section::Successes),
+                _ => {}
+            }
+            return false;
         }
-        self.close();
+        // Documentation that is only compiled has another name in its line than in the list.
+        run.seen
+            .retain(|_, outcome| matches!(outcome, Outcome::Skipped(_)));
+        for (names, outcome) in [
+            (std::mem::take(&mut run.passed), Outcome::Passed),
+            (std::mem::take(&mut run.failed), Outcome::Failed),
+        ] {
+            run.seen
+                .extend(names.into_iter().map(|name| (name, outcome.clone())));
+        }
+        true
     }
 
-    /// Ends a run: what the tests said is applied to what became of them.
-    fn close(&mut self) {
+    /// Ends a run: what the tests said is applied to what became of them. Gives what to show of it.
+    fn close(&mut self) -> String {
         let run = std::mem::take(&mut self.run);
+        let mut shown = String::new();
         let mut tests: BTreeMap<_, _> = run
             .seen
             .into_iter()
             .map(|(name, outcome)| {
-                let weaker = Default::default();
+                let weaker = BTreeSet::new();
                 (name, Test { outcome, weaker })
             })
             .collect();
-        for (word, name, reason) in run.said {
-            let Some(test) = named(&mut tests, &name) else {
-                let fault = format!("{name} is no test of it, but says: {reason}");
-                self.report.faults.push(fault);
-                continue;
-            };
-            match (word, &test.outcome) {
-                // One that went on and failed has failed.
-                (_, Outcome::Failed) => {}
-                (Word::Weaker, _) => _ = test.weaker.insert(reason),
-                (Word::Skip, Outcome::Lacks(_)) => {}
-                (Word::Skip, _) => test.outcome = Outcome::Skipped(reason),
-                (Word::Lacks, _) => test.outcome = Outcome::Lacks(reason),
+        for ((word, reason), names) in run.said {
+            for name in &names {
+                match named(&mut tests, name) {
+                    Some(test) => test.say(word, &reason),
+                    None => {
+                        let fault = format!("{name} is no test of it, but says: {reason}");
+                        self.report.faults.push(fault);
+                    }
+                }
+            }
+            if word != Word::Weaker {
+                shown += &self.summary(word, &reason, &names);
             }
         }
         self.report.tests.append(&mut tests);
         self.enter(Section::Outside);
+        shown
     }
+
+    /// One line for all tests that gave the same reason.
+    fn summary(&self, word: Word, reason: &str, names: &BTreeSet<String>) -> String {
+        let (start, _) = WORDS[word as usize];
+        let mut who = names.iter().take(NAMES).cloned().collect::<Vec<_>>();
+        if let Some(more @ 1..) = names.len().checked_sub(NAMES) {
+            who.push(format!("and {more} more"));
+        }
+        format!("{start}{}{}: {reason}\n", self.prefix, who.join(", "))
+    }
+}
+
+impl Test {
+    fn say(&mut self, word: Word, reason: &str) {
+        match (word, &self.outcome) {
+            // One that went on and failed has failed.
+            (_, Outcome::Failed) => {}
+            (Word::Weaker, _) => _ = self.weaker.insert(reason.to_owned()),
+            (Word::Skip, Outcome::Lacks(_)) => {}
+            (Word::Skip, _) => self.outcome = Outcome::Skipped(reason.to_owned()),
+            (Word::Lacks, _) => self.outcome = Outcome::Lacks(reason.to_owned()),
+        }
+    }
+}
+
+/// The name in a line of a list.
+fn listed(line: &str) -> Option<String> {
+    line.strip_prefix("    ").map(str::to_owned)
 }
 
 /// The test of this name, or the only one whose name ends so after its modules.

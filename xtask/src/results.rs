@@ -101,21 +101,40 @@ impl Results {
             .map(|((_, name), places)| (name.as_str(), places))
     }
 
+    /// The tests that ran at no place, by the reason that the last of these gave.
+    pub(crate) fn skipped(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut skipped: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for ((_, name), places) in &self.tests {
+            let mut reason = None;
+            for test in places.values() {
+                match &test.outcome {
+                    Outcome::Skipped(why) | Outcome::Lacks(why) => reason = Some(why.as_str()),
+                    Outcome::Passed | Outcome::Failed => {
+                        reason = None;
+                        break;
+                    }
+                }
+            }
+            if let Some(reason) = reason {
+                skipped.entry(reason).or_default().push(name.as_str());
+            }
+        }
+        skipped
+    }
+
     /// The count of the whole run.
     pub(crate) fn count(&self) -> Count {
         let mut count = self.others.clone();
         for ((_, name), places) in &self.tests {
-            let mut ran = false;
             for (place, test) in places {
                 match &test.outcome {
                     Outcome::Passed => count.passed += 1,
                     Outcome::Failed => count.fail(format!("{}{name}", place.prefix())),
-                    Outcome::Skipped(_) | Outcome::Lacks(_) => continue,
+                    Outcome::Skipped(_) | Outcome::Lacks(_) => {}
                 }
-                ran = true;
             }
-            count.skipped += usize::from(!ran);
         }
+        count.skipped += self.skipped().values().map(Vec::len).sum::<usize>();
         count
     }
 }
@@ -174,6 +193,11 @@ mod tests {
     fn what_ran_nowhere_is_one_skip() {
         let lacks = Outcome::Lacks("never".to_owned());
         assert_eq!(numbers(&[(Place::Host, skipped())]), (0, 0, 1));
+        let mut results = Results::default();
+        results.add(Place::Host, "p", report(skipped()));
+        results.add(UM, "p", report(lacks.clone()));
+        let named = BTreeMap::from([("never", vec!["t"])]);
+        assert_eq!(results.skipped(), named);
         assert_eq!(numbers(&[(Place::Host, skipped()), (UM, lacks)]), (0, 0, 1));
     }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::check;
 use crate::conformance;
 use crate::host::Host;
 use crate::in_guest;
@@ -13,7 +14,6 @@ use crate::install::{self, Consent};
 use crate::lab::{self, Kernel};
 use crate::programs::{self, Program, Which};
 use crate::results::{Place, Results};
-use crate::{check, count::Count};
 
 /// Run every check and every test, on the host and in a guest; the last line of output is the count.
 #[derive(clap::Args)]
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if filter.is_empty() {
         results.add_count(check::one("conformance", || conformance::check(&results)));
     }
-    Ok(sum_up(&results.count()))
+    Ok(sum_up(&results))
 }
 
 /// Runs the tests of these programs on the host: as root, also those that need root, and then the
@@ -121,9 +121,13 @@ pub(crate) fn in_guests(
     Ok(())
 }
 
-/// Prints what failed, and the count.
-pub(crate) fn sum_up(count: &Count) -> ExitCode {
+/// Prints what ran nowhere, what failed, and the count.
+pub(crate) fn sum_up(results: &Results) -> ExitCode {
+    let count = results.count();
     println!();
+    for (reason, names) in results.skipped() {
+        println!("skipped: {}: {reason}", names.join(", "));
+    }
     for failure in &count.failures {
         println!("failed: {failure}");
     }

@@ -2,7 +2,7 @@
 
 use fusd::IoctlCommand;
 use fusd_tests::client::{Handle, Outcome, open};
-use fusd_tests::wait::{DEADLINE, Started, start, wait_until};
+use fusd_tests::wait::{Started, deadline, start, wait_until};
 use fusd_tests::{Ability, Case, Driver};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
@@ -126,7 +126,7 @@ pub(crate) fn row10_poll_tells_of_the_end(case: &Case) {
         let waiting: Vec<_> = (0..4)
             .map(|_| {
                 let file = file.duplicate();
-                start(move || file.poll(PollFlags::POLLIN, 2 * DEADLINE))
+                start(move || file.poll(PollFlags::POLLIN, 2 * deadline()))
             })
             .collect();
         // Each has polled once, or polls when the driver has ended: both must tell.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fusd_tests::client::{Handle, open};
-use fusd_tests::wait::{DEADLINE, start};
+use fusd_tests::wait::{deadline, start};
 use fusd_tests::{Ability, Case};
 use nix::poll::PollFlags;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -45,7 +45,7 @@ pub(crate) fn row5_a_push_wakes(case: &Case) {
     for round in 0..50 {
         let waiting = {
             let file = file.duplicate();
-            start(move || file.poll(IN, DEADLINE))
+            start(move || file.poll(IN, deadline()))
         };
         if round % 2 == 0 {
             // In half of the rounds the poll is certainly in place before the push.
@@ -58,7 +58,7 @@ pub(crate) fn row5_a_push_wakes(case: &Case) {
     file.write(b"abc").expect("write");
     let waiting = {
         let file = file.duplicate();
-        start(move || file.poll(OUT, DEADLINE))
+        start(move || file.poll(OUT, deadline()))
     };
     driver.ask("pull 1");
     assert_eq!(waiting.wait(), Ok(OUT), "room wakes writers");
@@ -102,7 +102,7 @@ pub(crate) fn row5_select(case: &Case) {
     let file = open(driver.node()).expect("open");
     assert_eq!(selectable(&file, Duration::ZERO), (false, true));
     driver.ask("push x");
-    assert_eq!(selectable(&file, DEADLINE), (true, false));
+    assert_eq!(selectable(&file, deadline()), (true, false));
     file.read(1).expect("read");
     assert_eq!(selectable(&file, Duration::ZERO), (false, true));
 }
@@ -138,7 +138,7 @@ pub(crate) fn row5_epoll_level(case: &Case) {
         driver.ask("push abc");
         for length in [1, 1, 1] {
             assert_eq!(
-                watch.events(DEADLINE),
+                watch.events(deadline()),
                 EpollFlags::EPOLLIN,
                 "for as long as data is there"
             );
@@ -160,7 +160,7 @@ pub(crate) fn row5_epoll_edge(case: &Case) {
     for round in 0..50 {
         driver.ask("push abc");
         assert_eq!(
-            watch.events(DEADLINE),
+            watch.events(deadline()),
             EpollFlags::EPOLLIN,
             "round {round}: an edge"
         );
@@ -171,7 +171,7 @@ pub(crate) fn row5_epoll_edge(case: &Case) {
     // Data that was there before is an edge for who begins to watch.
     driver.ask("push abc");
     let late = Watch::new(&file, EpollFlags::EPOLLIN | EpollFlags::EPOLLET);
-    assert_eq!(late.events(DEADLINE), EpollFlags::EPOLLIN);
+    assert_eq!(late.events(deadline()), EpollFlags::EPOLLIN);
 }
 
 pub(crate) fn row5_timeouts(case: &Case) {
@@ -183,7 +183,10 @@ pub(crate) fn row5_timeouts(case: &Case) {
         assert_eq!(file.poll(IN, limit), Ok(PollFlags::empty()));
         let took = before.elapsed();
         assert!(took >= limit, "{took:?} instead of {limit:?}");
-        assert!(took < limit + DEADLINE / 6, "{took:?} instead of {limit:?}");
+        assert!(
+            took < limit + deadline() / 6,
+            "{took:?} instead of {limit:?}"
+        );
     }
 }
 
@@ -212,7 +215,7 @@ pub(crate) fn row5_many_pollers(case: &Case) {
         .iter()
         .map(|file| {
             let file = file.duplicate();
-            start(move || file.poll(IN, DEADLINE))
+            start(move || file.poll(IN, deadline()))
         })
         .collect();
     driver.ask("push x");
