@@ -20,6 +20,7 @@ macro_rules! suite {
                     row1_the_node_is_gone_however_the_driver_ends,
                     row1_signals_to_the_whole_group_leave_nothing,
                     row1_a_restart_takes_the_same_place_at_once,
+                    row1_one_driver_serves_several_nodes,
                     row15_nothing_that_exists_is_touched,
                     row15_a_live_node_is_refused,
                     row15_a_missing_directory_is_named;

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
 use fusd_tests::client::open;
-use fusd_tests::wait::wait_until;
+use fusd_tests::wait::{start, wait_until};
 use fusd_tests::{Case, Driver};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -149,6 +149,42 @@ pub(crate) fn row1_a_restart_takes_the_same_place_at_once(case: &Case) {
             .expect("write");
         drop(file);
         driver.stop();
+    }
+}
+
+pub(crate) fn row1_one_driver_serves_several_nodes(case: &Case) {
+    let beside = ["second", "third"].map(|name| case.node(name));
+    let endings: [fn(Driver); 2] = [Driver::stop, Driver::kill];
+    for end in endings {
+        let mut launch = case.device("blocking");
+        for node in &beside {
+            launch = launch.arg("--beside").arg(node.to_str().expect("UTF-8"));
+        }
+        let mut driver = launch.start();
+        // A device whose handler does not come back holds up no other.
+        let file = open(driver.node()).expect("open");
+        let reader = start(move || file.read(1));
+        driver.await_number("inside", 1);
+        for (node, text) in beside.iter().zip(["two", "three"]) {
+            open(node)
+                .expect("open")
+                .write(text.as_bytes())
+                .expect("write");
+        }
+        for (node, text) in beside.iter().zip(["two", "three"]) {
+            let file = open(node).expect("open");
+            assert_eq!(file.read(9).expect("read"), text.as_bytes());
+        }
+        let main = driver.node().to_owned();
+        driver.ask("let");
+        assert_eq!(reader.wait(), Ok(b"0".to_vec()));
+        end(driver);
+        for node in beside.iter().chain([&main]) {
+            wait_until("the node is gone", || {
+                open(node).err() == Some(Errno::ENOENT)
+            });
+        }
+        case.check();
     }
 }
 
