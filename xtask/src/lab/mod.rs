@@ -98,7 +98,7 @@ pub(crate) fn prepare(kernel: Kernel, consent: Consent) -> Result<Option<String>
     if build::find(kernel)?.is_some() {
         return Ok(None);
     }
-    let needs = packages::BUILD;
+    let needs = packages::needs(kernel);
     let missing: Vec<_> = needs.missing().iter().map(|package| package.name).collect();
     if consent == Consent::Withheld && !missing.is_empty() {
         let missing = missing.join(" ");
@@ -106,7 +106,7 @@ pub(crate) fn prepare(kernel: Kernel, consent: Consent) -> Result<Option<String>
             "the kernel is not built, and these packages are not installed: {missing}"
         )));
     }
-    install::ensure(&needs, consent, Host::look().is_root())?;
+    install::ensure(needs, consent, Host::look().is_root())?;
     Ok(None)
 }
 
