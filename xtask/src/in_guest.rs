@@ -16,24 +16,21 @@ use crate::results::{Place, Results};
 /// The backends that have to work in a guest.
 const REQUIRED: &str = "fuse,cuse";
 
-/// How many tests run at once: most of them wait for other processes.
-const THREADS: usize = 8;
-
 /// What begins a line of the script below.
 const MARK: &str = "@fusd-guest ";
 
-/// Runs test programs one after the other: of each the folder, the file, and which tests. The empty
-/// line before a mark ends a line that a program has left unfinished.
+/// Runs test programs one after the other: of each the folder, the file, how many tests at once, and
+/// which. The empty line before a mark ends a line that a program has left unfinished.
 const SCRIPT: &str = r#"
-mark=$1 threads=$2 filter=$3
-shift 3
+mark=$1 filter=$2
+shift 2
 echo "${mark}kernel $(uname -sr)"
 while [ $# -gt 0 ]; do
     printf '\n%sbegin\n' "$mark"
-    (cd "$1" && exec "$2" "$3" --show-output --color=never --test-threads="$threads" \
+    (cd "$1" && exec "$2" --test-threads="$3" "$4" --show-output --color=never \
         ${filter:+"$filter"})
     printf '\n%send %s\n' "$mark" "$?"
-    shift 3
+    shift 4
 done
 "#;
 
@@ -51,6 +48,16 @@ fn which(program: &Program) -> Which {
     match program.is_end_to_end {
         true => Which::All,
         false => Which::Root,
+    }
+}
+
+/// How many of a program's tests run at once. From end to end, they mostly wait for other processes.
+/// Those of a crate that need root fork themselves: at this speed a fork would hold what another test
+/// has just closed open for long.
+fn threads(program: &Program) -> &'static str {
+    match program.is_end_to_end {
+        true => "8",
+        false => "1",
     }
 }
 
@@ -109,7 +116,7 @@ fn start(kernel: Kernel, programs: &[&Program], filter: &str) -> Result<Child> {
         .args(["lab", "run", kernel.name()])
         .arg(format!("--timeout={}", limit(kernel)))
         .args(["--", "/bin/sh", "-c", SCRIPT, "sh", MARK])
-        .args([&THREADS.to_string(), filter])
+        .arg(filter)
         .env("FUSD_REQUIRE", REQUIRED)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -118,6 +125,7 @@ fn start(kernel: Kernel, programs: &[&Program], filter: &str) -> Result<Child> {
         command
             .arg(&program.folder)
             .arg(&program.file)
+            .arg(threads(program))
             .arg(which(program).option().unwrap_or_default());
     }
     command.spawn().context("cannot run this program again")
@@ -215,6 +223,8 @@ impl Listener<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
     use super::*;
@@ -299,20 +309,13 @@ test b ... ok
     #[test]
     fn the_script_tells_of_every_program() {
         let folder = tempfile::tempdir().unwrap();
-        let print = |script: &str| {
-            let file = folder.path().join(script);
-            std::fs::write(
-                &file,
-                format!("printf {script}; printf ' %s' \"$@\"; exit 3"),
-            )
-            .unwrap();
-            file
-        };
+        let program = folder.path().join("program");
+        fs::write(&program, "#!/bin/sh\nprintf '%s' \"$*\"; exit 3").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let output = Command::new("/bin/sh")
-            .args(["-c", SCRIPT, "sh", MARK, "8", "it's"])
-            .args(["/", "/bin/sh"])
-            .arg(print("one"))
-            .args(["/", "/bin/true", "--ignored"])
+            .args(["-c", SCRIPT, "sh", MARK, "it's", "/"])
+            .arg(&program)
+            .args(["8", "--ignored", "/", "/bin/true", "1", "--ignored"])
             .output()
             .unwrap();
         let output = String::from_utf8(output.stdout).unwrap();
@@ -322,7 +325,7 @@ test b ... ok
             [
                 "",
                 "@fusd-guest begin",
-                "one --show-output --color=never --test-threads=8 it's",
+                "--test-threads=8 --ignored --show-output --color=never it's",
                 "@fusd-guest end 3",
                 "",
                 "@fusd-guest begin",

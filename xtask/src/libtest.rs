@@ -111,6 +111,8 @@ impl Reader {
             }
             _ if line == "successes:" => self.enter(Section::Successes),
             _ if line == "failures:" => self.enter(Section::Failures),
+            // Tests put one in front of what they say past the test runner.
+            Section::Results if line.is_empty() => return None,
             Section::Results => return Some(self.test(line)),
             Section::Successes | Section::Failures => return self.output(line),
             Section::Passed => _ = listed(line).map(|name| self.run.passed.insert(name)),

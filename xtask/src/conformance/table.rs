@@ -89,37 +89,46 @@ impl Cell {
     }
 }
 
+/// What backends cannot do, each thing once, in the order of the table.
+#[derive(Default)]
+struct Notes<'a>(Vec<(&'a str, BTreeSet<usize>)>);
+
+impl<'a> Notes<'a> {
+    /// The number of the note that tells what the backend of a column cannot do.
+    fn number(&mut self, reason: &'a str, column: usize) -> usize {
+        let there = self.0.iter().position(|(other, _)| *other == reason);
+        let index = there.unwrap_or_else(|| {
+            self.0.push((reason, BTreeSet::new()));
+            self.0.len() - 1
+        });
+        self.0[index].1.insert(column);
+        index + 1
+    }
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A note for each thing that a backend cannot do, in the order of the table.
-        let mut notes: Vec<(&str, &str)> = Vec::new();
+        let mut notes = Notes::default();
+        let names = BACKENDS.join("` | `");
         let rule = BACKENDS.map(|_| "---").join("|");
-        writeln!(
-            f,
-            "| | A client can rely on this | `{}` |",
-            BACKENDS.join("` | `")
-        )?;
+        writeln!(f, "| | A client can rely on this | `{names}` |")?;
         writeln!(f, "|--:|---|{rule}|")?;
         for (index, (cells, title)) in self.0.iter().zip(ROWS).enumerate() {
             write!(f, "| {} | {title} |", index + 1)?;
-            for (cell, backend) in cells.iter().zip(BACKENDS) {
+            for (column, cell) in cells.iter().enumerate() {
                 write!(f, " {}", cell.word())?;
                 for reason in &cell.reasons {
-                    let note = (backend, reason.as_str());
-                    let number = notes.iter().position(|other| *other == note);
-                    let number = number.unwrap_or_else(|| {
-                        notes.push(note);
-                        notes.len() - 1
-                    });
-                    write!(f, " ({})", number + 1)?;
+                    write!(f, " ({})", notes.number(reason, column))?;
                 }
                 write!(f, " |")?;
             }
             writeln!(f)?;
         }
-        for (index, (backend, reason)) in notes.iter().enumerate() {
+        for (index, (reason, columns)) in notes.0.iter().enumerate() {
+            let backends: Vec<_> = columns.iter().map(|&column| BACKENDS[column]).collect();
             let first = if index == 0 { "\n" } else { "" };
-            writeln!(f, "{first}{}. `{backend}`: {reason}", index + 1)?;
+            let backends = backends.join("`, `");
+            writeln!(f, "{first}{}. `{backends}`: {reason}", index + 1)?;
         }
         Ok(())
     }
@@ -173,6 +182,7 @@ mod tests {
             (UM, "fuse::row3_b", lacks("no turns"), &[]),
             (UM, "cuse::row3_a", lacks("no seek"), &[]),
             (UM, "fuse::row4_c", lacks("no turns"), &[]),
+            (UM, "cuse::row5_a", Outcome::Passed, &["no turns"]),
         ]))
         .unwrap();
         // From the right: kfusd, cuse, fuse.
@@ -180,7 +190,7 @@ mod tests {
         assert_eq!(row(&table, 2), "planned,planned,planned");
         assert_eq!(row(&table, 3), "planned,no (3),mostly (2)");
         assert_eq!(row(&table, 4), "planned,planned,no (2)");
-        let notes = "\n1. `cuse`: no owner\n2. `fuse`: no turns\n3. `cuse`: no seek\n";
+        let notes = "\n1. `cuse`: no owner\n2. `fuse`, `cuse`: no turns\n3. `cuse`: no seek\n";
         assert!(table.to_string().ends_with(notes), "{table}");
     }
 
