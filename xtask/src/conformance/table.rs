@@ -81,7 +81,7 @@ impl Cell {
 
     fn word(&self) -> &'static str {
         match (self.passed, self.lacks) {
-            (0, 0) => "planned",
+            (0, 0) => "-",
             (0, _) => "no",
             _ if self.reasons.is_empty() => "yes",
             _ => "mostly",
@@ -186,10 +186,10 @@ mod tests {
         ]))
         .unwrap();
         // From the right: kfusd, cuse, fuse.
-        assert_eq!(row(&table, 1), "planned,mostly (1),yes");
-        assert_eq!(row(&table, 2), "planned,planned,planned");
-        assert_eq!(row(&table, 3), "planned,no (3),mostly (2)");
-        assert_eq!(row(&table, 4), "planned,planned,no (2)");
+        assert_eq!(row(&table, 1), "-,mostly (1),yes");
+        assert_eq!(row(&table, 2), "-,-,-");
+        assert_eq!(row(&table, 3), "-,no (3),mostly (2)");
+        assert_eq!(row(&table, 4), "-,-,no (2)");
         let notes = "\n1. `cuse`: no owner\n2. `fuse`, `cuse`: no turns\n3. `cuse`: no seek\n";
         assert!(table.to_string().ends_with(notes), "{table}");
     }
@@ -201,10 +201,7 @@ mod tests {
             (Place::Host, "fuse::row1_a", skipped(), &[][..]),
             (UM, "fuse::row1_a", Outcome::Passed, &[]),
         ];
-        assert_eq!(
-            row(&Table::of(&results(&twice)).unwrap(), 1),
-            "planned,planned,yes"
-        );
+        assert_eq!(row(&Table::of(&results(&twice)).unwrap(), 1), "-,-,yes");
         let never = Table::of(&results(&twice[..1])).unwrap_err();
         assert_eq!(never, "fuse::row1_a did not run: no root");
     }
