@@ -440,11 +440,7 @@ pub enum Command {
 
 /// `Ok` if it holds.
 fn ensure(holds: bool, fault: Fault) -> Result<(), Fault> {
-    if holds {
-        Ok(())
-    } else {
-        Err(fault)
-    }
+    holds.then_some(()).ok_or(fault)
 }
 
 impl Command {
