@@ -78,6 +78,7 @@ pub mod request;
 mod session;
 mod sync;
 mod sys;
+pub mod wire;
 
 pub use backend::BackendKind;
 pub use builder::DeviceBuilder;
