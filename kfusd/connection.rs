@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     load: Load,
     /// Clients that wait until the load is less.
     waiting: u32,
+    /// Readers that are to return with [`operation::NUDGED`](crate::wire::operation::NUDGED).
+    pub(crate) nudges: u32,
 }
 
 /// A driver's connection.
@@ -90,7 +92,15 @@ impl Inner {
 
     /// Whether the driver would get something by a read.
     pub(crate) fn has_message(&self) -> bool {
-        !self.greeted || !self.interrupts.is_empty() || !self.queue.is_empty()
+        !self.greeted
+            || self.nudges != 0
+            || !self.interrupts.is_empty()
+            || !self.queue.is_empty()
+    }
+
+    /// Has one reader more return. They need not be counted beyond what a number holds.
+    pub(crate) fn add_nudge(&mut self) {
+        self.nudges = self.nudges.saturating_add(1);
     }
 
     /// Forgets a file that no longer exists for the driver. The node is to be dropped unlocked.
@@ -117,6 +127,7 @@ impl Connection {
             files: RBTree::new(),
             load: Load::default(),
             waiting: 0,
+            nudges: 0,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -164,6 +175,12 @@ impl Connection {
             Phase::Agreed(_) => Ok(()),
             Phase::Fresh | Phase::Closed => Err(error::eproto()),
         }
+    }
+
+    /// Has one reader return, now or when it comes.
+    pub(crate) fn nudge(&self) {
+        self.lock().add_nudge();
+        self.arrivals.wake_one();
     }
 
     /// Takes in a device. From here on it has a number for the driver.

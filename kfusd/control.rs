@@ -175,10 +175,19 @@ fn take(connection: &Arc<Connection>, total: usize, input: &mut impl Source) -> 
         } => connection.answer(id, &reply, has_events, length, &mut rest),
         Command::Notify(notify) => {
             let handle = connection.file(notify.file).ok_or(ENOENT)?;
-            handle.store_events(notify.events);
-            // The driver says that there is news, also where the state is the same: whoever
-            // waits for an edge gets one.
-            handle.announce(notify.events);
+            let before = handle.events();
+            let risen = handle.store_events(notify.events);
+            // Where the state is the same the driver says that there is news: whoever waits for
+            // an edge gets one.
+            handle.announce(if before == notify.events {
+                notify.events
+            } else {
+                risen
+            });
+            Ok(())
+        }
+        Command::Nudge => {
+            connection.nudge();
             Ok(())
         }
         Command::CopyIn { id, copy } => connection.copy(

@@ -27,6 +27,7 @@ pub(crate) trait Output {
 /// Something taken out of the connection, to be sent or put back.
 enum Parcel {
     Greeting,
+    Nudge,
     Interrupt {
         request: Arc<Request>,
         id: u64,
@@ -144,6 +145,12 @@ impl Connection {
                 Parcel::Greeting
             }));
         }
+        if inner.nudges != 0 {
+            return Some(fits(0, 0, room).map(|()| {
+                inner.nudges = inner.nudges.saturating_sub(1);
+                Parcel::Nudge
+            }));
+        }
         if let Some(cursor) = inner.interrupts.cursor_front_mut() {
             if let Err(error) = fits(0, 0, room) {
                 return Some(Err(error));
@@ -194,7 +201,10 @@ impl Connection {
                 let file = request.noticed(&mut self.lock());
                 drop(file);
             }
-            Parcel::Greeting | Parcel::Interrupt { .. } | Parcel::Request { .. } => {}
+            Parcel::Greeting
+            | Parcel::Nudge
+            | Parcel::Interrupt { .. }
+            | Parcel::Request { .. } => {}
         }
     }
 
@@ -202,6 +212,7 @@ impl Connection {
     fn put_back(&self, parcel: Parcel) {
         match parcel {
             Parcel::Greeting => self.lock().greeted = false,
+            Parcel::Nudge => self.lock().add_nudge(),
             Parcel::Interrupt { request, node, .. } => {
                 let mut inner = self.lock();
                 // Another one for it cannot have come, for it is told once; an answer can.
@@ -275,6 +286,13 @@ impl Parcel {
     fn send(&self, to: &mut impl Output) -> Result<usize> {
         let (head, data) = match self {
             Self::Greeting => (greeting()?, None),
+            Self::Nudge => {
+                let header = RequestHeader {
+                    operation: operation::NUDGED,
+                    ..RequestHeader::default()
+                };
+                (Head::new(header, &[], 0)?, None)
+            }
             Self::Interrupt { request, id, .. } => {
                 let header = request.header(operation::INTERRUPT, *id);
                 (Head::new(header, &[], 0)?, None)

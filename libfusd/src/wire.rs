@@ -91,6 +91,8 @@ pub mod operation {
     pub const COPY_IN: u16 = 7;
     /// Driver to module: [`CopyOut`](super::CopyOut), then data.
     pub const COPY_OUT: u16 = 8;
+    /// Driver to module: one reader is to get [`NUDGED`]. No fixed part.
+    pub const NUDGE: u16 = 9;
 
     /// Request: a client opens the node. No fixed part.
     pub const OPEN: u16 = 32;
@@ -114,6 +116,8 @@ pub mod operation {
     /// The end of a [`CopyIn`](super::CopyIn) or [`CopyOut`](super::CopyOut):
     /// [`Copied`](super::Copied), then data.
     pub const COPIED: u16 = 49;
+    /// Notice: the driver has asked for it ([`NUDGE`]). No fixed part, no reply.
+    pub const NUDGED: u16 = 50;
 }
 
 /// Copies `N` bytes at `at`; zeros where there are none.
@@ -422,6 +426,8 @@ pub enum Command {
     },
     /// [`operation::NOTIFY`].
     Notify(Notify),
+    /// [`operation::NUDGE`].
+    Nudge,
     /// [`operation::COPY_IN`].
     CopyIn {
         /// The request.
@@ -506,6 +512,10 @@ impl Command {
                 ensure(notify.events & !POLL_MASK == 0, Fault::Range)?;
                 Self::Notify(notify)
             }
+            operation::NUDGE => {
+                no_more?;
+                Self::Nudge
+            }
             operation::COPY_IN => {
                 no_more?;
                 let copy = CopyIn::from_bytes(body);
@@ -539,6 +549,7 @@ const fn fixed_size(operation: u16) -> Option<usize> {
         operation::UNREGISTER => Unregister::SIZE,
         operation::REPLY => Reply::SIZE,
         operation::NOTIFY => Notify::SIZE,
+        operation::NUDGE => 0,
         operation::COPY_IN => CopyIn::SIZE,
         operation::COPY_OUT => CopyOut::SIZE,
         _ => return None,

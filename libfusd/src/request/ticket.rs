@@ -136,7 +136,7 @@ impl fmt::Display for Outcome<'_> {
             Answer::Error(errno) => write!(f, "{errno:?}"),
             Answer::Unimplemented => f.write_str("unimplemented"),
             Answer::Done => f.write_str("0"),
-            Answer::Opened(file) => write!(f, "file {}", file.0),
+            Answer::Opened(file, _) => write!(f, "file {}", file.0),
             Answer::Data(parts) => write!(f, "{}", parts.iter().map(|p| p.len()).sum::<usize>()),
             Answer::Count(count) => write!(f, "{count}"),
             Answer::Ioctl { result, .. } => write!(f, "{result}"),
