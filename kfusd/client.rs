@@ -65,12 +65,7 @@ impl FileOperations for Client {
         let handle = Handle::new(&device, file.flags())?;
         if let Err(error) = open(&handle, file) {
             handle.discard();
-            // The driver's end is the device's: there is no such file any more.
-            return Err(if error == EPIPE && !device.is_live() {
-                ENOENT
-            } else {
-                error
-            });
+            return Err(error);
         }
         if device.has_flag(wire::REGISTER_STREAM) {
             Seek::never(file);
@@ -227,7 +222,9 @@ impl FileOperations for Client {
 
 /// Asks the driver to open the file.
 fn open(handle: &Arc<Handle>, file: &File) -> Result {
-    let _admission = Admission::new(handle, 0)?;
+    // A device that has gone before the call began is no device any more.
+    let _admission =
+        Admission::new(handle, 0).map_err(|error| if error == EPIPE { ENOENT } else { error })?;
     let request = Request::new(handle, ask(operation::OPEN, file, &[]))?;
     let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
     handle.device().connection().queue_open(&request, slot)?;

@@ -86,7 +86,8 @@ impl KfusdDevice {
             }
         };
         fs::symlink_metadata(&self.path).map_err(failed)?;
-        if placement.mode & !handshake::MODE_MASK == 0 {
+        // The kernel takes a mode of 0 for none, and makes it 0600 (devtmpfs_create_node).
+        if placement.mode & !handshake::MODE_MASK == 0 && placement.mode != 0 {
             return Ok(());
         }
         let mode = fs::Permissions::from_mode(placement.mode);
