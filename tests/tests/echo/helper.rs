@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use fusd_tests::wait::{DEADLINE, holds_within};
+use fusd_tests::wait::{deadline, holds_within};
 use fusd_tests::{Case, Driver, Launch};
 
 /// The tool with a node of the test's own, and these arguments.
@@ -43,7 +43,7 @@ pub(crate) fn says(case: &Case, arguments: &[&str], expected: &[u8]) {
 #[track_caller]
 pub(crate) fn await_content(driver: &Driver, expected: &str) {
     let mut last = String::new();
-    let reached = holds_within(DEADLINE, || {
+    let reached = holds_within(deadline(), || {
         last = content(driver);
         last == expected
     });

@@ -2,17 +2,36 @@
 # The first program in a guest. The host's files are the root, read-only: all writes go to a layer
 # in memory on top, and vanish with the guest.
 #
-# Beside this file: "command", a script to run, or "shell", for an interactive guest. Consoles:
-# tty1 takes the command's output, or is the shell's terminal; tty2 takes its errors; tty3 takes
-# the word "exit" and the status. The host ends the guest when it has read that.
+# Beside this file: "ports", which names the devices that lead to the host; "leftovers", which looks
+# for what a command left; "command", a script to run, or "shell", for an interactive guest.
+#
+# The ports: $terminal is the shell's; $output and $errors take what the command writes; $status
+# takes the word "exit" and the status. The status goes its own way and may arrive first, so a mark
+# ends the output, the errors and the kernel's log. When the host has all four it ends the guest.
 
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 here=${0%/*}
+. "$here/ports"
+. "$here/leftovers"
 
 fail() {
-    echo "lab: $1" >/dev/tty3
+    await "$status"
+    echo "lab: $1" >"$status"
     exec sleep 600
+}
+
+# The kernel finds some ports while this is running already.
+await() {
+    until [ -e "$1" ]; do sleep 0.02; done
+}
+
+# What is written there arrives as it is.
+raw() {
+    await "$1"
+    case $1 in
+    /dev/tty*) stty -F "$1" raw ;;
+    esac
 }
 
 if [ "$1" != inside ]; then
@@ -30,6 +49,7 @@ fi
 
 cd /
 mount -t sysfs sys /sys
+mount -t debugfs debug /sys/kernel/debug 2>/dev/null
 umount -l /.host && rmdir /.host
 mkdir -p /dev/pts /dev/shm
 mount -t devpts -o ptmxmode=666,mode=620 devpts /dev/pts
@@ -47,29 +67,32 @@ chmod 666 /dev/ptmx /dev/fuse
 echo lab >/proc/sys/kernel/hostname
 ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
 
-stty -F /dev/tty3 raw
+raw "$status"
 if [ -e "$here/shell" ]; then
-    setsid -c -w "$here/shell" </dev/tty1 >/dev/tty1 2>&1
-    echo "exit $?" >/dev/tty3
+    setsid -c -w "$here/shell" <"$terminal" >"$terminal" 2>&1
+    echo "exit $?" >"$status"
     exec sleep 600
 fi
 
 # The command writes to pipes, as it would under any other harness, not to a terminal.
-stty -F /dev/tty1 raw
-stty -F /dev/tty2 raw
-exec 8>/dev/tty1 9>/dev/tty2
+raw "$output"
+raw "$errors"
+exec 8>"$output" 9>"$errors"
 mkfifo /run/lab.1 /run/lab.2
 cat /run/lab.1 >&8 &
 first=$!
 cat /run/lab.2 >&9 &
 second=$!
 setsid -w "$here/command" </dev/null >/run/lab.1 2>/run/lab.2 8>&- 9>&-
-status=$?
+result=$?
 # What the command left running may hold the pipes: it gets two seconds.
 (sleep 2 && kill $first $second) 2>/dev/null &
 wait $first $second 2>/dev/null
-# To set a terminal waits until its output is through.
-stty -F /dev/tty1 raw
-stty -F /dev/tty2 raw
-echo "exit $status" >/dev/tty3
+mark="lab: end of ${here##*/}"
+printf '%s' "$mark" >&8
+printf '%s' "$mark" >&9
+kill_all
+find_leaks
+echo "<6>$mark" >/dev/kmsg
+echo "exit $result" >"$status"
 exec sleep 600

@@ -1,21 +1,25 @@
 //! `cargo xtask lab`: kernels of our own, and commands that run inside them.
 //!
 //! What needs a kernel module cannot be tried on a machine whose kernel loads none. The lab fetches
-//! a kernel's source, builds it into the user's cache folder and boots it as an ordinary process,
+//! a kernel's source, builds it into the user's cache folder and boots it, as a process or in QEMU,
 //! with the machine's own programs inside. Nothing outside the cache folder changes.
 
 mod apt;
 mod build;
 mod cache;
+mod channel;
 mod console;
 mod guest;
 mod init;
 mod kernel;
+mod module;
 mod packages;
+mod qemu;
 mod run;
 mod source;
 mod step;
 mod toolchain;
+mod uml;
 mod version;
 
 use std::process::ExitCode;
@@ -24,7 +28,7 @@ use anyhow::Result;
 
 use crate::host::Host;
 use crate::install::{self, Consent};
-use kernel::Kernel;
+pub(crate) use kernel::Kernel;
 
 /// Build a kernel, and run commands in it
 #[derive(clap::Args)]
@@ -38,6 +42,7 @@ enum Command {
     Build(BuildArgs),
     Run(run::Args),
     Shell(run::ShellArgs),
+    Module(module::Args),
 }
 
 /// Build a kernel, unless it is there already
@@ -64,6 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Command::Build(args) => build_command(args),
         Command::Run(args) => run::run(args),
         Command::Shell(args) => run::shell(args),
+        Command::Module(args) => module::run(args),
     }
 }
 
@@ -72,8 +78,43 @@ fn build_command(args: &BuildArgs) -> Result<ExitCode> {
         true => Consent::Given,
         false => Consent::Ask,
     };
-    install::ensure(&packages::BUILD, consent, Host::look().is_root())?;
+    install::ensure(
+        packages::needs(args.kernel),
+        consent,
+        Host::look().is_root(),
+    )?;
     let built = build::ensure(args.kernel, args.update)?;
     println!("{}", built.join(args.kernel.image()).display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Installs what building `kernel` takes, unless it is built, as far as `consent` goes. Returns why
+/// it cannot be built where nothing may be installed.
+///
+/// # Errors
+///
+/// A package is missing, and cannot be installed or nobody said that it may be.
+pub(crate) fn prepare(kernel: Kernel, consent: Consent) -> Result<Option<String>> {
+    if build::find(kernel)?.is_some() {
+        return Ok(None);
+    }
+    let needs = packages::needs(kernel);
+    let missing: Vec<_> = needs.missing().iter().map(|package| package.name).collect();
+    if consent == Consent::Withheld && !missing.is_empty() {
+        let missing = missing.join(" ");
+        return Ok(Some(format!(
+            "the kernel is not built, and these packages are not installed: {missing}"
+        )));
+    }
+    install::ensure(needs, consent, Host::look().is_root())?;
+    Ok(None)
+}
+
+/// Builds `kernel`, unless it is there already.
+///
+/// # Errors
+///
+/// The build fails; its last words are on standard error.
+pub(crate) fn build(kernel: Kernel) -> Result<()> {
+    build::ensure(kernel, false).map(|_| ())
 }

@@ -70,7 +70,7 @@ pub(crate) fn a_large_file_is_shared_by_its_readers(case: &Case) {
         .expect("a sparse file");
     let driver = echo(case, ["--file", file.to_str().expect("UTF-8")]).start();
     // Near the end, where the client can get there.
-    let from = if case.backend().keeps_offsets() {
+    let from = if case.backend().has(fusd_tests::Ability::Offsets) {
         size
     } else {
         45

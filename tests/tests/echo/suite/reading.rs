@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use crate::helper::{echo, run, shell};
 use fusd_tests::client::open_with;
 use fusd_tests::wait::start;
-use fusd_tests::{Case, Driver};
+use fusd_tests::{Ability, Case, Driver};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
@@ -82,15 +82,8 @@ pub(crate) fn usual_programs(case: &Case) {
     print(&driver, case, &scripts);
 }
 
-/// Whether the backend tells nobody where a read is; says so.
-fn cannot_seek(case: &Case) -> bool {
-    let reason = "lseek(2) succeeds and does nothing, and stat(2) shows no size";
-    let cannot = !case.backend().keeps_offsets();
-    cannot && fusd_tests::backend::lacks(case.name(), Some(reason.to_owned()))
-}
-
 pub(crate) fn usual_programs_that_seek(case: &Case) {
-    if cannot_seek(case) {
+    if case.lacks(Ability::Offsets) {
         return;
     }
     let driver = hello(case);
@@ -109,9 +102,7 @@ pub(crate) fn usual_programs_that_seek(case: &Case) {
 pub(crate) fn python_reads_and_maps_to_text(case: &Case) {
     let python = "/usr/bin/python3";
     if !std::path::Path::new(python).exists() {
-        let reason = Some(format!("{python} is not there"));
-        assert!(fusd_tests::backend::lacks(case.name(), reason));
-        return;
+        return case.skip(&format!("{python} is not there"));
     }
     let driver = hello(case);
     let script = "import sys\n\
@@ -120,7 +111,7 @@ pub(crate) fn python_reads_and_maps_to_text(case: &Case) {
         \x20   assert f.read(3) == b'Hel'\n\
         \x20   if sys.argv[2] == 'true': assert f.seek(-3, 2) == 11 and f.read() == b'd!\\n'\n\
         print('fine')";
-    let seeks = case.backend().keeps_offsets().to_string();
+    let seeks = case.backend().has(Ability::Offsets).to_string();
     let output = run(case
         .command(python)
         .args(["-c", script])

@@ -40,7 +40,7 @@ use crate::{Errno, Error, ErrorKind, Result};
 
 const DEVICE: &str = "/dev/fuse";
 const FDS: &str = "/proc/self/fd";
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What to mount, and where.
 #[derive(Clone, Debug)]
