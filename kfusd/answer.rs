@@ -148,7 +148,10 @@ impl Connection {
             _ => 0,
         };
         // CAST: widens.
-        request.handle.device().count(written.saturating_add(length as u64));
+        request
+            .handle
+            .device()
+            .count(written.saturating_add(length as u64));
     }
 
     /// The driver wants memory of the caller of request `id` copied.
