@@ -143,7 +143,15 @@ impl Connection {
         drop((node, interrupt));
         request.handle.announce(risen);
         request.wake();
-        request.handle.device().count(length);
+        let written = match request.operation {
+            operation::WRITE => reply.value,
+            _ => 0,
+        };
+        // CAST: widens.
+        request
+            .handle
+            .device()
+            .count(written.saturating_add(length as u64));
     }
 
     /// The driver wants memory of the caller of request `id` copied.

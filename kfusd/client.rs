@@ -134,12 +134,7 @@ impl FileOperations for Client {
         Ok(done)
     }
 
-    fn seek(
-        handle: ArcBorrow<'_, Handle>,
-        file: &File,
-        offset: i64,
-        whence: c_int,
-    ) -> Result<i64> {
+    fn seek(handle: ArcBorrow<'_, Handle>, file: &File, offset: i64, whence: c_int) -> Result<i64> {
         let handle = Arc::from(handle);
         let whence = whence.unsigned_abs();
         let drivers = matches!(
@@ -201,12 +196,7 @@ impl FileOperations for Client {
         call_plain(&handle, ask(operation::SYNC, file, &fixed.to_bytes())).map(drop)
     }
 
-    fn fasync(
-        handle: ArcBorrow<'_, Handle>,
-        fd: c_int,
-        file: &File,
-        on: c_int,
-    ) -> Result<c_int> {
+    fn fasync(handle: ArcBorrow<'_, Handle>, fd: c_int, file: &File, on: c_int) -> Result<c_int> {
         handle.listen(fd, file, on)
     }
 

@@ -7,8 +7,8 @@
 use kernel::{
     prelude::*,
     rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
-    time::{Instant, Monotonic},
     sync::{lock::spinlock::SpinLockBackend, lock::Lock, new_spinlock, Arc, SpinLock},
+    time::{Instant, Monotonic},
 };
 
 use crate::device::Device;
@@ -338,19 +338,22 @@ impl Connection {
     /// polls report it. To be called once nothing new can come.
     pub(crate) fn fail(&self, device: Option<&Device>) {
         let concerns = |request: &Request| {
-            device.map_or(true, |device| core::ptr::eq(request.handle.device(), device))
+            device.is_none_or(|device| core::ptr::eq(request.handle.device(), device))
         };
         self.fail_tree(|inner| &mut inner.queue, concerns);
         self.fail_tree(|inner| &mut inner.sent, concerns);
-        self.fail_tree(|inner| &mut inner.interrupts, |request| {
-            // A request that is interrupted has been ended above.
-            concerns(request)
-        });
+        self.fail_tree(
+            |inner| &mut inner.interrupts,
+            |request| {
+                // A request that is interrupted has been ended above.
+                concerns(request)
+            },
+        );
         self.room.wake_all();
         let mut next = 0;
         while let Some(handle) = self.file_from(next) {
             next = handle.id().wrapping_add(1);
-            if device.map_or(true, |device| core::ptr::eq(handle.device(), device)) {
+            if device.is_none_or(|device| core::ptr::eq(handle.device(), device)) {
                 handle.hang_up();
             }
         }
@@ -416,9 +419,8 @@ impl Connection {
     /// What is going on on `device`.
     pub(crate) fn activity(&self, device: &Device) -> Activity {
         let inner = self.lock();
-        let concerns = |request: &Request| {
-            !request.notice && core::ptr::eq(request.handle.device(), device)
-        };
+        let concerns =
+            |request: &Request| !request.notice && core::ptr::eq(request.handle.device(), device);
         let since = |tree| find(tree, 0, concerns).map(|(_, request)| request.since);
         let state = device.state.access(&inner);
         let oldest = match (since(&inner.sent), since(&inner.queue)) {
@@ -491,7 +493,12 @@ impl<'a> Admission<'a> {
                 return Some(Err(EPIPE));
             }
             let free = inner.load.admits(Cap::of_connection(), bytes)
-                && handle.device().state.access(&inner).load.admits(Cap::of_device(), bytes)
+                && handle
+                    .device()
+                    .state
+                    .access(&inner)
+                    .load
+                    .admits(Cap::of_device(), bytes)
                 && handle.load.access(&inner).admits(Cap::of_file(), bytes);
             if !free {
                 if first {

@@ -18,10 +18,10 @@ use crate::answer::Input;
 use crate::connection::Connection;
 use crate::delivery::Output;
 use crate::device::Device;
+use crate::kernel_version;
 use crate::request::Job;
 use crate::sys::{fill_from_iter, FileOperations, PollTable, Table, Viewer};
 use crate::wire::{self, Command};
-use crate::kernel_version;
 
 /// `POLLIN | POLLRDNORM`.
 const READABLE: u32 = 0x0041;
@@ -105,7 +105,9 @@ fn exchange(connection: &Arc<Connection>, file: &File, argument: usize) -> Resul
     }
     let memory = UserPtr::from_addr(argument);
     let mut bytes = [0; wire::Exchange::SIZE];
-    UserSlice::new(memory, bytes.len()).reader().read_slice(&mut bytes)?;
+    UserSlice::new(memory, bytes.len())
+        .reader()
+        .read_slice(&mut bytes)?;
     let exchange = wire::Exchange::from_bytes(&bytes);
     if exchange.reserved != 0 {
         return Err(EINVAL);
@@ -329,7 +331,9 @@ impl Output for UserOutput {
 
     fn put(&mut self, bytes: &[u8]) -> Result {
         let left = self.left.checked_sub(bytes.len()).ok_or(EFAULT)?;
-        UserSlice::new(self.memory, bytes.len()).writer().write_slice(bytes)?;
+        UserSlice::new(self.memory, bytes.len())
+            .writer()
+            .write_slice(bytes)?;
         self.memory = self.memory.wrapping_byte_add(bytes.len());
         self.left = left;
         Ok(())

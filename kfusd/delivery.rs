@@ -7,10 +7,10 @@ use kernel::{prelude::*, rbtree::RBTreeNode, sync::Arc};
 
 use crate::connection::{Connection, Inner};
 use crate::handle::Handle;
+use crate::limits;
 use crate::request::{Request, Stage};
 use crate::sys::Mode;
 use crate::wire::{self, operation, RequestHeader};
-use crate::limits;
 
 /// Where a message goes.
 pub(crate) trait Output {
@@ -254,7 +254,10 @@ impl Connection {
             state.stage = Stage::Done;
             state.outcome = Some(Err(ERESTARTSYS));
             request.call_attention();
-            let nodes = (inner.sent.remove_node(&id), inner.interrupts.remove_node(&id));
+            let nodes = (
+                inner.sent.remove_node(&id),
+                inner.interrupts.remove_node(&id),
+            );
             drop(inner);
             drop(nodes);
             request.wake();
@@ -313,7 +316,10 @@ impl Parcel {
                     reserved: 0,
                 };
                 let header = request.header(operation::COPIED, *id);
-                (Head::new(header, &fixed.to_bytes(), data.len())?, Some(data))
+                (
+                    Head::new(header, &fixed.to_bytes(), data.len())?,
+                    Some(data),
+                )
             }
             Self::Request {
                 request, id, data, ..

@@ -196,10 +196,9 @@ impl Device {
     }
 
     /// Counts an answer that carried `bytes` bytes, or took them.
-    pub(crate) fn count(&self, bytes: usize) {
+    pub(crate) fn count(&self, bytes: u64) {
         self.served.add(1, Relaxed);
-        // CAST: widens.
-        self.bytes.add(bytes as u64, Relaxed);
+        self.bytes.add(bytes, Relaxed);
     }
 
     /// How many requests have been answered, and the bytes of data that went with them.

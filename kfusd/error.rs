@@ -12,11 +12,9 @@ impl From<Fault> for Error {
         match fault {
             Fault::Version => eprotonosupport(),
             Fault::Feature => eopnotsupp(),
-            Fault::Length
-            | Fault::Operation
-            | Fault::Flags
-            | Fault::Reserved
-            | Fault::Range => EINVAL,
+            Fault::Length | Fault::Operation | Fault::Flags | Fault::Reserved | Fault::Range => {
+                EINVAL
+            }
         }
     }
 }

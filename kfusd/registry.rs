@@ -89,12 +89,18 @@ pub(crate) fn add(
 ) -> Result<Arc<Device>> {
     let mut guard = REGISTRY.lock();
     let registry = guard.as_mut().ok_or(ENODEV)?;
-    if registry.devices.values().any(|device| device.name() == name) {
+    if registry
+        .devices
+        .values()
+        .any(|device| device.name() == name)
+    {
         return Err(EEXIST);
     }
     let minor = registry.free_minor()?;
     let device = make(Place { minor })?;
-    registry.devices.try_create_and_insert(minor, device.clone(), GFP_KERNEL)?;
+    registry
+        .devices
+        .try_create_and_insert(minor, device.clone(), GFP_KERNEL)?;
     drop(guard);
     changed();
     Ok(device)

@@ -187,6 +187,10 @@ impl<T: FileOperations> Glue<T> {
         (safe, data)
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     unsafe extern "C" fn open(inode: *mut bindings::inode, raw: *mut bindings::file) -> c_int {
         // SAFETY: the inode is that of the file being opened; its number does not change.
         let minor = unsafe { (*inode).i_rdev } & (super::MINORS - 1);
@@ -202,16 +206,21 @@ impl<T: FileOperations> Glue<T> {
         }
     }
 
-    unsafe extern "C" fn release(
-        _inode: *mut bindings::inode,
-        file: *mut bindings::file,
-    ) -> c_int {
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
+    unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         // SAFETY: `open` put it there, and nobody uses the file any more.
         let data = unsafe { <Arc<T::Data> as ForeignOwnable>::from_foreign((*file).private_data) };
         T::release(data.as_arc_borrow());
         0
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     unsafe extern "C" fn read_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
@@ -225,6 +234,10 @@ impl<T: FileOperations> Glue<T> {
         size(T::read(data, file, position, iter))
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     unsafe extern "C" fn write_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
@@ -238,6 +251,10 @@ impl<T: FileOperations> Glue<T> {
         size(T::write(data, file, position, iter))
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     unsafe extern "C" fn llseek(
         file: *mut bindings::file,
         offset: bindings::loff_t,
@@ -248,6 +265,10 @@ impl<T: FileOperations> Glue<T> {
         T::seek(data, file, offset, whence).unwrap_or_else(|error| error.to_errno().into())
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     unsafe extern "C" fn poll(
         file: *mut bindings::file,
         table: *mut bindings::poll_table_struct,
@@ -258,6 +279,10 @@ impl<T: FileOperations> Glue<T> {
         T::poll(data, file, &PollTable(table, PhantomData))
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     unsafe extern "C" fn ioctl(
         file: *mut bindings::file,
         command: c_uint,
@@ -268,6 +293,10 @@ impl<T: FileOperations> Glue<T> {
         size(T::ioctl(data, file, command, argument, false))
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     #[cfg(CONFIG_COMPAT)]
     unsafe extern "C" fn compat_ioctl(
         file: *mut bindings::file,
@@ -279,12 +308,20 @@ impl<T: FileOperations> Glue<T> {
         size(T::ioctl(data, file, command, argument, true))
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     unsafe extern "C" fn flush(file: *mut bindings::file, _id: bindings::fl_owner_t) -> c_int {
         // SAFETY: as of the type.
         let (file, data) = unsafe { Self::parts(file) };
         status(T::flush(data, file))
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     unsafe extern "C" fn fsync(
         file: *mut bindings::file,
         _start: bindings::loff_t,
@@ -296,12 +333,20 @@ impl<T: FileOperations> Glue<T> {
         status(T::sync(data, file, data_only != 0))
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     unsafe extern "C" fn fasync(fd: c_int, file: *mut bindings::file, on: c_int) -> c_int {
         // SAFETY: as of the type.
         let (file, data) = unsafe { Self::parts(file) };
         T::fasync(data, fd, file, on).unwrap_or_else(|error| error.to_errno())
     }
 
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
     unsafe extern "C" fn show_fdinfo(to: *mut bindings::seq_file, file: *mut bindings::file) {
         // SAFETY: as of the type.
         let (_, data) = unsafe { Self::parts(file) };

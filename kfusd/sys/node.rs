@@ -7,7 +7,7 @@ use kernel::{
     bindings,
     error::{from_err_ptr, to_result},
     prelude::*,
-    str::CString,
+    str::{as_char_ptr_in_const_context, CString},
     sync::atomic::{Atomic, Relaxed},
     types::Opaque,
 };
@@ -23,12 +23,12 @@ struct Static<T>(Opaque<T>);
 unsafe impl<T> Sync for Static<T> {}
 
 static CLASS: Static<bindings::class> = Static(Opaque::new(bindings::class {
-    name: c"fusd".as_ptr().cast(),
+    name: as_char_ptr_in_const_context(c"fusd"),
     ..pin_init::zeroed()
 }));
 
 static TYPE: Static<bindings::device_type> = Static(Opaque::new(bindings::device_type {
-    name: c"fusd".as_ptr().cast(),
+    name: as_char_ptr_in_const_context(c"fusd"),
     devnode: Some(devnode),
     release: Some(release),
     ..pin_init::zeroed()
@@ -198,7 +198,10 @@ impl Drop for Node {
 /// # Errors
 /// What stands in the way of looking: `ENOTDIR` for a name below one that is no directory.
 pub(crate) fn path_exists(name: &CStr) -> Result<bool> {
-    let path = CString::try_from_fmt(fmt!("/dev/{}", kernel::str::BStr::from_bytes(name.to_bytes())))?;
+    let path = CString::try_from_fmt(fmt!(
+        "/dev/{}",
+        kernel::str::BStr::from_bytes(name.to_bytes())
+    ))?;
     // CAST: flags of open(2), all below 2^31. `O_PATH` opens nothing that could notice.
     let flags = (bindings::O_PATH | bindings::O_NOFOLLOW) as c_int;
     // SAFETY: the path ends with a zero.

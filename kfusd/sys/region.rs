@@ -20,7 +20,7 @@ impl Region {
         let mut first = 0;
         // SAFETY: `first` is valid for the call and the name lives for ever.
         to_result(unsafe {
-            bindings::alloc_chrdev_region(&mut first, 0, MINORS, c"fusd".as_ptr().cast())
+            bindings::alloc_chrdev_region(&mut first, 0, MINORS, c"fusd".as_char_ptr())
         })?;
         Ok(Self { first })
     }

@@ -3,12 +3,7 @@
 //! Who calls: the current task's ids, as the driver is to see them.
 
 use kernel::{
-    bindings,
-    cred::Credential,
-    fs::File,
-    pid_namespace::PidNamespace,
-    prelude::*,
-    sync::aref::ARef,
+    bindings, cred::Credential, fs::File, pid_namespace::PidNamespace, prelude::*, sync::aref::ARef,
 };
 
 /// A caller's ids in the namespaces of a driver.

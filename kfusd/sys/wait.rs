@@ -57,10 +57,7 @@ pub(crate) use new_wait_queue;
 
 impl WaitQueue {
     /// An empty queue. `name` and `key` are for lockdep.
-    pub(crate) fn new(
-        name: &'static CStr,
-        key: Pin<&'static LockClassKey>,
-    ) -> impl PinInit<Self> {
+    pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             // SAFETY: `slot` is valid for the call; name and key live for ever.
             head <- Opaque::ffi_init(|slot| unsafe {

@@ -79,6 +79,8 @@ mod session;
 mod sync;
 mod sys;
 pub mod wire;
+#[cfg(test)]
+mod wire_tests;
 
 pub use backend::BackendKind;
 pub use builder::DeviceBuilder;

@@ -162,7 +162,7 @@ macro_rules! layout {
 
             /// As it stands in a message.
             #[inline]
-            pub fn to_bytes(&self) -> [u8; $size] {
+            pub fn to_bytes(self) -> [u8; $size] {
                 let mut out = [0; $size];
                 $(put(&mut out, $at, &self.$field.to_ne_bytes());)*
                 out
@@ -607,6 +607,3 @@ pub fn is_name(name: &[u8]) -> bool {
             && component.iter().all(allowed)
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,7 +2,7 @@
 
 #![cfg(target_endian = "little")]
 
-use super::*;
+use crate::wire::*;
 
 /// Bytes from hexadecimal digits; spaces are for the reader.
 fn hex(text: &str) -> Vec<u8> {

@@ -1,0 +1,76 @@
+//! The module itself: inserted once for all tests, and theirs alone for those that remove it.
+
+use std::env;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Once, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use fusd_tests::backend;
+use nix::errno::Errno;
+
+use crate::raw;
+
+/// Says where kfusd.ko is.
+const VARIABLE: &str = "FUSD_KFUSD_MODULE";
+
+static USERS: RwLock<()> = RwLock::new(());
+static INSERTED: Once = Once::new();
+
+/// Why these tests cannot run here, if so. Says so for `test`.
+fn skips(test: &str) -> bool {
+    let missing = if !nix::unistd::geteuid().is_root() {
+        Some("inserting a module takes root".to_owned())
+    } else {
+        env::var_os(VARIABLE)
+            .is_none()
+            .then(|| format!("{VARIABLE} does not say where kfusd.ko is"))
+    };
+    backend::lacks(test, missing)
+}
+
+/// Inserts the module.
+pub(crate) fn insert(parameters: &str) -> Result<(), Errno> {
+    let path = env::var_os(VARIABLE).expect("checked before");
+    let file = File::open(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    raw::insert_module(&file, parameters)
+}
+
+/// Inserts the module if that has not been done; `None` if it cannot be, and `test` is to return.
+/// While the result is held, nobody removes it.
+pub(crate) fn present(test: &str) -> Option<RwLockReadGuard<'static, ()>> {
+    if skips(test) {
+        return None;
+    }
+    let guard = USERS
+        .read()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    INSERTED.call_once(|| {
+        if !Path::new("/dev/fusd/control").exists() {
+            insert("").expect("the module can be inserted");
+        }
+    });
+    Some(guard)
+}
+
+/// The same, with nobody else using the module.
+pub(crate) fn alone(test: &str) -> Option<RwLockWriteGuard<'static, ()>> {
+    drop(present(test)?);
+    Some(
+        USERS
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()),
+    )
+}
+
+/// A test: its name, and what it does while the module is there.
+macro_rules! tests {
+    ($($(#[$attribute:meta])* fn $name:ident() $body:block)+) => {$(
+        #[test]
+        $(#[$attribute])*
+        fn $name() {
+            let Some(_present) = $crate::module::present(stringify!($name)) else { return };
+            $body
+        }
+    )+};
+}
+pub(crate) use tests;
