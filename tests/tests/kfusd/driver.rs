@@ -10,7 +10,7 @@ use fusd::wire::{
     Unregister, operation,
 };
 use fusd_tests::client::{self, Handle, Outcome};
-use fusd_tests::wait::{DEADLINE, Started, start};
+use fusd_tests::wait::{Started, deadline, start};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
@@ -166,7 +166,7 @@ impl Driver {
     /// Waits for the next message.
     #[track_caller]
     pub(crate) fn next(&self) -> Message {
-        let ready = self.0.poll(PollFlags::POLLIN, DEADLINE).expect("poll");
+        let ready = self.0.poll(PollFlags::POLLIN, deadline()).expect("poll");
         assert!(ready.contains(PollFlags::POLLIN), "no message came");
         self.read().expect("a message")
     }

@@ -18,7 +18,7 @@ tests! {
         let (driver, node) = Driver::with_device(ALL, 0);
         let (file, _) = driver.open(&node);
         let queued = file.start_read(1);
-        driver.control().poll(nix::poll::PollFlags::POLLIN, fusd_tests::wait::DEADLINE).expect("poll");
+        driver.control().poll(nix::poll::PollFlags::POLLIN, fusd_tests::wait::deadline()).expect("poll");
         let reads: Vec<_> = (0..3).map(|_| file.start_read(1)).collect();
         for _ in 0..2 {
             driver.expect(operation::READ);

@@ -95,7 +95,7 @@ tests! {
         let name = name();
         driver.register(&name, 1, ALL, 0).expect("register");
         let opening = crate::driver::open(&node(&name), nix::fcntl::OFlag::O_RDWR);
-        driver.control().poll(PollFlags::POLLIN, fusd_tests::wait::DEADLINE).expect("poll");
+        driver.control().poll(PollFlags::POLLIN, fusd_tests::wait::deadline()).expect("poll");
         for length in [1, 16, 63] {
             assert_eq!(driver.control().read(length), Err(Errno::EMSGSIZE));
         }

@@ -107,7 +107,7 @@ tests! {
         let data = vec![b'w'; 3000];
         let writing = file.start_write(&data);
         let half = HalfMapped::new();
-        driver.control().poll(nix::poll::PollFlags::POLLIN, fusd_tests::wait::DEADLINE).expect("poll");
+        driver.control().poll(nix::poll::PollFlags::POLLIN, fusd_tests::wait::deadline()).expect("poll");
         for there in [0, 1, 63, 64, 79, 80, 81, 2000, 3079] {
             let result = half.read(driver.control(), there, 4000);
             assert_eq!(result, Err(Errno::EFAULT), "{there} bytes of room");

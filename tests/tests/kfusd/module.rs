@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Once, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use fusd_tests::backend;
+use fusd_tests::{Backend, backend};
 use nix::errno::Errno;
 
 use crate::raw;
@@ -25,7 +25,7 @@ fn skips(test: &str) -> bool {
             .is_none()
             .then(|| format!("{VARIABLE} does not say where kfusd.ko is"))
     };
-    backend::lacks(test, missing)
+    backend::skips(test, Backend::Kfusd, missing)
 }
 
 /// Inserts the module.

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use fusd::wire::{REPLY_EVENTS, Reply, operation};
-use fusd_tests::wait::{DEADLINE, start, wait_until};
+use fusd_tests::wait::{deadline, start, wait_until};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
@@ -52,7 +52,7 @@ tests! {
         assert_eq!(file.ready(IN | OUT), PollFlags::empty());
         for _ in 0..100 {
             let copy = file.duplicate();
-            let polling = start(move || copy.poll(IN, DEADLINE));
+            let polling = start(move || copy.poll(IN, deadline()));
             driver.notify(number, IN).expect("notify");
             assert_eq!(polling.wait(), Ok(IN));
             assert_eq!(file.ready(IN | OUT), IN);
@@ -128,7 +128,7 @@ tests! {
         let polls: Vec<_> = (0..4)
             .map(|_| {
                 let copy = file.duplicate();
-                start(move || copy.poll(IN, DEADLINE))
+                start(move || copy.poll(IN, deadline()))
             })
             .collect();
         drop(driver);
