@@ -1,38 +1,22 @@
 //! The module itself: inserted once for all tests, and theirs alone for those that remove it.
 
-use std::env;
-use std::fs::File;
-use std::path::Path;
-use std::sync::{Once, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use fusd_tests::{Backend, backend};
-use nix::errno::Errno;
-
-use crate::raw;
-
-/// Says where kfusd.ko is.
-const VARIABLE: &str = "FUSD_KFUSD_MODULE";
+pub(crate) use fusd_tests::module::insert;
+use fusd_tests::{Backend, backend, module};
 
 static USERS: RwLock<()> = RwLock::new(());
-static INSERTED: Once = Once::new();
 
 /// Why these tests cannot run here, if so. Says so for `test`.
 fn skips(test: &str) -> bool {
     let missing = if !nix::unistd::geteuid().is_root() {
         Some("inserting a module takes root".to_owned())
     } else {
-        env::var_os(VARIABLE)
+        module::file()
             .is_none()
-            .then(|| format!("{VARIABLE} does not say where kfusd.ko is"))
+            .then(|| format!("{} does not say where kfusd.ko is", module::VARIABLE))
     };
     backend::skips(test, Backend::Kfusd, missing)
-}
-
-/// Inserts the module.
-pub(crate) fn insert(parameters: &str) -> Result<(), Errno> {
-    let path = env::var_os(VARIABLE).expect("checked before");
-    let file = File::open(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-    raw::insert_module(&file, parameters)
 }
 
 /// Inserts the module if that has not been done; `None` if it cannot be, and `test` is to return.
@@ -44,11 +28,7 @@ pub(crate) fn present(test: &str) -> Option<RwLockReadGuard<'static, ()>> {
     let guard = USERS
         .read()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
-    INSERTED.call_once(|| {
-        if !Path::new("/dev/fusd/control").exists() {
-            insert("").expect("the module can be inserted");
-        }
-    });
+    module::provide();
     Some(guard)
 }
 

@@ -1,27 +1,11 @@
 //! System calls that have no safe form elsewhere: the only unsafe code of this program.
 #![allow(unsafe_code)]
 
-use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
 use fusd::wire::{Exchange, IOCTL_EXCHANGE};
 use nix::errno::Errno;
-
-/// finit_module(2).
-pub(crate) fn insert_module(file: &File, parameters: &str) -> Result<(), Errno> {
-    let parameters = std::ffi::CString::new(parameters).expect("no zero byte");
-    // SAFETY: the descriptor is open and the string ends with a zero; the kernel copies both.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_finit_module,
-            file.as_raw_fd(),
-            parameters.as_ptr(),
-            0,
-        )
-    };
-    Errno::result(result).map(drop)
-}
 
 /// delete_module(2), without waiting and without force.
 pub(crate) fn remove_module(name: &str) -> Result<(), Errno> {
