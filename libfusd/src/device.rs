@@ -3,7 +3,7 @@
 use crate::request::{
     FlushRequest, IoctlRequest, OpenRequest, ReadRequest, SyncRequest, WriteRequest,
 };
-use crate::{Errno, OpenFile, Properties};
+use crate::{Errno, IoctlArgument, IoctlCommand, OpenFile, Properties};
 
 /// A device: what happens when clients open, read, write its node.
 ///
@@ -48,6 +48,16 @@ pub trait Device: Send + Sync + 'static {
     /// A client makes an ioctl.
     fn ioctl(&self, _file: &OpenFile<Self::File>, request: IoctlRequest) {
         request.fail(Errno::ENOTTY);
+    }
+
+    /// What the argument of an ioctl is. Asked only of a device that has
+    /// [`Operations::ANY_IOCTL`](crate::Operations::ANY_IOCTL); by default what the number encodes,
+    /// or what it is known to be ([`IoctlArgument::of`]). It must not wait.
+    ///
+    /// A call whose memory cannot be had, because the backend goes by the number alone, fails with
+    /// `ENOTTY` and does not reach [`ioctl`](Self::ioctl).
+    fn ioctl_argument(&self, command: IoctlCommand) -> IoctlArgument {
+        IoctlArgument::of(command)
     }
 
     /// A client closes one descriptor of the file; others may be left. Called only for a device

@@ -156,6 +156,8 @@ impl File {
             } else {
                 0
             },
+            any_memory: false,
+            caller_32_bit: false,
         };
         match self.finish(operation, input.to_vec())? {
             Reply::Ioctl(result, output) => Ok((result, output)),

@@ -19,13 +19,24 @@ bitflags::bitflags! {
         const FLUSH = 1 << 4;
         /// fsync(2) and fdatasync(2); without it `EINVAL`.
         const SYNC = 1 << 5;
+        /// ioctls of any number, also those that do not encode what their argument is, and memory
+        /// that the argument points to: see [`Device::ioctl_argument`] and
+        /// [`IoctlRequest::again_with`]. Not among the operations that a device has by default:
+        /// on CUSE each ioctl with data then takes the kernel one round more. Means nothing
+        /// without [`Operations::IOCTL`]. Over FUSE there are only encoded numbers.
+        ///
+        /// [`Device::ioctl_argument`]: crate::Device::ioctl_argument
+        /// [`IoctlRequest::again_with`]: crate::IoctlRequest::again_with
+        const ANY_IOCTL = 1 << 6;
     }
 }
 
 /// Whether an open file has a position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Position {
-    /// Every read and write has an offset: lseek(2), pread(2) and pwrite(2) work.
+    /// Every read and write has an offset: lseek(2), pread(2) and pwrite(2) work. Not through CUSE,
+    /// whose kernel side tells no offsets: there, each read and write begins where the file's last
+    /// one ended, and lseek succeeds without effect.
     #[default]
     Seekable,
     /// A stream, like a pipe or a terminal: lseek, pread and pwrite fail with `ESPIPE`, offsets
@@ -37,8 +48,9 @@ pub enum Position {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Properties {
-    /// The operations it implements. By default all but [`Operations::FLUSH`], as every handler
-    /// has a default that answers what the kernel would.
+    /// The operations it implements. By default all but [`Operations::FLUSH`] and
+    /// [`Operations::ANY_IOCTL`], as every handler has a default that answers what the kernel
+    /// would.
     pub operations: Operations,
     /// Whether its files have a position; they do by default.
     pub position: Position,
@@ -47,7 +59,7 @@ pub struct Properties {
 impl Default for Properties {
     fn default() -> Self {
         Self {
-            operations: Operations::all() - Operations::FLUSH,
+            operations: Operations::all() - Operations::FLUSH - Operations::ANY_IOCTL,
             position: Position::Seekable,
         }
     }

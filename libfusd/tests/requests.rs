@@ -7,9 +7,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use fusd::{
-    Delivery, Device, DeviceBuilder, Errno, IoctlCommand, IoctlRequest, OpenFile, OpenRequest,
-    Operations, PollEvents, Properties, ReadRequest, SyncRequest, WriteRequest,
+    Area, Delivery, Device, DeviceBuilder, Errno, IoctlCommand, IoctlRequest, OpenFile,
+    OpenRequest, Operations, PollEvents, Properties, ReadRequest, SyncRequest, WriteRequest,
 };
+
+/// The ioctl that asks for as many bytes of the client's memory as its argument says.
+const AGAIN: u8 = 99;
 
 /// Hands every request to the test, which answers it as it likes.
 struct Manual {
@@ -58,6 +61,12 @@ impl Device for Manual {
     }
 
     fn ioctl(&self, _: &OpenFile<()>, request: IoctlRequest) {
+        if request.command().number() == AGAIN {
+            let length = usize::try_from(request.argument()).unwrap();
+            let area = Area { address: 1, length };
+            assert_eq!(request.again_with(&[area], &[]), Delivery::Unwanted);
+            return;
+        }
         let reversed: Vec<u8> = request.input().iter().rev().copied().collect();
         let length = request.output_len().min(reversed.len());
         let result = i32::try_from(request.argument()).unwrap();
@@ -137,6 +146,21 @@ fn ioctl_carries_its_argument_both_ways() {
     assert_eq!(file.ioctl(both, 7, b"abcd").unwrap(), (7, b"dcba".to_vec()));
     let out = IoctlCommand::write(b'x', 2, 4);
     assert_eq!(file.ioctl(out, 0, b"abcd").unwrap(), (0, Vec::new()));
+}
+
+#[test]
+fn an_ioctl_whose_memory_cannot_be_had_does_not_reach_the_device() {
+    let (device, _reads) = Manual::new(Properties::stream().operations(Operations::all()));
+    let (client, _serving) = DeviceBuilder::new("x").loopback(device).unwrap();
+    let file = client.open(libc::O_RDWR).unwrap();
+    let old = IoctlCommand::from_raw(u32::try_from(libc::FIONREAD).unwrap());
+    assert_eq!(errno(file.ioctl(old, 0, b"")), Errno::ENOTTY);
+    let encoded = IoctlCommand::read_write(b'x', 1, 4);
+    let answer = file.ioctl(encoded, 7, b"abcd").unwrap();
+    assert_eq!(answer, (7, b"dcba".to_vec()), "its size says it all");
+    let more = IoctlCommand::none(b'x', AGAIN);
+    assert_eq!(errno(file.ioctl(more, 8, b"")), Errno::ENOTTY, "no memory");
+    assert_eq!(errno(file.ioctl(more, 0, b"")), Errno::EIO, "a bug");
 }
 
 #[test]

@@ -60,6 +60,26 @@ pub fn ioctl_value(file: &impl AsFd, number: u32, value: usize) -> Result<i32, E
     Errno::result(result)
 }
 
+/// ioctl(2) with an argument of two numbers of 64 bits: the address of `memory` and its length.
+/// What it points to may be changed.
+///
+/// # Errors
+/// The call's errno.
+pub fn ioctl_behind(file: &impl AsFd, number: u32, memory: &mut [u8]) -> Result<i32, Errno> {
+    let mut argument = [memory.as_mut_ptr().expose_provenance(), memory.len()];
+    // SAFETY: `argument` and, by its address and length, `memory` are valid for reads and writes
+    // and borrowed for the duration of the call; a driver that keeps to the length it is told
+    // touches nothing else.
+    let result = unsafe {
+        libc::ioctl(
+            file.as_fd().as_raw_fd(),
+            libc::Ioctl::from(number),
+            argument.as_mut_ptr(),
+        )
+    };
+    Errno::result(result)
+}
+
 extern "C" fn ignore(_: libc::c_int) {}
 
 /// ioctl(2) with an argument that is no address.
@@ -83,24 +103,36 @@ pub fn ioctl_nowhere(file: &impl AsFd, number: u32) -> Result<i32, Errno> {
 /// # Errors
 /// The signal cannot be caught.
 pub fn catch(signal: Signal) -> Result<(), Errno> {
-    let handler = SigHandler::Handler(ignore);
-    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    catch_with(signal, SaFlags::empty())
+}
+
+/// The same, but for the calls, which are to restart (`SA_RESTART`).
+///
+/// # Errors
+/// The signal cannot be caught.
+pub fn catch_and_restart(signal: Signal) -> Result<(), Errno> {
+    catch_with(signal, SaFlags::SA_RESTART)
+}
+
+fn catch_with(signal: Signal, flags: SaFlags) -> Result<(), Errno> {
+    let action = SigAction::new(SigHandler::Handler(ignore), flags, SigSet::empty());
     // SAFETY: the handler is empty, hence async-signal-safe; no other code relies on the old one.
     unsafe { sigaction(signal, &action) }.map(drop)
 }
 
-/// Sends this process `SIGALRM` every `micros` microseconds (below a million; 0 ends it).
+/// Sends this process `SIGALRM` after `first` microseconds, and then every `period` microseconds
+/// (both below a million; 0 ends it).
 ///
 /// # Errors
 /// The timer cannot be set.
-pub fn alarm_every(micros: u32) -> Result<(), Errno> {
-    let period = libc::timeval {
+pub fn alarm(first: u32, period: u32) -> Result<(), Errno> {
+    let time = |micros: u32| libc::timeval {
         tv_sec: 0,
         tv_usec: micros.into(),
     };
     let timer = libc::itimerval {
-        it_interval: period,
-        it_value: period,
+        it_interval: time(period),
+        it_value: time(first),
     };
     // SAFETY: `timer` is a valid itimerval for the duration of the call; the old value is not
     // asked for.

@@ -2,11 +2,12 @@
 
 use std::env;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use super::Backend;
+use super::cuse::CuseDevice;
 use super::fuse::FuseFile;
 use crate::{Errno, Error, ErrorKind, Properties, Result};
 
@@ -116,14 +117,111 @@ pub(crate) fn connect(
     properties: &Properties,
 ) -> Result<Arc<dyn Backend>> {
     match choice.kind()? {
-        // The only one there is so far is also the best one there is.
-        None | Some(BackendKind::Fuse) => Ok(Arc::new(FuseFile::mount(placement, properties)?)),
-        Some(kind) => Err(Error::new(
+        Some(kind) => make(kind, placement, properties),
+        None => best(placement, |kind| make(kind, placement, properties)),
+    }
+}
+
+fn make(
+    kind: BackendKind,
+    placement: &Placement,
+    properties: &Properties,
+) -> Result<Arc<dyn Backend>> {
+    match kind {
+        BackendKind::Cuse => Ok(Arc::new(CuseDevice::create(placement, properties)?)),
+        BackendKind::Fuse => Ok(Arc::new(FuseFile::mount(placement, properties)?)),
+        BackendKind::Kfusd | BackendKind::Loopback => Err(Error::new(
             ErrorKind::Backend,
             Errno::ENOSYS,
             format!("use the backend {kind}"),
         )
         .because("this version of fusd does not have it")
-        .hint("leave the choice to fusd, or choose fuse")),
+        .hint("leave the choice to fusd, or choose cuse or fuse")),
+    }
+}
+
+/// The first backend that can be used. Those with character devices come first, where the node may
+/// be one; that one of them cannot be used becomes part of the error if none can.
+fn best<T>(placement: &Placement, make: impl Fn(BackendKind) -> Result<T>) -> Result<T> {
+    if !placement.path.starts_with("/dev") {
+        return make(BackendKind::Fuse);
+    }
+    let cuse = match make(BackendKind::Cuse) {
+        Err(error) if is_unusable(&error) => error,
+        other => return other,
+    };
+    tracing::debug!(%cuse, "the backend cuse is not used");
+    make(BackendKind::Fuse).map_err(|fuse| match is_unusable(&fuse) {
+        true => Error::new(fuse.kind(), fuse.errno(), "find a backend for")
+            .on(&placement.path)
+            .because(format!("cuse: {cuse}; fuse: {fuse}")),
+        false => fuse,
+    })
+}
+
+/// Whether the error is about the backend's own device, and not about the node.
+fn is_unusable(error: &Error) -> bool {
+    let of_the_device = error
+        .path()
+        .is_some_and(|path| path == Path::new("/dev/cuse") || path == Path::new("/dev/fuse"));
+    error.kind() == ErrorKind::Backend || of_the_device
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placement(path: &str) -> Placement {
+        Placement {
+            path: path.into(),
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+            create_parents: false,
+        }
+    }
+
+    fn missing(kind: BackendKind) -> Error {
+        let device = format!("/dev/{kind}");
+        Error::system(ErrorKind::Backend, Errno::ENOENT, "open")
+            .on(device)
+            .hint(format!("load {kind}"))
+    }
+
+    #[test]
+    fn character_devices_come_first_below_dev_only() {
+        for (path, first) in [("/dev/x", BackendKind::Cuse), ("/tmp/x", BackendKind::Fuse)] {
+            assert_eq!(best(&placement(path), Ok).unwrap(), first);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_passed_over() {
+        let made = best(&placement("/dev/x"), |kind| match kind {
+            BackendKind::Fuse => Ok(kind),
+            kind => Err(missing(kind)),
+        });
+        assert_eq!(made.unwrap(), BackendKind::Fuse);
+    }
+
+    #[test]
+    fn the_error_says_why_of_each() {
+        let error = best::<()>(&placement("/dev/x"), |kind| Err(missing(kind))).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot find a backend for /dev/x: cuse: cannot open /dev/cuse: No such file or \
+             directory (ENOENT); load cuse; fuse: cannot open /dev/fuse: No such file or directory \
+             (ENOENT); load fuse (ENOENT)"
+        );
+        assert_eq!(error.kind(), ErrorKind::Backend);
+    }
+
+    #[test]
+    fn a_node_that_cannot_be_made_is_no_reason_to_try_another() {
+        let error = best::<()>(&placement("/dev/x"), |kind| {
+            assert_eq!(kind, BackendKind::Cuse, "no other is asked");
+            Err(Error::system(ErrorKind::Node, Errno::EEXIST, "create the node").on("/dev/x"))
+        });
+        assert_eq!(error.unwrap_err().errno(), Errno::EEXIST);
     }
 }

@@ -184,6 +184,8 @@ impl Backend for Loopback {
             )),
             Answer::Count(count) => Ok(Reply::Count(count)),
             Answer::Ioctl { result, output } => Ok(Reply::Ioctl(result, output.to_vec())),
+            // There is no memory but what the call brought along.
+            Answer::Again { .. } => Err(Errno::EIO),
             Answer::Ready(events) => Ok(Reply::Ready(events)),
             Answer::Size(size) => Ok(Reply::Size(size)),
         };

@@ -5,9 +5,12 @@
 //! [`Answer`] into what the kernel expects. The [`Session`](crate::Session) does the rest.
 
 pub(crate) mod buffer;
+mod channel;
 mod choice;
-pub(crate) mod fuse;
+mod cuse;
+mod fuse;
 pub(crate) mod loopback;
+mod parent;
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -18,7 +21,7 @@ pub use choice::BackendKind;
 pub(crate) use choice::{Choice, Placement, connect};
 
 use self::buffer::Buffer;
-use crate::{Caller, Errno, IoctlCommand, OpenFlags, PollEvents};
+use crate::{Area, Caller, Errno, IoctlCommand, OpenFlags, PollEvents};
 
 /// The kernel's number for one call that waits for an answer; unique while it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +45,11 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Where clients find the node.
     fn path(&self) -> &Path;
+
+    /// Whether the kernel tells where in the file a read or a write is to be.
+    fn tells_offsets(&self) -> bool {
+        true
+    }
 
     /// Waits for what the kernel says next. A request's data lies in `buffer`.
     ///
@@ -125,6 +133,10 @@ pub(crate) enum Operation {
         argument: u64,
         input: Range<usize>,
         output: u32,
+        /// It may be answered with [`Answer::Again`].
+        any_memory: bool,
+        /// The caller's pointers and longs have 32 bits.
+        caller_32_bit: bool,
     },
     Poll {
         file: FileId,
@@ -203,6 +215,12 @@ pub(crate) enum Answer<'a> {
     Count(u32),
     /// Ioctl: the call's return value, not negative, and what to fill the argument with.
     Ioctl { result: i32, output: &'a [u8] },
+    /// Ioctl: it is to come again, with what the caller's memory holds at `input`, and with room
+    /// for `output`. At most 256 areas together.
+    Again {
+        input: &'a [Area],
+        output: &'a [Area],
+    },
     /// Poll: the state now.
     Ready(PollEvents),
     /// Size in bytes.

@@ -94,6 +94,29 @@ pub(crate) fn init_other_major() -> [u8; 64] {
     })
 }
 
+/// The body of an answer to CUSE_INIT, without what follows it, `DEVNAME=`, the name and a NUL.
+///
+/// `max_write` is the most data in one READ or WRITE, in bytes. The kernel chooses the device
+/// number. With `any_memory`, ioctls come with [`IoctlFlags::UNRESTRICTED`].
+pub(crate) fn cuse_init_out(max_write: u32, any_memory: bool) -> [u8; 72] {
+    let flags = if any_memory {
+        abi::CUSE_UNRESTRICTED_IOCTL
+    } else {
+        0
+    };
+    transmute!(abi::cuse_init_out {
+        major: abi::FUSE_KERNEL_VERSION,
+        minor: abi::FUSE_KERNEL_MINOR_VERSION,
+        unused: 0,
+        flags,
+        max_read: max_write,
+        max_write,
+        dev_major: 0,
+        dev_minor: 0,
+        spare: [0; 10],
+    })
+}
+
 /// The body of an answer to OPEN; `fh` comes back in every request on this open file.
 pub(crate) fn open_out(fh: u64, open_flags: OpenFlags) -> [u8; 16] {
     transmute!(abi::fuse_open_out {
@@ -114,11 +137,6 @@ pub(crate) fn poll_out(revents: u32) -> [u8; 8] {
         revents,
         padding: 0
     })
-}
-
-/// The body of an answer to LSEEK: the new position.
-pub(crate) fn lseek_out(offset: u64) -> [u8; 8] {
-    transmute!(abi::fuse_lseek_out { offset })
 }
 
 /// The body of an answer to IOCTL.

@@ -25,11 +25,6 @@ impl Span {
     pub(crate) fn len(self) -> usize {
         self.end.saturating_sub(self.start)
     }
-
-    /// Whether there are no bytes.
-    pub(crate) fn is_empty(self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// One request.
@@ -179,6 +174,7 @@ impl Body {
     }
 
     /// Where in the buffer the request's data lies, for the kinds that carry some.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn data_range(&self) -> Option<Range<usize>> {
         match self {
             Self::Write { data, .. }

@@ -20,7 +20,7 @@ const PARALLEL_DIRECT_WRITES_MINOR: u32 = 38;
 const MMAP_OR_PARALLEL_MINOR: u32 = 39;
 
 /// What a request carries where `max_pages` cannot be agreed on (`FUSE_DEFAULT_MAX_PAGES_PER_REQ`).
-const DEFAULT_MAX_PAGES: u32 = 32;
+pub(crate) const DEFAULT_MAX_PAGES: u32 = 32;
 
 /// The smallest `max_write`: the kernel raises anything below.
 const SMALLEST_MAX_WRITE: u32 = 4096;
@@ -83,11 +83,16 @@ impl Negotiated {
     /// The smallest buffer for reading requests, in bytes. The kernel refuses a smaller one with
     /// EINVAL (`fs/fuse/dev.c`, `fuse_dev_do_read`).
     pub(crate) fn buffer_size(&self) -> usize {
-        let fixed = size_of::<abi::fuse_in_header>() + size_of::<abi::fuse_write_in>();
-        let smallest = usize::try_from(abi::FUSE_MIN_READ_BUFFER).unwrap_or(usize::MAX);
-        let data = usize::try_from(self.max_write).unwrap_or(usize::MAX);
-        fixed.saturating_add(data).max(smallest)
+        buffer_size(self.max_write)
     }
+}
+
+/// The smallest buffer for reading requests, in bytes, where one carries `max_write` bytes.
+pub(crate) fn buffer_size(max_write: u32) -> usize {
+    let fixed = size_of::<abi::fuse_in_header>() + size_of::<abi::fuse_write_in>();
+    let smallest = usize::try_from(abi::FUSE_MIN_READ_BUFFER).unwrap_or(usize::MAX);
+    let data = usize::try_from(max_write).unwrap_or(usize::MAX);
+    fixed.saturating_add(data).max(smallest)
 }
 
 /// How an INIT is to be answered, if not by an error.

@@ -11,10 +11,12 @@ mod decode;
 pub(crate) mod encode;
 mod flags;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub(crate) mod init;
 
-pub(crate) use decode::{DecodeError, Flaw, HEADER_SIZE, decode};
+pub(crate) use decode::decode;
 pub(crate) use encode::NodeAttr;
 pub(crate) use flags::{InitFlags, IoctlFlags, OpenFlags};
-pub(crate) use frame::{Body, Frame, SetAttr, SetTime, Span, Timestamp};
-pub(crate) use init::{Limits, Negotiated, Offer, Outcome, Unsupported, negotiate};
+pub(crate) use frame::{Body, Frame, SetAttr, SetTime, Timestamp};
+pub(crate) use init::{Limits, Negotiated, Offer, Outcome, negotiate};

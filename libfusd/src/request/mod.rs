@@ -7,6 +7,7 @@
 //! [`Context::on_abandoned`] tells, and a later answer finds [`Delivery::Unwanted`], so that bytes
 //! taken from a queue can go back.
 
+mod cursor;
 mod ioctl;
 mod open;
 mod plain;
@@ -14,6 +15,8 @@ mod read;
 mod ticket;
 mod write;
 
+pub(crate) use cursor::Cursor;
+pub(crate) use ioctl::IoctlCall;
 pub use ioctl::IoctlRequest;
 pub use open::OpenRequest;
 pub use plain::{FlushRequest, SyncRequest};
@@ -46,11 +49,22 @@ impl Delivery {
 pub struct Context {
     pending: Pending,
     flags: OpenFlags,
+    /// The file's position, where the kernel does not keep it.
+    cursor: Option<Cursor>,
 }
 
 impl Context {
     pub(crate) fn new(pending: Pending, flags: OpenFlags) -> Self {
-        Self { pending, flags }
+        Self {
+            pending,
+            flags,
+            cursor: None,
+        }
+    }
+
+    /// The same, of a call at `cursor`.
+    pub(crate) fn at(self, cursor: Option<Cursor>) -> Self {
+        Self { cursor, ..self }
     }
 
     /// The process that made the call.
@@ -136,7 +150,11 @@ pub(crate) use request;
 
 impl Context {
     pub(crate) fn finish(&self, answer: crate::backend::Answer<'_>) -> Delivery {
-        self.pending.ticket().finish(answer)
+        let ticket = self.pending.ticket();
+        match &self.cursor {
+            None => ticket.finish(answer),
+            Some(cursor) => cursor.moved_by(answer, |answer| ticket.finish(answer)),
+        }
     }
 
     /// Ends the call with `EIO` because the driver's answer is not a possible one.

@@ -140,6 +140,7 @@ impl fmt::Display for Outcome<'_> {
             Answer::Data(parts) => write!(f, "{}", parts.iter().map(|p| p.len()).sum::<usize>()),
             Answer::Count(count) => write!(f, "{count}"),
             Answer::Ioctl { result, .. } => write!(f, "{result}"),
+            Answer::Again { .. } => f.write_str("again"),
             Answer::Ready(events) => write!(f, "{:#x}", events.bits()),
             Answer::Size(size) => write!(f, "{size}"),
         }

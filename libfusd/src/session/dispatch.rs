@@ -13,10 +13,10 @@ use crate::panics::contain;
 use crate::poll::Wake;
 use crate::properties::Operations;
 use crate::request::{
-    Context, FlushRequest, IoctlRequest, OpenRequest, Pending, ReadRequest, SyncRequest, WriteData,
-    WriteRequest,
+    Context, FlushRequest, IoctlCall, IoctlRequest, OpenRequest, Pending, ReadRequest, SyncRequest,
+    WriteData, WriteRequest,
 };
-use crate::{Device, Errno, OpenFile, OpenFlags};
+use crate::{Device, Errno, OpenFile, OpenFlags, Position};
 
 /// What panicked, where it was a handler. The request it held fails as it is dropped.
 const HANDLER: &str = "a handler";
@@ -176,24 +176,34 @@ impl<D: Device> Engine<D> {
                 ..
             } => {
                 let context = entry.context(pending, Some(flags));
+                let (context, offset) = self.place(entry, context, offset, false);
                 device.read(file, ReadRequest::new(context, offset, length));
             }
             Operation::Write { flags, offset, .. } => {
                 let context = entry.context(pending, Some(flags));
+                let (context, offset) = self.place(entry, context, offset, true);
                 device.write(file, WriteRequest::new(context, offset, data));
             }
             Operation::Ioctl {
                 command,
                 argument,
                 output,
+                any_memory,
+                caller_32_bit,
                 ..
             } => {
-                let context = entry.context(pending, None);
-                let input = data.into_vec();
-                device.ioctl(
-                    file,
-                    IoctlRequest::new(context, command, argument, input, output),
-                );
+                let call = IoctlCall {
+                    command,
+                    argument,
+                    output,
+                    any_memory,
+                    caller_32_bit,
+                };
+                let request =
+                    IoctlRequest::new(entry.context(pending, None), call, data.into_vec());
+                if let Some(request) = self.complete(request) {
+                    device.ioctl(file, request);
+                }
             }
             Operation::Flush { .. } => {
                 device.flush(file, FlushRequest::new(entry.context(pending, None)));
@@ -209,6 +219,34 @@ impl<D: Device> Engine<D> {
             | Operation::Poll { .. }
             | Operation::Size { .. } => {}
         }
+    }
+
+    /// Where a read or a write begins: where the kernel says, or, if it does not say, where the
+    /// last one ended. What is appended begins at the end.
+    fn place(
+        &self,
+        entry: &Entry<D::File>,
+        context: Context,
+        offset: u64,
+        write: bool,
+    ) -> (Context, u64) {
+        if self.properties.position == Position::Stream || self.link.backend.tells_offsets() {
+            return (context, offset);
+        }
+        let append = write && context.flags().append();
+        let cursor = entry.cursor(append.then(|| self.device.size(Some(&entry.file))));
+        let start = cursor.start();
+        (context.at(Some(cursor)), start)
+    }
+
+    /// An ioctl with the memory that belongs to it. `None`: it comes again with that, or has
+    /// failed, because it cannot.
+    fn complete(&self, request: IoctlRequest) -> Option<IoctlRequest> {
+        if !self.implements(Operations::ANY_IOCTL) {
+            return Some(request);
+        }
+        let argument = self.device.ioctl_argument(request.command());
+        request.complete(argument)
     }
 
     fn release(&self, id: FileId, file: &OpenFile<D::File>) {

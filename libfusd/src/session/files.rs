@@ -10,7 +10,7 @@ use crate::backend::FileId;
 use crate::file::{Slot, Slots};
 use crate::idmap::IdMap;
 use crate::poll::{Readiness, Wake};
-use crate::request::{Context, Pending};
+use crate::request::{Context, Cursor, Pending};
 use crate::sync::lock;
 use crate::{OpenFile, OpenFlags, PollEvents};
 
@@ -33,6 +33,8 @@ struct Listed<T> {
 /// An open file and the calls of it that wait for their turn.
 pub(super) struct Entry<T> {
     pub(super) file: OpenFile<T>,
+    /// The file's position, used where the kernel does not keep one.
+    position: Arc<AtomicU64>,
     /// The flags as last seen: not every call brings them along.
     flags: AtomicI32,
     /// Whether a handler of the file runs, see [`IDLE`].
@@ -73,6 +75,7 @@ impl<T> Files<T> {
         let file = OpenFile::new(id, readiness, state);
         let entry = Entry {
             file: file.clone(),
+            position: Arc::default(),
             flags: AtomicI32::new(flags.raw()),
             turn: AtomicU8::new(IDLE),
             waiting: Mutex::default(),
@@ -117,6 +120,11 @@ impl<T> Entry<T> {
             pending,
             OpenFlags::from_raw(self.flags.load(Ordering::Relaxed)),
         )
+    }
+
+    /// A call at the file's position, or at `start`.
+    pub(super) fn cursor(&self, start: Option<u64>) -> Cursor {
+        Cursor::new(&self.position, start)
     }
 
     /// Whether `job` may be handled now: else it waits here for whoever is busy with the file.

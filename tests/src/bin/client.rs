@@ -2,6 +2,7 @@
 //! prints how it ended: `ok VALUE` or the errno's name.
 //!
 //! Words: `open`, `copies` (opens, makes two copies, closes all), `read N`, `reads N` (for ever), `write N`, `ioctl NUMBER`, `poll`;
+//! `again WORD...` does the same with calls that begin again after `SIGUSR1`;
 //! `alarm WORD...` does the same with an alarm every 10 ms; `interrupts N MICROS` reads numbers of a `numbers` device until N reads were interrupted, and
 //! checks that none is lost or doubled. `SIGUSR1` interrupts what blocks.
 
@@ -72,8 +73,12 @@ fn run(node: &Path, call: &[&str]) -> Outcome<String> {
             nix::poll::poll(&mut fds, PollTimeout::NONE)?;
             Ok(format!("{:?}", fds[0].revents()))
         }
+        ["again", call @ ..] => {
+            sys::catch_and_restart(Signal::SIGUSR1)?;
+            run(node, call)
+        }
         ["alarm", call @ ..] => {
-            sys::alarm_every(10_000)?;
+            sys::alarm(10_000, 10_000)?;
             run(node, call)
         }
         ["interrupts", count, micros] => interrupts(node, number(count), number(micros)),
@@ -81,12 +86,17 @@ fn run(node: &Path, call: &[&str]) -> Outcome<String> {
     }
 }
 
-/// Reads the numbers 0, 1, 2... (4 bytes each, little-endian) while alarms interrupt the reads.
+/// The time between further alarms, in microseconds: long enough to get on between two of them on a
+/// slow machine.
+const PAUSE: u32 = 20_000;
+
+/// Reads the numbers 0, 1, 2... (4 bytes each, little-endian) while alarms interrupt the reads: one
+/// `micros` microseconds after the beginning of each, and more where that came too early.
 fn interrupts(node: &Path, wanted: u32, micros: u32) -> Outcome<String> {
     let file = open_with(node, OFlag::O_RDONLY)?;
-    sys::alarm_every(micros)?;
     let (mut interrupted, mut next) = (0, 0u32);
     while interrupted < wanted {
+        sys::alarm(micros, PAUSE)?;
         match file.read(4) {
             Err(Errno::EINTR) => interrupted += 1,
             Err(errno) => return Err(errno),
@@ -102,7 +112,7 @@ fn interrupts(node: &Path, wanted: u32, micros: u32) -> Outcome<String> {
             }
         }
     }
-    sys::alarm_every(0)?;
+    sys::alarm(0, 0)?;
     // What was taken for an interrupted read must have gone back: the next number is there.
     let last = loop {
         match file.read(4) {

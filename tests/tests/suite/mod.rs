@@ -1,5 +1,6 @@
 //! The bodies of the tests, shared by all backends.
 
+pub(crate) mod any_ioctl;
 pub(crate) mod callers;
 pub(crate) mod defaults;
 pub(crate) mod ending;

@@ -28,7 +28,7 @@ use anyhow::Result;
 
 use crate::host::Host;
 use crate::install::{self, Consent};
-use kernel::Kernel;
+pub(crate) use kernel::Kernel;
 
 /// Build a kernel, and run commands in it
 #[derive(clap::Args)]
@@ -86,4 +86,35 @@ fn build_command(args: &BuildArgs) -> Result<ExitCode> {
     let built = build::ensure(args.kernel, args.update)?;
     println!("{}", built.join(args.kernel.image()).display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Installs what building `kernel` takes, unless it is built, as far as `consent` goes. Returns why
+/// it cannot be built where nothing may be installed.
+///
+/// # Errors
+///
+/// A package is missing, and cannot be installed or nobody said that it may be.
+pub(crate) fn prepare(kernel: Kernel, consent: Consent) -> Result<Option<String>> {
+    if build::find(kernel)?.is_some() {
+        return Ok(None);
+    }
+    let needs = packages::needs(kernel);
+    let missing: Vec<_> = needs.missing().iter().map(|package| package.name).collect();
+    if consent == Consent::Withheld && !missing.is_empty() {
+        let missing = missing.join(" ");
+        return Ok(Some(format!(
+            "the kernel is not built, and these packages are not installed: {missing}"
+        )));
+    }
+    install::ensure(needs, consent, Host::look().is_root())?;
+    Ok(None)
+}
+
+/// Builds `kernel`, unless it is there already.
+///
+/// # Errors
+///
+/// The build fails; its last words are on standard error.
+pub(crate) fn build(kernel: Kernel) -> Result<()> {
+    build::ensure(kernel, false).map(|_| ())
 }

@@ -4,27 +4,28 @@
 //! What the kernel asks and the session need not know is answered here: attributes, extended
 //! attributes, locks. Direct I/O throughout: every read and write of a client is a request.
 
-mod connection;
+mod handshake;
 mod mount;
 mod node;
 
 use std::io::{self, IoSlice};
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use self::connection::{Arrival, Connection};
 use self::mount::{MountOptions, NodeMount};
 use self::node::Node;
 use super::buffer::Buffer;
+use super::channel::{self, Channel, TRANSFER_MAX};
 use super::{
-    Answer, Backend, BackendKind, Call, FileId, Incoming, Message, Operation, Placement, PollKey,
-    RequestId,
+    Answer, Backend, BackendKind, Call, FileId, Incoming, Operation, Placement, PollKey, RequestId,
 };
 use crate::fuse_wire::encode;
-use crate::fuse_wire::{Body, Frame, IoctlFlags, OpenFlags as FileFlags, decode};
+use crate::fuse_wire::{Body, Frame, OpenFlags as FileFlags};
 use crate::sync::lock;
-use crate::{Caller, Errno, IoctlCommand, OpenFlags, Operations, Position, Properties, Result};
+use crate::{Errno, Operations, Position, Properties, Result};
+
+/// The root, and only, inode (`FUSE_ROOT_ID`).
+const ROOT: u64 = 1;
 
 /// The size that a stream shows which can be written to.
 ///
@@ -34,16 +35,12 @@ use crate::{Caller, Errno, IoctlCommand, OpenFlags, Operations, Position, Proper
 /// not so much that a program which believes it runs out of memory.
 const STREAM_SIZE: u64 = 16 << 20;
 
-/// The most parts that one writev(2) takes (`UIO_MAXIOV`).
-const PARTS_MAX: usize = 1024;
-
 /// A device as a FUSE file.
 pub(crate) struct FuseFile {
     path: PathBuf,
-    connection: Connection,
+    channel: Channel,
     mount: Mutex<NodeMount>,
     node: Node,
-    position: Position,
     /// How the kernel is to treat every open file.
     file_flags: FileFlags,
 }
@@ -54,7 +51,7 @@ impl FuseFile {
         let (device, mount) = NodeMount::create(&MountOptions {
             path: &placement.path,
             mode: placement.mode,
-            max_read: connection::TRANSFER_MAX,
+            max_read: TRANSFER_MAX,
             create_parents: placement.create_parents,
         })?;
         if !mount.shared() && placement.mode & 0o077 != 0 {
@@ -69,157 +66,34 @@ impl FuseFile {
             ..
         } = *properties;
         let written_stream = position == Position::Stream && operations.contains(Operations::WRITE);
+        let agreed = handshake::agree(&device)?;
         Ok(Self {
             path: mount.path().to_owned(),
-            connection: Connection::establish(device)?,
+            channel: Channel::new(device, agreed.buffer_size(), position, mount.path()),
             mount: Mutex::new(mount),
             node: Node::new(placement, if written_stream { STREAM_SIZE } else { 0 }),
-            position,
             file_flags: file_flags(operations, position),
         })
     }
 
     /// Answers what the session need not know; the rest becomes a message.
     fn sort(&self, frame: &Frame) -> Incoming {
-        let operation = match frame.body {
-            Body::Interrupt { unique } => {
-                return Incoming::Interrupt {
-                    id: RequestId(unique),
-                    token: RequestId(frame.unique),
-                };
-            }
-            Body::Getattr { fh } => Operation::Size {
-                file: fh.map(FileId),
-            },
+        let file = match frame.body {
+            Body::Getattr { fh } => fh,
             Body::Setattr(change) => {
                 // As `>` does with any device: emptying it is possible and means nothing.
                 if change.size.is_some_and(|size| size != 0) {
-                    return self.refuse(frame, Errno::EINVAL);
+                    return self.channel.refuse(frame, Errno::EINVAL);
                 }
                 self.node.change(&change);
-                Operation::Size {
-                    file: change.fh.map(FileId),
-                }
+                change.fh
             }
-            Body::Open { flags, .. } => Operation::Open {
-                flags: open_flags(flags),
-            },
-            Body::Release { fh, .. } => Operation::Release { file: FileId(fh) },
-            Body::Flush { fh, .. } => Operation::Flush { file: FileId(fh) },
-            Body::Read {
-                fh,
-                offset,
-                size,
-                flags,
-            } => Operation::Read {
-                file: FileId(fh),
-                flags: open_flags(flags),
-                offset: self.offset(offset),
-                length: size,
-            },
-            Body::Write {
-                fh,
-                offset,
-                flags,
-                data,
-                ..
-            } => Operation::Write {
-                file: FileId(fh),
-                flags: open_flags(flags),
-                offset: self.offset(offset),
-                data: data.range(),
-            },
-            Body::Ioctl {
-                fh,
-                cmd,
-                arg,
-                out_size,
-                data,
-                ..
-            } => Operation::Ioctl {
-                file: FileId(fh),
-                command: IoctlCommand::from_raw(cmd),
-                argument: arg,
-                input: data.range(),
-                output: out_size,
-            },
-            Body::Poll {
-                fh,
-                kh,
-                schedule_notify,
-                ..
-            } => Operation::Poll {
-                file: FileId(fh),
-                key: schedule_notify.then_some(PollKey(kh)),
-            },
-            Body::Fsync { fh, datasync } => Operation::Sync {
-                file: FileId(fh),
-                data_only: datasync,
-            },
-            Body::Statfs => return self.settle(frame, &encode::statfs_out()),
-            Body::Destroy => return self.settle(frame, &[]),
-            _ if frame.body.expects_reply() => return self.refuse(frame, Errno::ENOSYS),
-            _ => return Incoming::Nothing,
+            Body::Statfs => return self.channel.settle(frame, &encode::statfs_out()),
+            Body::Destroy => return self.channel.settle(frame, &[]),
+            _ => return self.channel.sort(frame),
         };
-        let caller = Caller {
-            thread: frame.pid,
-            uid: frame.uid,
-            gid: frame.gid,
-        };
-        Incoming::Request(Message {
-            id: RequestId(frame.unique),
-            caller,
-            operation,
-        })
-    }
-
-    fn settle(&self, frame: &Frame, body: &[u8]) -> Incoming {
-        self.report(self.success(frame.unique, &[IoSlice::new(body)]));
-        Incoming::Nothing
-    }
-
-    fn refuse(&self, frame: &Frame, errno: Errno) -> Incoming {
-        self.report(self.failure(frame.unique, errno));
-        Incoming::Nothing
-    }
-
-    /// For an answer that nobody in particular waits for the fate of.
-    fn report(&self, sent: io::Result<()>) {
-        if let Err(error) = sent {
-            tracing::debug!(node = %self.path.display(), %error, "answer not delivered");
-        }
-    }
-
-    fn failure(&self, unique: u64, errno: Errno) -> io::Result<()> {
-        self.connection
-            .send(&[IoSlice::new(&encode::error(unique, errno))])
-    }
-
-    fn success(&self, unique: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
-        let payload = parts.iter().map(|part| part.len()).sum();
-        let header = encode::header(unique, payload);
-        let header = IoSlice::new(&header);
-        match parts {
-            [part] => self.connection.send(&[header, *part]),
-            [body, data] => self.connection.send(&[header, *body, *data]),
-            _ if parts.len() < PARTS_MAX => {
-                let all: Vec<IoSlice<'_>> =
-                    iter::once(header).chain(parts.iter().copied()).collect();
-                self.connection.send(&all)
-            }
-            _ => {
-                let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-                self.connection.send(&[header, IoSlice::new(&all)])
-            }
-        }
-    }
-
-    /// The kernel counts the parts of a large call on; a stream has no offsets.
-    fn offset(&self, offset: u64) -> u64 {
-        match self.position {
-            Position::Seekable => offset,
-            Position::Stream => 0,
-        }
+        let file = file.map(FileId);
+        channel::request(frame, Operation::Size { file })
     }
 }
 
@@ -233,77 +107,40 @@ impl Backend for FuseFile {
     }
 
     fn buffer_size(&self) -> usize {
-        self.connection.buffer_size()
+        self.channel.buffer_size()
     }
 
     fn receive(&self, buffer: &mut Buffer) -> io::Result<Incoming> {
-        let length = match self.connection.receive(buffer)? {
-            Arrival::Message(length) => length,
-            Arrival::Nothing => return Ok(Incoming::Nothing),
-            Arrival::Ended => return Ok(Incoming::Ended),
-        };
-        match decode(&buffer[..length]) {
-            Ok(frame) => Ok(self.sort(&frame)),
-            Err(error) => {
-                tracing::error!(node = %self.path.display(), %error, "message not understood");
-                if let Some(unique) = error.answerable() {
-                    self.report(self.failure(unique, Errno::EIO));
-                }
-                Ok(Incoming::Nothing)
-            }
-        }
+        self.channel.receive(buffer, |frame| self.sort(frame))
     }
 
     fn answer(&self, id: RequestId, call: Call, answer: Answer<'_>) -> io::Result<()> {
-        let RequestId(unique) = id;
         match answer {
-            // To the kernel ENOSYS means that there is no such call, for good: for open, that
-            // nobody need be asked. (Of an ioctl it makes ENOTTY, fs/fuse/ioctl.c.)
-            Answer::Error(Errno::ENOSYS)
-                if !matches!(call, Call::Read | Call::Write | Call::Ioctl) =>
-            {
-                self.failure(unique, Errno::EOPNOTSUPP)
+            Answer::Size(size) => self
+                .channel
+                .success(id.0, &[IoSlice::new(&self.node.stat(size))]),
+            answer => {
+                if matches!(answer, Answer::Count(_)) {
+                    self.node.written();
+                }
+                self.channel.answer(id, call, answer, self.file_flags)
             }
-            Answer::Error(errno) => self.failure(unique, errno),
-            Answer::Unimplemented => self.failure(unique, Errno::ENOSYS),
-            Answer::Done => self.success(unique, &[]),
-            Answer::Opened(FileId(fh)) => self.success(
-                unique,
-                &[IoSlice::new(&encode::open_out(fh, self.file_flags))],
-            ),
-            Answer::Data(parts) => self.success(unique, parts),
-            Answer::Count(count) => {
-                self.node.written();
-                self.success(unique, &[IoSlice::new(&encode::write_out(count))])
-            }
-            Answer::Ioctl { result, output } => {
-                let head = encode::ioctl_out(result, IoctlFlags::empty(), 0, 0);
-                self.success(unique, &[IoSlice::new(&head), IoSlice::new(output)])
-            }
-            Answer::Ready(events) => {
-                self.success(unique, &[IoSlice::new(&encode::poll_out(events.bits()))])
-            }
-            Answer::Size(size) => self.success(unique, &[IoSlice::new(&self.node.stat(size))]),
         }
     }
 
     fn interrupt_again(&self, token: RequestId) {
-        // Fails with ENOENT where the request has been answered in the meantime: all is well.
-        let _ = self
-            .connection
-            .send(&[IoSlice::new(&encode::interrupt_retry(token.0))]);
+        self.channel.interrupt_again(token);
     }
 
     fn wake_poll(&self, key: PollKey) {
-        self.report(
-            self.connection
-                .send(&[IoSlice::new(&encode::notify_poll(key.0))]),
-        );
+        self.channel.wake_poll(key);
     }
 
     fn nudge(&self) {
-        // Fails where the connection has ended: then readers have returned already.
-        let _ = self.connection.nudge();
+        // A message comes of it (a NOTIFY_REPLY of no bytes). It fails where the connection has
+        // ended: then readers have returned already.
+        let notice = encode::notify_retrieve(0, ROOT, 0, 0);
+        let _ = self.channel.send(&[IoSlice::new(&notice)]);
     }
 
     fn detach(&self) -> Result<()> {
@@ -311,12 +148,8 @@ impl Backend for FuseFile {
     }
 
     fn close(&self) {
-        self.report(self.connection.sever());
+        self.channel.report(self.channel.sever());
     }
-}
-
-fn open_flags(raw: u32) -> OpenFlags {
-    OpenFlags::from_raw(raw.cast_signed())
 }
 
 fn file_flags(operations: Operations, position: Position) -> FileFlags {

@@ -55,7 +55,8 @@ impl DecodeError {
     }
 
     /// Which length is wrong.
-    pub(crate) fn flaw(&self) -> Flaw {
+    #[cfg(test)]
+    pub(super) fn flaw(&self) -> Flaw {
         self.flaw
     }
 }

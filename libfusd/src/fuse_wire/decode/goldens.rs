@@ -1,6 +1,7 @@
 //! One request of every kind, byte by byte as a little-endian kernel sends it.
 
-use crate::fuse_wire::{Body, Frame, IoctlFlags, SetAttr, SetTime, Span, Timestamp};
+use crate::fuse_wire::frame::Span;
+use crate::fuse_wire::{Body, Frame, IoctlFlags, SetAttr, SetTime, Timestamp};
 
 /// A request and what it is to be decoded to.
 pub(super) struct Golden {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fusd::{
-    Device, FlushRequest, IoctlRequest, OpenFile, OpenRequest, Properties, ReadRequest,
-    SyncRequest, WriteRequest,
+    Device, FlushRequest, IoctlArgument, IoctlCommand, IoctlRequest, OpenFile, OpenRequest,
+    Properties, ReadRequest, SyncRequest, WriteRequest,
 };
 
 /// Calls that have reached the device.
@@ -91,6 +91,10 @@ impl<D: Device> Device for Counted<D> {
     fn sync(&self, file: &OpenFile<D::File>, request: SyncRequest) {
         count(&self.counts.syncs);
         self.device.sync(file, request);
+    }
+
+    fn ioctl_argument(&self, command: IoctlCommand) -> IoctlArgument {
+        self.device.ioctl_argument(command)
     }
 
     fn size(&self, file: Option<&OpenFile<D::File>>) -> u64 {

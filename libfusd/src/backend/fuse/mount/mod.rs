@@ -11,7 +11,6 @@ mod fusermount;
 mod lock;
 mod mountinfo;
 mod occupant;
-mod parent;
 mod placeholder;
 mod site;
 #[cfg(test)]
@@ -33,15 +32,15 @@ use nix::sys::stat::Mode;
 use self::direct::Prepared;
 use self::fusermount::Fusermount;
 use self::lock::DirLock;
-use self::parent::Parent;
 use self::placeholder::Kind;
 use self::site::{Found, Made, MountId, Site};
 use self::watcher::Watcher;
+use crate::backend::parent::{self, Parent};
 use crate::{Errno, Error, ErrorKind, Result};
 
 const DEVICE: &str = "/dev/fuse";
 const FDS: &str = "/proc/self/fd";
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What to mount, and where.
 #[derive(Clone, Debug)]

@@ -13,7 +13,8 @@ use nix::mount::{MntFlags, umount2};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::lock::DirLock;
-use super::{parent, placeholder};
+use super::placeholder;
+use crate::backend::parent;
 use crate::sys::mount::statx;
 use crate::sys::process::Program;
 
@@ -223,9 +224,13 @@ fn is_our_placeholder(inode: &Inode, made: Option<&Made>) -> bool {
     placeholder::resembles(inode) && made.is_none_or(|made| made.placeholder == inode.id())
 }
 
-/// Whether a mount that answers `errno` has lost its server for good.
+/// Whether a mount that answers `errno` has lost its server for good. `ECONNREFUSED` is the word,
+/// since Linux 7.2, where that was before the handshake ended (fs/fuse/req.c, fuse_req_prep).
 pub(super) fn is_dead(errno: Errno) -> bool {
-    matches!(errno, Errno::ENOTCONN | Errno::ECONNABORTED)
+    matches!(
+        errno,
+        Errno::ENOTCONN | Errno::ECONNABORTED | Errno::ECONNREFUSED
+    )
 }
 
 /// The id of the mount at `name` in `dir`, or of the one that `dir` is in if `name` is empty.

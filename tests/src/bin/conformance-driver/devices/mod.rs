@@ -10,7 +10,9 @@ mod numbers;
 mod pattern;
 mod refusing;
 mod stream;
+mod terminal;
 
+pub(crate) use self::memory::Memory;
 use crate::options::{Options, parse};
 
 /// Serves the device that `choice` names: `NAME` or `NAME:ARGUMENT`.
@@ -31,7 +33,7 @@ pub(crate) fn serve(choice: &str, options: Options) -> Result<(), String> {
             crate::serve(options, device, control)
         }
         "ioctls" => crate::serve(options, ioctls::Ioctls, nothing()),
-        "memory" => crate::serve(options, memory::Memory::default(), nothing()),
+        "memory" => crate::serve(options, Memory::default(), nothing()),
         "numbers" => {
             let (device, control) = numbers::Numbers::new();
             crate::serve(options, device, control)
@@ -46,6 +48,7 @@ pub(crate) fn serve(choice: &str, options: Options) -> Result<(), String> {
             let (device, control) = stream::Stream::new(parse(argument)?);
             crate::serve(options, device, control)
         }
+        "terminal" => crate::serve(options, terminal::Terminal::default(), nothing()),
         _ => Err(format!("no device {name:?}")),
     }
 }

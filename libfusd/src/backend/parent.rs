@@ -16,7 +16,7 @@ use crate::{Errno, Error, ErrorKind, Result};
 const ACTION: &str = "create the node";
 
 /// Splits the path of a node into the directory and the name in it.
-pub(super) fn split(path: &Path) -> Result<(PathBuf, CString)> {
+pub(crate) fn split(path: &Path) -> Result<(PathBuf, CString)> {
     let invalid = |why: &str| {
         Err(Error::new(ErrorKind::Invalid, Errno::EINVAL, ACTION)
             .on(path)
@@ -43,14 +43,14 @@ pub(super) fn split(path: &Path) -> Result<(PathBuf, CString)> {
 }
 
 /// The opened directory and, innermost first, what had to be made for it.
-pub(super) struct Parent {
-    pub(super) dir: OwnedFd,
-    pub(super) made: Vec<CString>,
+pub(crate) struct Parent {
+    pub(crate) dir: OwnedFd,
+    pub(crate) made: Vec<CString>,
 }
 
 impl Parent {
     /// Opens the directory `parent` of the node `path`, and makes it first if `create` says so.
-    pub(super) fn open(path: &Path, parent: &Path, create: bool) -> Result<Self> {
+    pub(crate) fn open(path: &Path, parent: &Path, create: bool) -> Result<Self> {
         let mut made = Vec::new();
         if create {
             make_missing(parent, &mut made)?;
@@ -63,14 +63,14 @@ impl Parent {
     }
 
     /// Whether `parent` still leads to the open directory.
-    pub(super) fn is_current(&self, parent: &Path) -> bool {
+    pub(crate) fn is_current(&self, parent: &Path) -> bool {
         let id = |stat: nix::sys::stat::FileStat| (stat.st_dev, stat.st_ino);
         matches!((fstat(&self.dir), stat(parent)), (Ok(a), Ok(b)) if id(a) == id(b))
     }
 }
 
 /// Removes directories of ours that are empty, innermost first. Does not allocate.
-pub(super) fn remove(made: &[CString]) {
+pub(crate) fn remove(made: &[CString]) {
     for dir in made {
         if unlinkat(AT_FDCWD, dir.as_c_str(), UnlinkatFlags::RemoveDir).is_err() {
             break;
