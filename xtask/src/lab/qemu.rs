@@ -31,7 +31,7 @@ pub(crate) fn describe(boot: &Boot<'_>, ends: &Ends, command: &mut Command) {
         .args(["-nodefaults", "-no-user-config", "-no-reboot"])
         // Under KASAN the kernel takes minutes to interpret the interrupt table of the type "pc".
         .args(["-display", "none", "-machine", "q35,hpet=off"])
-        // A newer model than the kernel of QEMU 7.2's `max` can boot on.
+        // The kernel panics on what QEMU 7.2 calls "max".
         .args(["-cpu", "Haswell"])
         .args(["-m", &boot.memory.to_string()])
         .args(["-smp", &boot.cpus.to_string()])
