@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A driver's connection: one open of the control node. What is under its lock, how requests get
-//! into it, and how its end, or a device's, ends them. The driver's side of a request is in
-//! `delivery.rs` and `answer.rs`.
+//! A driver's connection: one open of the control node. Here is what is under its lock, and the
+//! client's side of a request: how it gets in and out. The driver's side, and the rest, is below.
 
 use kernel::{
     prelude::*,
     rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
     sync::{lock::spinlock::SpinLockBackend, lock::Lock, new_spinlock, Arc, SpinLock},
-    time::{Instant, Monotonic},
 };
 
 use crate::device::Device;
 use crate::handle::Handle;
-use crate::limits::{Cap, Load};
+use crate::limits::Load;
 use crate::request::{Next, Request, Slot, Stage};
-use crate::sys::{new_wait_queue, Mode, Viewer, WaitQueue};
+use crate::sys::{new_wait_queue, Viewer, WaitQueue};
 use crate::{error, limits, wire};
+
+mod activity;
+mod admission;
+mod answer;
+mod delivery;
+mod ending;
+
+pub(crate) use admission::Admission;
+pub(crate) use answer::Input;
+pub(crate) use delivery::Output;
 
 /// How far the handshake is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,15 +42,15 @@ enum Phase {
 pub(crate) struct Inner {
     phase: Phase,
     /// The greeting has been read.
-    pub(crate) greeted: bool,
+    greeted: bool,
     /// The last number given to a request or a file.
     last: u64,
     /// What the driver has yet to see, in order.
-    pub(crate) queue: RBTree<u64, Arc<Request>>,
+    queue: RBTree<u64, Arc<Request>>,
     /// What the driver has yet to answer.
-    pub(crate) sent: RBTree<u64, Arc<Request>>,
+    sent: RBTree<u64, Arc<Request>>,
     /// Requests whose callers have a signal the driver has yet to hear of.
-    pub(crate) interrupts: RBTree<u64, Arc<Request>>,
+    interrupts: RBTree<u64, Arc<Request>>,
     devices: RBTree<u64, Arc<Device>>,
     device_count: u32,
     /// Files the driver knows of, until it has taken their release.
@@ -101,6 +109,15 @@ impl Inner {
     /// Has one reader more return. They need not be counted beyond what a number holds.
     pub(crate) fn add_nudge(&mut self) {
         self.nudges = self.nudges.saturating_add(1);
+    }
+
+    /// Puts a new request, or notice, behind all others.
+    pub(crate) fn push(&mut self, request: Arc<Request>, slot: Slot) {
+        let id = self.new_number();
+        let state = request.state.access_mut(self);
+        state.id = id;
+        state.stage = Stage::Queued;
+        self.queue.insert(slot.into_node(id, request));
     }
 
     /// Forgets a file that no longer exists for the driver. The node is to be dropped unlocked.
@@ -239,7 +256,7 @@ impl Connection {
         state.files = state.files.saturating_add(1);
         let node = file_slot.into_node(handle.id(), handle.clone());
         inner.files.insert(node);
-        Self::push(&mut inner, request, slot);
+        inner.push(request.clone(), slot);
         drop(inner);
         self.arrivals.wake_one();
         Ok(())
@@ -259,18 +276,10 @@ impl Connection {
         if !inner.serves(request.handle.device()) {
             return Err(EPIPE);
         }
-        Self::push(&mut inner, request, slot);
+        inner.push(request.clone(), slot);
         drop(inner);
         self.arrivals.wake_one();
         Ok(())
-    }
-
-    fn push(inner: &mut Inner, request: &Arc<Request>, slot: Slot) {
-        let id = inner.new_number();
-        let state = request.state.access_mut(inner);
-        state.id = id;
-        state.stage = Stage::Queued;
-        inner.queue.insert(slot.into_node(id, request.clone()));
     }
 
     /// A signal for the client of `request`. Takes back what the driver has not seen, and returns
@@ -331,211 +340,6 @@ impl Connection {
             }
             Stage::Done => state.outcome.take().map(Next::End),
             _ => None,
-        }
-    }
-
-    /// Ends what is under way on `device`, or on all of them: blocked calls fail with `EPIPE`, and
-    /// polls report it. To be called once nothing new can come.
-    pub(crate) fn fail(&self, device: Option<&Device>) {
-        let concerns = |request: &Request| {
-            device.is_none_or(|device| core::ptr::eq(request.handle.device(), device))
-        };
-        self.fail_tree(|inner| &mut inner.queue, concerns);
-        self.fail_tree(|inner| &mut inner.sent, concerns);
-        self.fail_tree(
-            |inner| &mut inner.interrupts,
-            |request| {
-                // A request that is interrupted has been ended above.
-                concerns(request)
-            },
-        );
-        self.room.wake_all();
-        let mut next = 0;
-        while let Some(handle) = self.file_from(next) {
-            next = handle.id().wrapping_add(1);
-            if device.is_none_or(|device| core::ptr::eq(handle.device(), device)) {
-                handle.hang_up();
-            }
-        }
-    }
-
-    /// The first file whose number is at least `from`.
-    fn file_from(&self, from: u64) -> Option<Arc<Handle>> {
-        let inner = self.lock();
-        let cursor = inner.files.cursor_lower_bound(&from)?;
-        let (_, handle) = cursor.current();
-        Some(handle.clone())
-    }
-
-    /// Takes everything out of a tree that `concerns` says, and ends it.
-    fn fail_tree(
-        &self,
-        tree: impl Fn(&mut Inner) -> &mut RBTree<u64, Arc<Request>>,
-        concerns: impl Fn(&Request) -> bool,
-    ) {
-        let mut next = 0;
-        loop {
-            let mut inner = self.lock();
-            let Some((id, request)) = find(tree(&mut inner), next, &concerns) else {
-                return;
-            };
-            next = id.wrapping_add(1);
-            let node = tree(&mut inner).remove_node(&id);
-            let mut file = None;
-            if request.notice {
-                file = request.noticed(&mut inner);
-            } else {
-                let state = request.state.access_mut(&mut inner);
-                if !matches!(state.stage, Stage::Done | Stage::Abandoned) {
-                    state.stage = Stage::Done;
-                    state.outcome = Some(Err(EPIPE));
-                    request.call_attention();
-                }
-            }
-            drop(inner);
-            drop((node, file));
-            request.wake();
-        }
-    }
-
-    /// The control file is closed: everything ends.
-    pub(crate) fn close(&self) {
-        self.lock().phase = Phase::Closed;
-        self.fail(None);
-        while let Some(number) = self.first_device() {
-            if let Some(device) = self.remove_device(number) {
-                device.end();
-            }
-        }
-    }
-
-    /// How many devices, requests in the queue, and requests without an answer there are.
-    pub(crate) fn counts(&self) -> (u32, usize, usize) {
-        let inner = self.lock();
-        let count = |tree: &RBTree<u64, Arc<Request>>| tree.keys().count();
-        (inner.device_count, count(&inner.queue), count(&inner.sent))
-    }
-
-    /// What is going on on `device`.
-    pub(crate) fn activity(&self, device: &Device) -> Activity {
-        let inner = self.lock();
-        let concerns =
-            |request: &Request| !request.notice && core::ptr::eq(request.handle.device(), device);
-        let since = |tree| find(tree, 0, concerns).map(|(_, request)| request.since);
-        let state = device.state.access(&inner);
-        let oldest = match (since(&inner.sent), since(&inner.queue)) {
-            (Some(sent), Some(queued)) => Some(if (sent - queued).is_negative() {
-                sent
-            } else {
-                queued
-            }),
-            (sent, queued) => sent.or(queued),
-        };
-        Activity {
-            files: state.files,
-            requests: state.load.requests(),
-            oldest,
-        }
-    }
-
-    fn first_device(&self) -> Option<u64> {
-        let inner = self.lock();
-        let cursor = inner.devices.cursor_front()?;
-        Some(*cursor.current().0)
-    }
-}
-
-/// What is going on on a device.
-pub(crate) struct Activity {
-    /// Files open.
-    pub(crate) files: u32,
-    /// Requests under way.
-    pub(crate) requests: u32,
-    /// When the oldest of them was made.
-    pub(crate) oldest: Option<Instant<Monotonic>>,
-}
-
-/// The first request in `tree` from `from` on that `concerns` says.
-fn find(
-    tree: &RBTree<u64, Arc<Request>>,
-    from: u64,
-    concerns: impl Fn(&Request) -> bool,
-) -> Option<(u64, Arc<Request>)> {
-    let mut from = from;
-    loop {
-        let cursor = tree.cursor_lower_bound(&from)?;
-        let (id, request) = cursor.current();
-        if concerns(request) {
-            return Some((*id, request.clone()));
-        }
-        from = id.wrapping_add(1);
-    }
-}
-
-/// A request's place within the limits, taken before memory is, given back when the call is over.
-pub(crate) struct Admission<'a> {
-    handle: &'a Handle,
-    bytes: u64,
-}
-
-impl<'a> Admission<'a> {
-    /// Waits for a place for a request on `handle` that moves `bytes` bytes.
-    ///
-    /// # Errors
-    /// `EPIPE`: the device is gone. `ERESTARTSYS`: a signal.
-    pub(crate) fn new(handle: &'a Handle, bytes: u64) -> Result<Self> {
-        // CAST: widens.
-        let bytes = bytes.saturating_add(core::mem::size_of::<Request>() as u64);
-        let connection = handle.device().connection();
-        let admit = |first: bool| {
-            let mut inner = connection.lock();
-            if !inner.serves(handle.device()) {
-                return Some(Err(EPIPE));
-            }
-            let free = inner.load.admits(Cap::of_connection(), bytes)
-                && handle
-                    .device()
-                    .state
-                    .access(&inner)
-                    .load
-                    .admits(Cap::of_device(), bytes)
-                && handle.load.access(&inner).admits(Cap::of_file(), bytes);
-            if !free {
-                if first {
-                    inner.waiting = inner.waiting.saturating_add(1);
-                }
-                return None;
-            }
-            inner.load.add(bytes);
-            handle.device().state.access_mut(&mut inner).load.add(bytes);
-            handle.load.access_mut(&mut inner).add(bytes);
-            Some(Ok(()))
-        };
-        let result = match admit(true) {
-            Some(result) => result,
-            None => {
-                let result = connection.room.wait(Mode::Interruptible, || admit(false));
-                let mut inner = connection.lock();
-                inner.waiting = inner.waiting.saturating_sub(1);
-                result.unwrap_or(Err(ERESTARTSYS))
-            }
-        };
-        result.map(|()| Self { handle, bytes })
-    }
-}
-
-impl Drop for Admission<'_> {
-    fn drop(&mut self) {
-        let connection = self.handle.device().connection();
-        let mut inner = connection.lock();
-        inner.load.remove(self.bytes);
-        let device = &mut self.handle.device().state.access_mut(&mut inner).load;
-        device.remove(self.bytes);
-        self.handle.load.access_mut(&mut inner).remove(self.bytes);
-        let waiting = inner.waiting != 0;
-        drop(inner);
-        if waiting {
-            connection.room.wake_all();
         }
     }
 }

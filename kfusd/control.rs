@@ -4,7 +4,7 @@
 //! one ioctl.
 
 use kernel::{
-    fs::file::flags::O_NONBLOCK,
+    fs::file::flags::{O_ACCMODE, O_NONBLOCK, O_RDWR},
     fs::File,
     iov::{IovIterDest, IovIterSource},
     prelude::*,
@@ -14,9 +14,7 @@ use kernel::{
     uaccess::{UserPtr, UserSlice},
 };
 
-use crate::answer::Input;
-use crate::connection::Connection;
-use crate::delivery::Output;
+use crate::connection::{Connection, Input, Output};
 use crate::device::Device;
 use crate::kernel_version;
 use crate::request::Job;
@@ -100,6 +98,9 @@ fn is_nonblocking(file: &File) -> bool {
 
 /// Hands in a message, if there is one, and waits for the next.
 fn exchange(connection: &Arc<Connection>, file: &File, argument: usize) -> Result<isize> {
+    if file.flags() & O_ACCMODE != O_RDWR {
+        return Err(EBADF);
+    }
     if !connection.lock().has(wire::FEATURE_EXCHANGE) {
         return Err(crate::error::eopnotsupp());
     }

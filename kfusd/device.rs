@@ -94,9 +94,9 @@ impl Device {
         let node = match node {
             Ok(node) => node,
             Err(error) => {
-                if let Some(device) = connection.remove_device(device.number) {
-                    device.end();
-                }
+                drop(connection.remove_device(device.number));
+                device.connection.fail(Some(&device));
+                registry::remove(device.place);
                 return Err(error);
             }
         };
@@ -106,8 +106,9 @@ impl Device {
             return Ok(());
         }
         drop(stand);
+        // Another thread of the driver has unregistered it meanwhile, and left the rest to us.
         drop(node);
-        // Another thread of the driver has unregistered it meanwhile.
+        registry::remove(device.place);
         Err(ENOENT)
     }
 
@@ -149,10 +150,13 @@ impl Device {
     /// Ends a device that has been taken out of its connection: calls fail, and the node goes.
     pub(crate) fn end(&self) {
         self.connection.fail(Some(self));
-        registry::remove(self.place);
         let stand = core::mem::replace(&mut *self.stand.lock(), Stand::Ended);
-        // Here the node goes. devtmpfs does it in a thread of its own, and is waited for.
-        drop(stand);
+        if matches!(stand, Stand::Made { .. }) {
+            // Here the node goes. devtmpfs does it in a thread of its own, and is waited for. Only
+            // then is the name free: the driver core has no place for two of one name.
+            drop(stand);
+            registry::remove(self.place);
+        }
     }
 
     /// The driver's connection.

@@ -15,7 +15,7 @@ use kernel::{
 use crate::connection::Inner;
 use crate::device::Device;
 use crate::limits::Load;
-use crate::request::{Ask, Body, Request, Slot, Stage};
+use crate::request::{Ask, Body, Request, Slot};
 use crate::sys::{new_wait_queue, AsyncList, PollTable, WaitQueue};
 use crate::wire::{self, operation};
 
@@ -116,9 +116,7 @@ impl Handle {
             return;
         }
         if let Some((request, slot)) = farewell {
-            let id = inner.new_number();
-            request.state.access_mut(&mut inner).stage = Stage::Queued;
-            inner.queue.insert(slot.into_node(id, request));
+            inner.push(request, slot);
         }
         drop(inner);
         connection.arrivals.wake_one();

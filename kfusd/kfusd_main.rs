@@ -11,7 +11,7 @@
 //! | File | What |
 //! |---|---|
 //! | `control.rs` | the control node: from bytes to messages and back |
-//! | `connection.rs`, `delivery.rs`, `answer.rs` | a driver's connection, the driver's side of a request |
+//! | `connection.rs`, `connection/` | a driver's connection, and the driver's side of a request |
 //! | `client.rs`, `request.rs`, `handle.rs` | a client's calls, one call, an open file |
 //! | `device.rs`, `registry.rs`, `status.rs` | devices, all of them, and what to tell people of them |
 //! | `limits.rs`, `error.rs` | what their names say |
@@ -34,15 +34,13 @@
 //! 5. The locks inside wait queues.
 //!
 //! No lock is held while anybody waits for somebody else. A client waits in `Request::wait` and
-//! `Admission::new`, a driver in `Connection::receive`: all three can be killed.
+//! `connection::Admission::new`, a driver in `Connection::receive`: all three can be killed.
 
 #![crate_name = "kfusd"]
 
-mod answer;
 mod client;
 mod connection;
 mod control;
-mod delivery;
 mod device;
 mod error;
 mod handle;

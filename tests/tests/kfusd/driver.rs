@@ -245,6 +245,8 @@ impl Message {
         let header = RequestHeader::from_bytes(bytes);
         assert_eq!(header.length as usize, bytes.len(), "one whole message");
         assert_eq!(header.reserved, 0);
+        // Numbers that count, and no address of the kernel's.
+        assert!(header.id < 1 << 40 && header.file < 1 << 40, "{header:?}");
         Self {
             header,
             body: bytes[RequestHeader::SIZE..].to_vec(),

@@ -1,7 +1,5 @@
 //! The end of a driver, or of one device: blocked and later calls fail, the node is gone.
 
-use std::process::{Command, Stdio};
-
 use fusd::wire::operation;
 use fusd_tests::client;
 use fusd_tests::wait::{start, wait_until};
@@ -75,15 +73,10 @@ tests! {
     }
 
     fn a_killed_driver_leaves_nothing() {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../libfusd/examples/hello.py");
         let name = name();
-        let mut child = Command::new("python3")
-            .args([script, &name])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3");
+        let mut example = crate::languages::example("perl", "hello.pl", &[&name]);
+        let child = &mut example.0;
         let node = node(&name);
-        wait_until("the node is there", || node.exists());
         let file = client::open_with(&node, OFlag::O_RDONLY).expect("open");
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
         // Stopped, so that the read stays with it.

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use crate::driver::{ALL, Driver, Message, answer, message};
 use crate::module::tests;
 use crate::raw::{self, HalfMapped};
+use crate::stress::Random;
 
 /// A driver with a read of `length` bytes under way.
 fn with_read(
@@ -22,22 +23,6 @@ fn with_read(
     let reading = file.start_read(length);
     let request = driver.expect(operation::READ);
     (driver, file, request, reading)
-}
-
-/// Pseudo-random numbers (xorshift), the same in each run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
 }
 
 tests! {
@@ -172,7 +157,7 @@ tests! {
 
     fn random_messages_do_no_harm() {
         let (driver, file, request, reading) = with_read(64);
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let mut random = Random::new(1);
         let seeds = [
             answer(request.id(), 0, 0, b"some data"),
             answer(request.id(), 5, 0, b""),

@@ -3,16 +3,18 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
 use fusd_tests::client;
-use fusd_tests::wait::{start, wait_until};
+use fusd_tests::wait::{DEADLINE, start, wait_until};
 use nix::fcntl::OFlag;
 
 use crate::driver::{name, node};
 use crate::module::tests;
 
 /// A running example.
-struct Example(Child);
+pub(crate) struct Example(pub(crate) Child);
 
 impl Drop for Example {
     fn drop(&mut self) {
@@ -22,7 +24,7 @@ impl Drop for Example {
 }
 
 /// Starts an example, and waits until it says that it is ready.
-fn example(program: &str, file: &str, arguments: &[&str]) -> Example {
+pub(crate) fn example(program: &str, file: &str, arguments: &[&str]) -> Example {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../libfusd/examples");
     let child = Command::new(program)
         .arg(format!("{folder}/{file}"))
@@ -32,11 +34,15 @@ fn example(program: &str, file: &str, arguments: &[&str]) -> Example {
         .unwrap_or_else(|error| panic!("{program}: {error}"));
     let mut example = Example(child);
     let output = example.0.stdout.take().expect("piped");
-    let line = start(move || {
+    let (ready, line) = mpsc::channel();
+    thread::spawn(move || {
         let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).map(|_| line)
+        let _ = BufReader::new(output).read_line(&mut line);
+        let _ = ready.send(line);
     });
-    assert_eq!(line.wait().expect("output"), "ready\n");
+    // An interpreter takes its time to start where every access to memory is checked.
+    let line = line.recv_timeout(6 * DEADLINE);
+    assert_eq!(line.as_deref(), Ok("ready\n"), "{program} {file}");
     example
 }
 

@@ -17,7 +17,7 @@ const NAME: &str = "kfusd";
 /// Removes the module, once nothing refers to it any more: files are closed a moment after the
 /// call that closes them where another process did.
 #[track_caller]
-fn remove() {
+pub(crate) fn remove() {
     wait_until("the module is gone", || match raw::remove_module(NAME) {
         Ok(()) => true,
         Err(Errno::EAGAIN | Errno::EBUSY) => false,

@@ -17,5 +17,6 @@ mod polling;
 mod raw;
 mod signals;
 mod status;
+mod stress;
 mod transfers;
 mod workers;

@@ -5,7 +5,7 @@
 
 use kernel::{prelude::*, sync::Arc};
 
-use crate::connection::{Connection, Guard};
+use super::{Connection, Guard};
 use crate::device::Device;
 use crate::request::{Job, Outcome, Request, Stage, State};
 use crate::wire::{self, operation, Reply};

@@ -5,7 +5,7 @@
 
 use kernel::{prelude::*, rbtree::RBTreeNode, sync::Arc};
 
-use crate::connection::{Connection, Inner};
+use super::{Connection, Inner};
 use crate::handle::Handle;
 use crate::limits;
 use crate::request::{Request, Stage};
