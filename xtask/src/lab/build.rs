@@ -17,7 +17,11 @@ use super::toolchain::{Toolchain, Tools};
 pub(crate) fn find(kernel: Kernel) -> Result<Option<PathBuf>> {
     let cache = Cache::open()?;
     Ok(match Source::find(&cache)? {
-        Some(source) => cache.find(&entry(kernel, &source, &Toolchain::look()?)),
+        Some(source) => cache.find(&entry(
+            kernel,
+            &source,
+            &Toolchain::look(kernel.compiler())?,
+        )),
         None => None,
     })
 }
@@ -29,7 +33,7 @@ pub(crate) fn ensure(kernel: Kernel, update: bool) -> Result<PathBuf> {
     }
     let cache = Cache::open()?;
     let writer = cache.write()?;
-    let toolchain = Toolchain::look()?;
+    let toolchain = Toolchain::look(kernel.compiler())?;
     let source = match Source::find(&cache)? {
         Some(source) if !update || source.is_given() => source,
         _ => Source::fetch(&writer)?,
@@ -53,7 +57,7 @@ fn entry(kernel: Kernel, source: &Source, toolchain: &Toolchain) -> String {
         "{}-{}-{}",
         kernel.name(),
         source.name,
-        toolchain.digest(&[kernel.fragment()])
+        toolchain.digest(kernel.fragments())
     )
 }
 
@@ -69,7 +73,7 @@ impl Build<'_> {
     /// Configures and compiles. What an interrupted build left in the folder is used.
     fn run(&self) -> Result<()> {
         let fragment = self.folder.join("lab.config");
-        fs::write(&fragment, self.kernel.fragment())
+        fs::write(&fragment, self.kernel.fragments().concat())
             .with_context(|| format!("cannot write {}", fragment.display()))?;
         self.make("configuring the kernel", &[self.kernel.base()])?;
         let merge = self.source.folder.join("scripts/kconfig/merge_config.sh");

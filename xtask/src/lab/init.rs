@@ -11,6 +11,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use super::kernel::Kernel;
+use super::{qemu, uml};
+
 const INIT: &str = include_str!("init.sh");
 
 /// What of the environment goes into the guest. A choice: the rest may hold secrets, or describe
@@ -42,8 +45,24 @@ pub(crate) enum Task<'a> {
     Shell { size: Option<(u16, u16)> },
 }
 
+/// The devices in a guest that lead to this program.
+pub(crate) struct Ports {
+    /// The terminal of an interactive guest.
+    pub(crate) terminal: &'static str,
+    pub(crate) output: &'static str,
+    pub(crate) errors: &'static str,
+    /// Where the first program says how the command ended.
+    pub(crate) status: &'static str,
+}
+
+/// What the first program writes after the last of the command's output, and after its errors.
+pub(crate) fn mark(folder: &Path) -> Vec<u8> {
+    let name = folder.file_name().unwrap_or_default();
+    [b"\0", name.as_bytes(), b"\0"].concat()
+}
+
 /// Writes what a guest needs for `task` into a new folder.
-pub(crate) fn write(task: &Task<'_>) -> Result<TempDir> {
+pub(crate) fn write(kernel: Kernel, task: &Task<'_>) -> Result<TempDir> {
     let folder = tempfile::Builder::new()
         .prefix("fusd-lab-")
         .tempdir()
@@ -56,7 +75,7 @@ pub(crate) fn write(task: &Task<'_>) -> Result<TempDir> {
     script.extend(b"cd ");
     script.extend(quote(directory.as_os_str()));
     script.extend(b" || exit 126\nexec env -i");
-    for (name, value) in environment(env::vars_os()) {
+    for (name, value) in environment(kernel, env::vars_os()) {
         let mut pair = name;
         pair.push("=");
         pair.push(value);
@@ -74,9 +93,22 @@ pub(crate) fn write(task: &Task<'_>) -> Result<TempDir> {
     }
     script.push(b'\n');
     write_script(&folder.path().join(name), &script)
+        .and_then(|()| fs::write(folder.path().join("ports"), ports(kernel)))
         .and_then(|()| write_script(&folder.path().join("init"), INIT.as_bytes()))
         .with_context(|| format!("cannot write to {}", folder.path().display()))?;
     Ok(folder)
+}
+
+/// The ports, as variables for the first program.
+fn ports(kernel: Kernel) -> String {
+    let ports = match kernel.is_for_qemu() {
+        true => qemu::PORTS,
+        false => uml::PORTS,
+    };
+    format!(
+        "terminal={}\noutput={}\nerrors={}\nstatus={}\n",
+        ports.terminal, ports.output, ports.errors, ports.status
+    )
 }
 
 fn terminal(size: Option<(u16, u16)>) -> String {
@@ -92,7 +124,10 @@ fn write_script(path: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 /// What of `all` goes into the guest, and what is different there.
-fn environment(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+fn environment(
+    kernel: Kernel,
+    all: impl Iterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
     let mut chosen: Vec<_> = all
         .filter(|(name, _)| {
             name.to_str().is_some_and(|name| {
@@ -102,7 +137,7 @@ fn environment(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString
         .collect();
     chosen.sort();
     chosen.push(("XDG_RUNTIME_DIR".into(), "/run/user/0".into()));
-    chosen.push(("FUSD_LAB".into(), "um".into()));
+    chosen.push(("FUSD_LAB".into(), kernel.name().into()));
     chosen
 }
 
@@ -127,7 +162,7 @@ mod tests {
     #[test]
     fn words_reach_the_command_unchanged() {
         let words = ["printf", "%s|", "a b", "it's", "$HOME", "x\ny", ""].map(OsString::from);
-        let folder = write(&Task::Command(&words)).unwrap();
+        let folder = write(Kernel::Um, &Task::Command(&words)).unwrap();
         let output = Command::new("sh")
             .arg(folder.path().join("command"))
             .output()
@@ -141,7 +176,8 @@ mod tests {
     #[test]
     fn secrets_stay_outside() {
         let all = [("PATH", "/bin"), ("FUSD_X", "1"), ("A_TOKEN", "t")];
-        let names: Vec<_> = environment(all.map(|(n, v)| (n.into(), v.into())).into_iter())
+        let all = all.map(|(name, value)| (name.into(), value.into()));
+        let names: Vec<_> = environment(Kernel::Um, all.into_iter())
             .into_iter()
             .map(|(name, _)| name.into_string().unwrap())
             .collect();

@@ -2,17 +2,33 @@
 # The first program in a guest. The host's files are the root, read-only: all writes go to a layer
 # in memory on top, and vanish with the guest.
 #
-# Beside this file: "command", a script to run, or "shell", for an interactive guest. Consoles:
-# tty1 takes the command's output, or is the shell's terminal; tty2 takes its errors; tty3 takes
-# the word "exit" and the status. The host ends the guest when it has read that.
+# Beside this file: "ports", which names the devices that lead to the host; "command", a script to
+# run, or "shell", for an interactive guest. The ports: $terminal is the shell's; $output and $errors
+# take what the command writes, and the mark when it has written all; $status takes the word "exit"
+# and the status. The host ends the guest when it has read that.
 
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 here=${0%/*}
+. "$here/ports"
 
 fail() {
-    echo "lab: $1" >/dev/tty3
+    await "$status"
+    echo "lab: $1" >"$status"
     exec sleep 600
+}
+
+# The kernel finds some ports while this is running already.
+await() {
+    until [ -e "$1" ]; do sleep 0.02; done
+}
+
+# What is written there arrives as it is.
+raw() {
+    await "$1"
+    case $1 in
+    /dev/tty*) stty -F "$1" raw ;;
+    esac
 }
 
 if [ "$1" != inside ]; then
@@ -47,29 +63,30 @@ chmod 666 /dev/ptmx /dev/fuse
 echo lab >/proc/sys/kernel/hostname
 ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
 
-stty -F /dev/tty3 raw
+raw "$status"
 if [ -e "$here/shell" ]; then
-    setsid -c -w "$here/shell" </dev/tty1 >/dev/tty1 2>&1
-    echo "exit $?" >/dev/tty3
+    setsid -c -w "$here/shell" <"$terminal" >"$terminal" 2>&1
+    echo "exit $?" >"$status"
     exec sleep 600
 fi
 
 # The command writes to pipes, as it would under any other harness, not to a terminal.
-stty -F /dev/tty1 raw
-stty -F /dev/tty2 raw
-exec 8>/dev/tty1 9>/dev/tty2
+raw "$output"
+raw "$errors"
+exec 8>"$output" 9>"$errors"
 mkfifo /run/lab.1 /run/lab.2
 cat /run/lab.1 >&8 &
 first=$!
 cat /run/lab.2 >&9 &
 second=$!
 setsid -w "$here/command" </dev/null >/run/lab.1 2>/run/lab.2 8>&- 9>&-
-status=$?
+result=$?
 # What the command left running may hold the pipes: it gets two seconds.
 (sleep 2 && kill $first $second) 2>/dev/null &
 wait $first $second 2>/dev/null
-# To set a terminal waits until its output is through.
-stty -F /dev/tty1 raw
-stty -F /dev/tty2 raw
-echo "exit $status" >/dev/tty3
+# The status goes its own way and may arrive first: the mark says that nothing follows.
+mark=${here##*/}
+printf '\0%s\0' "$mark" >&8
+printf '\0%s\0' "$mark" >&9
+echo "exit $result" >"$status"
 exec sleep 600

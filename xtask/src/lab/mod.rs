@@ -1,21 +1,24 @@
 //! `cargo xtask lab`: kernels of our own, and commands that run inside them.
 //!
 //! What needs a kernel module cannot be tried on a machine whose kernel loads none. The lab fetches
-//! a kernel's source, builds it into the user's cache folder and boots it as an ordinary process,
+//! a kernel's source, builds it into the user's cache folder and boots it, as a process or in QEMU,
 //! with the machine's own programs inside. Nothing outside the cache folder changes.
 
 mod apt;
 mod build;
 mod cache;
+mod channel;
 mod console;
 mod guest;
 mod init;
 mod kernel;
 mod packages;
+mod qemu;
 mod run;
 mod source;
 mod step;
 mod toolchain;
+mod uml;
 mod version;
 
 use std::process::ExitCode;
@@ -72,7 +75,11 @@ fn build_command(args: &BuildArgs) -> Result<ExitCode> {
         true => Consent::Given,
         false => Consent::Ask,
     };
-    install::ensure(&packages::BUILD, consent, Host::look().is_root())?;
+    install::ensure(
+        packages::needs(args.kernel),
+        consent,
+        Host::look().is_root(),
+    )?;
     let built = build::ensure(args.kernel, args.update)?;
     println!("{}", built.join(args.kernel.image()).display());
     Ok(ExitCode::SUCCESS)

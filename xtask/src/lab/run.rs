@@ -1,6 +1,7 @@
 //! `cargo xtask lab run` and `shell`: a command, or a person, in a guest.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -9,8 +10,9 @@ use anyhow::{Context, Result, bail};
 
 use super::build;
 use super::cache::Cache;
+use super::channel::End;
 use super::console::{first_fault, tail};
-use super::guest::{self, Boot, End};
+use super::guest::Boot;
 use super::init::{self, Task};
 use super::kernel::Kernel;
 
@@ -65,6 +67,10 @@ struct Machine {
     /// Processors of the guest
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=4))]
     cpus: u32,
+
+    /// Let the guest's clocks count instructions, one nanosecond each; not for um
+    #[arg(long)]
+    icount: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -83,7 +89,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 pub(crate) fn shell(args: &ShellArgs) -> Result<ExitCode> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        bail!("a shell needs a terminal; for a script: cargo xtask lab run um -- COMMAND");
+        let name = args.kernel.name();
+        bail!("a shell needs a terminal; for a script: cargo xtask lab run {name} -- COMMAND");
     }
     let settings = stty(&["-g"])?;
     let size = stty(&["size"])?;
@@ -108,18 +115,26 @@ fn boot(
     task: &Task<'_>,
     deadline: Option<Duration>,
 ) -> Result<(End, String)> {
+    if machine.icount && !kernel.is_for_qemu() {
+        bail!(
+            "{} cannot count instructions; x86 can: cargo xtask lab run x86 --icount",
+            kernel.name()
+        );
+    }
     let Some(built) = build::find(kernel)? else {
         let name = kernel.name();
         bail!(
             "the kernel {name} is not built for this toolchain; run: cargo xtask lab build {name}"
         );
     };
-    let folder = init::write(task)?;
+    let folder = init::write(kernel, task)?;
     Boot {
+        kernel,
         image: built.join(kernel.image()),
         folder: folder.path(),
         memory: machine.memory,
         cpus: machine.cpus,
+        counts_instructions: machine.icount,
         interactive: matches!(task, Task::Shell { .. }),
         deadline,
     }
@@ -152,7 +167,7 @@ fn verdict(end: End, console: &str, timeout: u64) -> (u8, Option<String>) {
 fn report(kernel: Kernel, console: &str, fault: &str) -> Result<()> {
     let name = format!("{}-console-{}", kernel.name(), std::process::id());
     let path = Cache::open()?.log(&name);
-    guest::save(console, &path)?;
+    fs::write(&path, console).with_context(|| format!("cannot write {}", path.display()))?;
     let lines: Vec<_> = match first_fault(console) {
         // The line before a fault is often the cut that belongs to it.
         Some((index, _)) => console

@@ -1,4 +1,4 @@
-//! What compiles the kernel: the machine's C compiler, this Rust toolchain, and a bindgen.
+//! What compiles a kernel: a C compiler of the machine's, this Rust toolchain, and a bindgen.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,24 +17,52 @@ const BINDGEN: &str = "0.72.1";
 /// Where the library is that bindgen reads C with.
 const LIBCLANG: &str = "/usr/lib/llvm-19/lib";
 
+/// What compiles a kernel's C, and links it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compiler {
+    Gcc,
+    /// Clang and the other tools of LLVM, in the version that [`LIBCLANG`] is of.
+    Clang,
+}
+
 /// The compilers, told apart by what they say of themselves.
 pub(crate) struct Toolchain {
+    compiler: Compiler,
     rustc: String,
     cc: String,
 }
 
 /// What is beside the compilers, once it is there.
 pub(crate) struct Tools {
+    compiler: Compiler,
     bindgen: PathBuf,
     /// The source of Rust's library; `None` if the toolchain has it.
     rust_library: Option<PathBuf>,
 }
 
+impl Compiler {
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Gcc => "gcc",
+            Self::Clang => "clang-19",
+        }
+    }
+
+    /// What tells make to use it.
+    const fn make_variable(self) -> Option<&'static str> {
+        match self {
+            Self::Gcc => None,
+            Self::Clang => Some("LLVM=-19"),
+        }
+    }
+}
+
 impl Toolchain {
-    pub(crate) fn look() -> Result<Self> {
+    pub(crate) fn look(compiler: Compiler) -> Result<Self> {
         Ok(Self {
+            compiler,
             rustc: output(&mut rustc(&["--version", "--verbose"]))?,
-            cc: output(Command::new("gcc").arg("--version"))?,
+            cc: output(Command::new(compiler.program()).arg("--version"))?,
         })
     }
 
@@ -47,6 +75,7 @@ impl Toolchain {
     /// Finds or fetches the tools.
     pub(crate) fn tools(&self, writer: &Writer<'_>) -> Result<Tools> {
         Ok(Tools {
+            compiler: self.compiler,
             rust_library: self.rust_library(writer)?,
             bindgen: bindgen(writer)?,
         })
@@ -75,6 +104,7 @@ impl Toolchain {
 impl Tools {
     /// Lets `make` find the tools.
     pub(crate) fn apply(&self, make: &mut Command) -> Result<()> {
+        make.args(self.compiler.make_variable());
         let mut path = vec![self.bindgen.join("bin")];
         path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
         make.env("PATH", env::join_paths(path)?)
@@ -147,6 +177,7 @@ mod tests {
     #[test]
     fn a_build_is_known_by_all_that_goes_into_it() {
         let toolchain = |rustc: &str| Toolchain {
+            compiler: Compiler::Gcc,
             rustc: rustc.to_owned(),
             cc: "gcc 12".to_owned(),
         };
