@@ -1,0 +1,302 @@
+//! What guests have counted, side by side: the figures of each boot, whether two boots agree, and
+//! the table.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Context, ensure};
+
+use crate::contender::{FLOOR, YARDSTICK};
+use crate::measure::{median, spread};
+
+/// The sizes that are read, in bytes, smallest first.
+pub(crate) const SIZES: [usize; 3] = [1, 4096, 65536];
+
+/// How far apart two boots may be, in percent of the lower.
+const TOLERANCE: f64 = 2.0;
+
+/// What one boot says of one contender and one size. As text, a line: its fields are separated by
+/// tabs, the values by blanks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Figures {
+    pub(crate) contender: String,
+    /// Bytes that are read at a time.
+    pub(crate) size: usize,
+    /// Instructions per operation, one value for each round.
+    pub(crate) values: Vec<f64>,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\t{}\t", self.contender, self.size)?;
+        for (index, value) in self.values.iter().enumerate() {
+            let blank = if index == 0 { "" } else { " " };
+            write!(f, "{blank}{value:.1}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Figures {
+    type Err = anyhow::Error;
+
+    fn from_str(line: &str) -> anyhow::Result<Self> {
+        let parse = || {
+            let mut fields = line.split('\t');
+            let (contender, size, values) = (fields.next()?, fields.next()?, fields.next()?);
+            let values: Option<Vec<f64>> =
+                values.split(' ').map(|value| value.parse().ok()).collect();
+            Some(Self {
+                contender: contender.to_owned(),
+                size: size.parse().ok()?,
+                values: values?,
+            })
+        };
+        parse().with_context(|| format!("the guest says {line:?}, which is no figure"))
+    }
+}
+
+/// All that one boot has counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Boot(Vec<Figures>);
+
+impl FromStr for Boot {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        text.lines()
+            .map(str::parse)
+            .collect::<anyhow::Result<_>>()
+            .map(Self)
+    }
+}
+
+impl Boot {
+    fn values(&self, contender: &str, size: usize) -> &[f64] {
+        self.0
+            .iter()
+            .find(|figures| figures.contender == contender && figures.size == size)
+            .map_or(&[], |figures| &figures.values)
+    }
+}
+
+/// Two boots with one processor each, and one with two.
+pub(crate) struct Table {
+    pub(crate) alone: [Boot; 2],
+    pub(crate) pair: Boot,
+}
+
+impl Table {
+    /// That the boots with one processor agree.
+    ///
+    /// # Errors
+    /// They do not: it says which contender at which size is how far apart. Or one has counted
+    /// other things than the other.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let [first, second] = &self.alone;
+        ensure!(!first.0.is_empty(), "the first boot has counted nothing");
+        let too_far: Vec<_> = first
+            .0
+            .iter()
+            .filter(|figures| {
+                // Not a number, where the other has not counted it, is too far as well.
+                !(self.distance(&figures.contender, figures.size) <= TOLERANCE)
+            })
+            .map(
+                |Figures {
+                     contender, size, ..
+                 }| {
+                    format!(
+                        "{contender}, {}: {:.1}%",
+                        bytes(*size),
+                        self.distance(contender, *size)
+                    )
+                },
+            )
+            .collect();
+        ensure!(
+            too_far.is_empty() && first.0.len() == second.0.len(),
+            "two boots differ by more than {TOLERANCE}% ({}); try again on a machine that does less else",
+            too_far.join("; ")
+        );
+        Ok(())
+    }
+
+    /// How far apart the medians of the boots with one processor are, in percent of the lower.
+    fn distance(&self, contender: &str, size: usize) -> f64 {
+        let [first, second] = self
+            .alone
+            .each_ref()
+            .map(|boot| median(boot.values(contender, size)));
+        (first.max(second) / first.min(second) - 1.0) * 100.0
+    }
+
+    /// The values of both boots with one processor.
+    fn alone(&self, contender: &str, size: usize) -> Vec<f64> {
+        let [first, second] = self
+            .alone
+            .each_ref()
+            .map(|boot| boot.values(contender, size));
+        [first, second].concat()
+    }
+
+    /// The lines for one size.
+    fn block(&self, f: &mut fmt::Formatter<'_>, size: usize) -> fmt::Result {
+        let ratios = format!("{:>10} {:>6}", "/raw CUSE", "/pipe");
+        writeln!(
+            f,
+            "\n{:<18}{:>9} {:>7} {:>6} {ratios}{:>11} {:>7} {ratios}",
+            bytes(size),
+            "1 vCPU",
+            "spread",
+            "boots",
+            "2 vCPUs",
+            "spread",
+        )?;
+        for Figures { contender, .. } in self.alone[0].0.iter().filter(|line| line.size == size) {
+            let alone = columns(contender, |name| self.alone(name, size));
+            let pair = columns(contender, |name| self.pair.values(name, size).to_vec());
+            writeln!(
+                f,
+                "{contender:<18}{:>9.0} {:>6.1}% {:>5.1}% {:>10.2} {:>6.2}{:>11.0} {:>6.1}% {:>10.2} {:>6.2}",
+                alone.median,
+                alone.spread,
+                self.distance(contender, size),
+                alone.to_yardstick,
+                alone.to_floor,
+                pair.median,
+                pair.spread,
+                pair.to_yardstick,
+                pair.to_floor,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SIZES.iter().try_for_each(|size| self.block(f, *size))
+    }
+}
+
+/// What the table says of one contender at one number of processors.
+struct Columns {
+    median: f64,
+    /// From the lowest to the highest round, in percent of the median.
+    spread: f64,
+    to_yardstick: f64,
+    to_floor: f64,
+}
+
+fn columns(contender: &str, values: impl Fn(&str) -> Vec<f64>) -> Columns {
+    let own = values(contender);
+    let (low, high) = spread(&own);
+    let median = median(&own);
+    Columns {
+        median,
+        spread: high - low,
+        to_yardstick: median / self::median(&values(YARDSTICK)),
+        to_floor: median / self::median(&values(FLOOR)),
+    }
+}
+
+fn bytes(size: usize) -> String {
+    match size {
+        1 => "1 byte".to_owned(),
+        _ => format!("{} KiB", size / 1024),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot(lines: &[(&str, &[f64])]) -> Boot {
+        Boot(
+            lines
+                .iter()
+                .map(|(contender, values)| Figures {
+                    contender: (*contender).to_owned(),
+                    size: 1,
+                    values: values.to_vec(),
+                })
+                .collect(),
+        )
+    }
+
+    fn table(first: &[f64], second: &[f64]) -> Table {
+        let one = |values| boot(&[(FLOOR, &[100.0]), (YARDSTICK, values)]);
+        Table {
+            alone: [one(first), one(second)],
+            pair: one(&[400.0]),
+        }
+    }
+
+    #[test]
+    fn a_line_is_what_it_was_made_from() {
+        let figures = Figures {
+            contender: "/dev/zero".to_owned(),
+            size: 4096,
+            values: vec![308.5, 309.0],
+        };
+        assert_eq!(figures.to_string(), "/dev/zero\t4096\t308.5 309.0");
+        assert_eq!(figures.to_string().parse::<Figures>().unwrap(), figures);
+        for wrong in ["", "a\t1", "a\tb\t1.0", "a\t1\t1.0 x", "a\t1\t"] {
+            assert!(wrong.parse::<Figures>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn boots_agree_up_to_the_tolerance() {
+        assert!(table(&[100.0], &[102.0]).check().is_ok());
+        assert!(table(&[102.0], &[100.0]).check().is_ok());
+        let error = table(&[103.0], &[100.0]).check().unwrap_err().to_string();
+        assert!(
+            error.contains("CUSE, raw C server, 1 byte: 3.0%"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_medians_are_compared_and_not_the_extremes() {
+        assert!(
+            table(&[100.0, 101.0, 150.0], &[90.0, 100.0, 100.0])
+                .check()
+                .is_ok()
+        );
+        assert!(
+            table(&[100.0, 110.0, 110.0], &[100.0, 100.0, 110.0])
+                .check()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn what_one_boot_has_not_counted_is_no_agreement() {
+        let full = table(&[100.0], &[100.0]);
+        let [first, _] = full.alone.clone();
+        let part = boot(&[(FLOOR, &[100.0])]);
+        for alone in [[first.clone(), part.clone()], [part.clone(), first]] {
+            let pair = full.pair.clone();
+            assert!(Table { alone, pair }.check().is_err());
+        }
+        let alone = [boot(&[]), boot(&[])];
+        let pair = boot(&[]);
+        assert!(Table { alone, pair }.check().is_err());
+    }
+
+    #[test]
+    fn ratios_are_those_of_one_number_of_processors() {
+        let text = table(&[200.0, 200.0], &[202.0]).to_string();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(YARDSTICK))
+            .unwrap();
+        let fields: Vec<_> = line[18..].split_whitespace().collect();
+        let expected = [
+            "200", "1.0%", "1.0%", "1.00", "2.00", "400", "0.0%", "1.00", "4.00",
+        ];
+        assert_eq!(fields, expected);
+    }
+}
