@@ -158,7 +158,7 @@ impl Table {
             let pair = columns(contender, |name| self.pair.values(name, size).to_vec());
             writeln!(
                 f,
-                "{contender:<18}{:>9.0} {:>6.1}% {:>5.1}% {:>10.2} {:>6.2}{:>11.0} {:>6.1}% {:>10.2} {:>6.2}",
+                "{contender:<18}{:>9.0} {:>6.2}% {:>5.2}% {:>10.2} {:>6.2}{:>11.0} {:>6.2}% {:>10.2} {:>6.2}",
                 alone.median,
                 alone.spread,
                 self.distance(contender, size),
@@ -295,7 +295,7 @@ mod tests {
             .unwrap();
         let fields: Vec<_> = line[18..].split_whitespace().collect();
         let expected = [
-            "200", "1.0%", "1.0%", "1.00", "2.00", "400", "0.0%", "1.00", "4.00",
+            "200", "1.00%", "1.00%", "1.00", "2.00", "400", "0.00%", "1.00", "4.00",
         ];
         assert_eq!(fields, expected);
     }
