@@ -1,10 +1,15 @@
 //! `fusd-bench count`: how many instructions an operation takes, in a guest whose clock counts them.
 //!
 //! The guest is QEMU with `-icount shift=0`: its clocks go on by one nanosecond with each
-//! instruction of any process or of the kernel, on whichever processor, and stand still otherwise.
-//! So the time that passes is the sum of all instructions, wherever the scheduler puts whom. It
-//! would also pass where all processors wait for a timer; but between a client and its server
-//! somebody always runs. An idle processor halts and counts for nothing, which the loop checks.
+//! instruction of any process and of the kernel, on whichever processor. They also jump ahead where
+//! all processors wait for a timer, but between a client and its server somebody always runs. So
+//! the time that passes is the sum of all instructions. An idle processor halts and counts for
+//! nothing. The counted loop checks all that.
+//!
+//! With two processors the sum is the work of both, not what a client waits. QEMU runs them in turn
+//! on one thread: each goes on until it halts, spins (`pause`) or interrupts the other. What shows
+//! is what a hand-off to another processor takes: to wake it from idling, to go idle. What does not
+//! show is that both work at the same time, and wait for each other's locks and cache lines.
 
 use std::process::Command;
 use std::time::Duration;

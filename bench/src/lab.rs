@@ -5,7 +5,8 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{Write, stderr};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -47,24 +48,26 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
 
 fn compile() -> anyhow::Result<()> {
     for (name, source) in PROGRAMS {
-        let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let mut child = Command::new(&compiler)
+        let mut compiler = Command::new("cc")
             .args(["-O2", "-Wall", "-Wextra", "-Werror", "-x", "c", "-", "-o"])
             .arg(beside(name)?)
             .stdin(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot run {}", compiler.display()))?;
-        let input = child.stdin.take();
-        input
-            .context("no way to the compiler")?
-            .write_all(source.as_bytes())?;
-        ensure!(child.wait()?.success(), "cannot compile {name}");
+            .context("cannot run the C compiler cc (package gcc)")?;
+        let written = compiler
+            .stdin
+            .take()
+            .map(|mut input| input.write_all(source.as_bytes()));
+        ensure!(compiler.wait()?.success(), "cannot compile {name}");
+        written.transpose()?;
     }
     Ok(())
 }
 
 fn build_kernel() -> anyhow::Result<()> {
-    let status = lab().args(["build", "x86"]).stdout(Stdio::null()).status();
+    // It may ask for leave to install packages, so it must be heard, but not in the table.
+    let heard = stderr().as_fd().try_clone_to_owned()?;
+    let status = lab().args(["build", "x86"]).stdout(heard).status();
     ensure!(
         status.context("cannot run cargo")?.success(),
         "there is no kernel to count in"

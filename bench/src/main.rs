@@ -18,6 +18,7 @@ mod server;
 mod table;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use fusd::BackendKind;
@@ -71,8 +72,18 @@ enum What {
     ServePipe { size: usize },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Args::parse().what {
+fn main() -> ExitCode {
+    match run(Args::parse().what) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fusd-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(what: What) -> anyhow::Result<()> {
+    match what {
         What::Fuse { rounds, turn } => fuse::run(rounds, turn),
         What::Lab { rounds } => lab::run(rounds),
         What::Count { rounds } => count::run(rounds),
