@@ -41,10 +41,13 @@
 //!
 //! # Backends
 //!
-//! What carries the calls is a [backend](BackendKind), chosen by what the machine has. This
-//! version has one: a FUSE file system whose root is one regular file, mounted over a placeholder
-//! where the node is to be. It needs /dev/fuse and nothing else; as an ordinary user, also the
-//! program `fusermount3`.
+//! What carries the calls is a [backend](BackendKind), chosen by what the machine has:
+//!
+//! - CUSE, for nodes below /dev: the kernel's own character devices. It takes root and /dev/cuse.
+//!   Files have a position there, but no client can move it: see [`Position::Seekable`].
+//! - FUSE: a file system whose root is one regular file, mounted over a placeholder where the node
+//!   is to be. It needs /dev/fuse and nothing else; as an ordinary user, also the program
+//!   `fusermount3`.
 //!
 //! # Logs
 //!

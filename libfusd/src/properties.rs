@@ -34,7 +34,9 @@ bitflags::bitflags! {
 /// Whether an open file has a position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Position {
-    /// Every read and write has an offset: lseek(2), pread(2) and pwrite(2) work.
+    /// Every read and write has an offset: lseek(2), pread(2) and pwrite(2) work. Not through CUSE,
+    /// whose kernel side tells no offsets: there, each read and write begins where the file's last
+    /// one ended, and lseek succeeds without effect.
     #[default]
     Seekable,
     /// A stream, like a pipe or a terminal: lseek, pread and pwrite fail with `ESPIPE`, offsets

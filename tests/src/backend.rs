@@ -8,6 +8,8 @@ use std::path::Path;
 
 use nix::sys::statfs::{FUSE_SUPER_MAGIC, statfs};
 
+use crate::Ability;
+
 /// Names of backends that must not be skipped, separated by commas.
 const REQUIRE: &str = "FUSD_REQUIRE";
 
@@ -55,21 +57,15 @@ impl Backend {
         matches!(self, Self::Fuse)
     }
 
-    /// Whether an ordinary user can make nodes.
-    pub const fn serves_users(self) -> bool {
+    /// Whether it has an ability. A test that goes by it alone tells nobody: see
+    /// [`Case::can`](crate::Case::can).
+    pub fn has(self, ability: Ability) -> bool {
+        ability.missing(self).is_none()
+    }
+
+    /// Whether stat(2) shows how many bytes there are: of a device it never does.
+    pub const fn shows_size(self) -> bool {
         matches!(self, Self::Fuse)
-    }
-
-    /// Whether every writer of one node gets to the driver while another waits there. On FUSE,
-    /// those who append or write beyond the end do not (fs/fuse/file.c,
-    /// fuse_dio_wr_exclusive_lock), nor does who opens with `O_TRUNC` (fs/open.c, do_truncate).
-    pub const fn writes_in_parallel(self) -> bool {
-        !matches!(self, Self::Fuse)
-    }
-
-    /// Whether ioctls of numbers that encode no size reach the driver with their memory.
-    pub const fn takes_any_ioctl(self) -> bool {
-        !matches!(self, Self::Fuse)
     }
 
     /// Proves that this backend, and no other, serves the node.
@@ -100,15 +96,6 @@ impl Backend {
     }
 }
 
-/// Whether `test` asks for what its backend cannot do, ever; it is then to return. Says so.
-pub fn lacks(test: &str, reason: Option<String>) -> bool {
-    if let Some(reason) = &reason {
-        // On a line of its own, whatever the test runner has begun to print.
-        say(&format!("\nSKIP {test}: {reason}\n"));
-    }
-    reason.is_some()
-}
-
 /// Whether the backend is missing here for `test`, which is then to return. Says so.
 ///
 /// # Panics
@@ -121,10 +108,13 @@ pub fn skips(test: &str, backend: Backend, missing: Option<String>) -> bool {
         "{REQUIRE} names {}, but: {reason}",
         backend.name()
     );
-    lacks(test, Some(reason))
+    say("SKIP", test, &reason);
+    true
 }
 
-/// Past the capture of output, so that a skip is seen in a successful run.
-fn say(line: &str) {
+/// Says a word on a test, past the capture of output, so that it is seen in a successful run; on a
+/// line of its own, whatever the test runner has begun to print.
+pub(crate) fn say(word: &str, test: &str, reason: &str) {
+    let line = format!("\n{word} {test}: {reason}\n");
     let _ = nix::unistd::write(std::io::stdout(), line.as_bytes());
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::backend::{self, Backend};
 use crate::leftovers;
-use crate::{Launch, binaries};
+use crate::{Ability, Launch, binaries};
 
 /// The variable whose value marks the processes of one test.
 pub const TOKEN: &str = "FUSD_TEST_TOKEN";
@@ -71,6 +71,32 @@ impl Case {
         self.backend
     }
 
+    /// Whether the backend cannot do what the whole test is about; the test is then to return. Says
+    /// so: the test counts as skipped.
+    pub fn lacks(&self, ability: Ability) -> bool {
+        self.tell("LACKS", ability)
+    }
+
+    /// Whether the backend can do what a part of the test is about; else the test is to expect less
+    /// there. Says so: the test counts as passed, but not as proof of the whole row.
+    pub fn can(&self, ability: Ability) -> bool {
+        !self.tell("WEAKER", ability)
+    }
+
+    fn tell(&self, word: &str, ability: Ability) -> bool {
+        let missing = ability.missing(self.backend);
+        if let Some(reason) = missing {
+            backend::say(word, &self.name, reason);
+        }
+        missing.is_some()
+    }
+
+    /// Says that something which the machine lacks keeps the test from running; it is then to
+    /// return.
+    pub fn skip(&self, reason: &str) {
+        backend::say("SKIP", &self.name, reason);
+    }
+
     /// What marks the test's processes and names.
     pub fn token(&self) -> &str {
         &self.token
@@ -92,9 +118,9 @@ impl Case {
     }
 
     /// Where the node `name` of this test goes: to a directory of the test's own, if the backend
-    /// lets it.
+    /// lets it. A path is left as it is.
     pub fn node(&self, name: &str) -> PathBuf {
-        if self.backend.takes_paths() {
+        if self.backend.takes_paths() || Path::new(name).is_absolute() {
             self.nodes().join(name)
         } else {
             Path::new("/dev").join(format!("{}{name}", self.token))

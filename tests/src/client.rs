@@ -273,7 +273,7 @@ impl Drop for Process {
         if !self.ended() {
             let _ = self.0.kill();
             // Not waited for without a limit: it may be stuck, which is what the test says then.
-            wait::holds_within(wait::DEADLINE, || self.ended());
+            wait::holds_within(wait::deadline(), || self.ended());
         }
     }
 }

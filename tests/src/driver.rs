@@ -16,7 +16,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::wait::{DEADLINE, holds_within};
+use crate::wait::{deadline, holds_within};
 use crate::{Backend, Case, sys};
 
 /// A driver about to be started.
@@ -184,7 +184,7 @@ impl Driver {
     pub fn ask(&mut self, line: &str) -> String {
         let input = self.input.as_mut().expect("the driver's standard input");
         let sent = writeln!(input, "{line}");
-        let answer = self.answers.recv_timeout(DEADLINE);
+        let answer = self.answers.recv_timeout(deadline());
         match (sent, answer) {
             (Ok(()), Ok(answer)) if !answer.starts_with('?') => answer,
             other => panic!(
@@ -213,7 +213,7 @@ impl Driver {
     #[track_caller]
     pub fn await_number(&mut self, line: &str, wanted: u64) {
         let mut last = 0;
-        let reached = holds_within(DEADLINE, || {
+        let reached = holds_within(deadline(), || {
             last = self.number(line);
             last == wanted
         });
@@ -227,7 +227,7 @@ impl Driver {
     #[track_caller]
     pub fn balance(&mut self) -> u64 {
         let mut counts = (0, 0);
-        let balanced = holds_within(DEADLINE, || {
+        let balanced = holds_within(deadline(), || {
             counts = (self.number("counts opens"), self.number("counts releases"));
             counts.0 == counts.1
         });
@@ -238,7 +238,7 @@ impl Driver {
     /// What it has written to its standard error so far; after its end, all of it.
     pub fn errors(&self) -> String {
         if self.ended.is_some() {
-            holds_within(DEADLINE, || self.errors.reader.is_finished());
+            holds_within(deadline(), || self.errors.reader.is_finished());
         }
         self.errors
             .text
@@ -265,7 +265,7 @@ impl Driver {
     /// It does not within the deadline.
     #[track_caller]
     pub fn await_error(&self, text: &str) {
-        let there = holds_within(DEADLINE, || self.errors().contains(text));
+        let there = holds_within(deadline(), || self.errors().contains(text));
         assert!(there, "{text:?} is not in:\n{}", self.errors());
     }
 
@@ -276,7 +276,7 @@ impl Driver {
     #[track_caller]
     pub fn line(&self) -> String {
         self.answers
-            .recv_timeout(DEADLINE)
+            .recv_timeout(deadline())
             .expect("a line of output")
     }
 
@@ -286,6 +286,22 @@ impl Driver {
             let pid = i32::try_from(self.child.id()).expect("a pid");
             kill(Pid::from_raw(pid), signal).expect("the driver can be signalled");
         }
+    }
+
+    /// Stops it for a while (`SIGSTOP`), until it gets `SIGCONT`.
+    ///
+    /// # Panics
+    /// One of its threads goes on for as long as the deadline.
+    #[track_caller]
+    pub fn suspend(&self) {
+        self.signal(Signal::SIGSTOP);
+        let threads = format!("/proc/{}/task", self.child.id());
+        crate::wait::wait_until("all threads of the driver are stopped", || {
+            std::fs::read_dir(&threads)
+                .expect("the driver lives")
+                .flatten()
+                .all(|thread| is_stopped(&thread.path()))
+        });
     }
 
     /// Sends its process group a signal, as a terminal does. It must have one of its own.
@@ -304,7 +320,7 @@ impl Driver {
             return status;
         }
         let started = Instant::now();
-        let ended = holds_within(DEADLINE, || {
+        let ended = holds_within(deadline(), || {
             self.ended = self.child.try_wait().expect("the driver can be waited for");
             self.ended.is_some()
         });
@@ -377,6 +393,16 @@ impl Drop for Driver {
             self.stop_by(Signal::SIGTERM);
         }
     }
+}
+
+/// Whether the thread of this folder in /proc is stopped.
+fn is_stopped(thread: &Path) -> bool {
+    // After the name, which is in parentheses and may hold anything, comes the state.
+    std::fs::read_to_string(thread.join("stat")).is_ok_and(|text| {
+        text.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('T'))
+    })
 }
 
 /// What a thread reads from a pipe.

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::Case;
-use crate::wait::{DEADLINE, holds_within};
+use crate::wait::{deadline, holds_within};
 
 /// Directories in which a name with the test's token would be a leftover.
 const PLACES: [&str; 5] = ["/dev", "/dev/fusd", "/dev/shm", "/run", "/run/fusd"];
@@ -27,7 +27,7 @@ pub fn check(case: &Case) {
 /// What is left once the deadline has passed; empty as soon as nothing is.
 pub fn wait_for_none(case: &Case) -> Vec<String> {
     let mut left = Vec::new();
-    holds_within(DEADLINE, || {
+    holds_within(deadline(), || {
         left = find(case);
         left.is_empty()
     });

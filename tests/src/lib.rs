@@ -2,8 +2,9 @@
 //! nothing is left behind.
 //!
 //! A test makes a [`Case`], starts drivers in it and calls their nodes. Nothing here sleeps for a
-//! fixed time: whatever takes time is waited for, with a [deadline](wait::DEADLINE).
+//! fixed time: whatever takes time is waited for, with a [deadline](wait::deadline).
 
+pub mod ability;
 pub mod backend;
 pub mod binaries;
 pub mod case;
@@ -11,10 +12,12 @@ pub mod client;
 pub mod driver;
 pub mod leftovers;
 pub mod pattern;
+pub mod suite;
 pub mod sys;
 pub mod user;
 pub mod wait;
 
+pub use ability::Ability;
 pub use backend::Backend;
 pub use case::Case;
 pub use driver::{Driver, Launch};

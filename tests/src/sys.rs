@@ -103,8 +103,19 @@ pub fn ioctl_nowhere(file: &impl AsFd, number: u32) -> Result<i32, Errno> {
 /// # Errors
 /// The signal cannot be caught.
 pub fn catch(signal: Signal) -> Result<(), Errno> {
-    let handler = SigHandler::Handler(ignore);
-    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    catch_with(signal, SaFlags::empty())
+}
+
+/// The same, but for the calls, which are to restart (`SA_RESTART`).
+///
+/// # Errors
+/// The signal cannot be caught.
+pub fn catch_and_restart(signal: Signal) -> Result<(), Errno> {
+    catch_with(signal, SaFlags::SA_RESTART)
+}
+
+fn catch_with(signal: Signal, flags: SaFlags) -> Result<(), Errno> {
+    let action = SigAction::new(SigHandler::Handler(ignore), flags, SigSet::empty());
     // SAFETY: the handler is empty, hence async-signal-safe; no other code relies on the old one.
     unsafe { sigaction(signal, &action) }.map(drop)
 }

@@ -222,6 +222,21 @@ fn places() {
 }
 
 #[test]
+fn cuse_says_what_it_takes() {
+    let case = Case::new("cuse_says_what_it_takes", Backend::Cuse);
+    let place = case.directory().join("node");
+    let path = place.to_str().expect("UTF-8");
+    let device = fs::File::options().read(true).write(true).open("/dev/cuse");
+    let (code, says): (i32, &[&str]) = match device.map_err(|error| error.kind()) {
+        Ok(_) => (2, &["/dev only", "EINVAL", "; "]),
+        Err(std::io::ErrorKind::PermissionDenied) => (77, &["/dev/cuse", "as root"]),
+        Err(_) => (69, &["/dev/cuse", "modprobe cuse"]),
+    };
+    let arguments = ["--backend", "cuse", "--path", path, "text"];
+    all_refused(&case, &[refusal(&arguments, code, says)]);
+}
+
+#[test]
 fn values() {
     let case = Case::new("values", Backend::Fuse);
     let node = case.node("node");
@@ -264,7 +279,6 @@ fn values() {
         (&["-e", "bad\\q"], 2, &["\\q"]),
         (&["--no-such-option"], 2, &["--no-such-option"]),
         (&["--backend", "kfusd"], 69, &["kfusd", "; "]),
-        (&["--backend", "cuse"], 69, &["cuse", "; "]),
     ];
     let list: Vec<_> = list
         .iter()

@@ -3,21 +3,7 @@
 
 mod suite;
 
-use fusd_tests::{Backend, Case};
-
-/// Makes the tests of one list of the suite.
-macro_rules! cases {
-    ($backend:expr; $($file:ident: $($test:ident),+;)+) => {
-        $($(
-            #[test]
-            fn $test() {
-                if let Some(case) = Case::begin(stringify!($test), $backend) {
-                    crate::suite::$file::$test(&case);
-                }
-            }
-        )+)+
-    };
-}
+use fusd_tests::Backend;
 
 /// The whole suite on one backend.
 macro_rules! suite {
@@ -25,8 +11,8 @@ macro_rules! suite {
         mod $module {
             use super::*;
 
-            cases! {
-                $backend;
+            fusd_tests::cases! {
+                $module, $backend;
                 node:
                     row1_the_node_has_its_mode_and_owner,
                     row1_the_mode_decides_who_may_open,
@@ -34,6 +20,7 @@ macro_rules! suite {
                     row1_the_node_is_gone_however_the_driver_ends,
                     row1_signals_to_the_whole_group_leave_nothing,
                     row1_a_restart_takes_the_same_place_at_once,
+                    row1_one_driver_serves_several_nodes,
                     row15_nothing_that_exists_is_touched,
                     row15_a_live_node_is_refused,
                     row15_a_missing_directory_is_named;
@@ -49,6 +36,7 @@ macro_rules! suite {
                     row2_a_file_that_nobody_got_is_released,
                     row2_the_limit_of_open_files_holds,
                     row2_flush_tells_of_each_close,
+                    row2_a_close_waits_for_the_flush,
                     row2_open_flags_mean_what_they_say,
                     row2_descriptors_do_not_leak;
                 reading:
@@ -59,7 +47,8 @@ macro_rules! suite {
                     row3_offsets_beyond_4_gib,
                     row3_read_into_parts_and_write_from_parts,
                     row3_large_writes_arrive_whole,
-                    row3_append_and_truncate,
+                    row3_append,
+                    row3_truncate,
                     row3_streams_have_no_position,
                     row3_partial_results;
                 nonblocking:
@@ -79,6 +68,7 @@ macro_rules! suite {
                     row5_epoll_level,
                     row5_epoll_edge,
                     row5_timeouts,
+                    row5_timeouts_beside_a_stopped_driver,
                     row5_many_pollers;
                 ioctl:
                     row6_both_ways,
@@ -97,7 +87,9 @@ macro_rules! suite {
                     row8_a_killed_client_is_gone_at_once,
                     row8_many_killed_clients,
                     row8_killed_while_the_handler_is_stuck,
+                    row8_killed_while_the_driver_is_stopped,
                     row9_signals_interrupt_every_call,
+                    row9_calls_begin_again,
                     row9_interrupted_reads_lose_nothing,
                     row13_interrupts_are_answered_when_all_workers_are_busy;
                 ending:
@@ -134,3 +126,4 @@ macro_rules! suite {
 }
 
 suite!(fuse, Backend::Fuse);
+suite!(cuse, Backend::Cuse);

@@ -59,21 +59,31 @@ const CHECKS: [Check; 4] = [
 pub(crate) fn run(filter: &str) -> Count {
     let mut count = Count::default();
     for check in CHECKS.iter().filter(|check| check.name.contains(filter)) {
-        let name = format!("check {}", check.name);
-        if let Some(program) = check.needs.filter(|program| !has_cargo_command(program)) {
-            println!("SKIP {name}: cargo {program} is not installed");
-            count.skipped += 1;
-            continue;
+        let missing = check.needs.filter(|program| !has_cargo_command(program));
+        count.add(one(check.name, || match missing {
+            Some(program) => Ok(Some(format!("cargo {program} is not installed"))),
+            None => (check.run)().map(|()| None),
+        }));
+    }
+    count
+}
+
+/// Runs a check that may tell why it cannot be made.
+pub(crate) fn one(name: &str, run: impl FnOnce() -> Result<Option<String>>) -> Count {
+    let mut count = Count::default();
+    let name = format!("check {name}");
+    match run() {
+        Ok(None) => {
+            println!("{name} ... ok");
+            count.passed += 1;
         }
-        match (check.run)() {
-            Ok(()) => {
-                println!("{name} ... ok");
-                count.passed += 1;
-            }
-            Err(error) => {
-                println!("{name} ... FAILED: {error:#}");
-                count.fail(name);
-            }
+        Ok(Some(reason)) => {
+            println!("SKIP {name}: {reason}");
+            count.skipped += 1;
+        }
+        Err(error) => {
+            println!("{name} ... FAILED: {error:#}");
+            count.fail(name);
         }
     }
     count

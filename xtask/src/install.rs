@@ -60,6 +60,28 @@ pub(crate) const TESTS: Needs = Needs {
     without: Some("cargo xtask test --no-install"),
 };
 
+/// How a command that needs packages is told what may be done about them.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Install missing packages without asking (CI=true in the environment: the same).
+    #[arg(long)]
+    yes: bool,
+
+    /// Install nothing: tests that need a missing package are skipped.
+    #[arg(long, conflicts_with = "yes")]
+    no_install: bool,
+}
+
+impl Options {
+    pub(crate) fn consent(&self) -> Consent {
+        match (self.no_install, self.yes || is_ci()) {
+            (true, _) => Consent::Withheld,
+            (_, true) => Consent::Given,
+            _ => Consent::Ask,
+        }
+    }
+}
+
 /// What may be done about a missing package.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consent {
@@ -115,7 +137,7 @@ pub(crate) fn ensure(needs: &Needs, consent: Consent, is_root: bool) -> Result<(
 }
 
 impl Needs {
-    fn missing(&self) -> Vec<&'static Package> {
+    pub(crate) fn missing(&self) -> Vec<&'static Package> {
         self.packages
             .iter()
             .filter(|package| !package.proof.holds())

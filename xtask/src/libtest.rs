@@ -1,12 +1,15 @@
-//! Reads what test programs print and counts it.
+//! Reads what a test program prints, and tells what became of each test.
 //!
-//! The input is the output of `cargo test -- --show-output`. A test that cannot run on this machine
-//! prints a line `SKIP NAME: REASON` and returns: libtest calls that a pass, this does not. The
-//! output of tests that passed is hidden, apart from those lines.
+//! The input is the output of libtest with `--show-output`. The output of tests that passed is
+//! hidden. There are lines with which a test says more than libtest can, shown once for each reason:
+//! `SKIP NAME: REASON`, it cannot run on this machine; `LACKS NAME: REASON`, it asks for what its
+//! backend can never do; `WEAKER NAME: REASON`, it passes, but promises less (hidden). NAME may lack
+//! the modules in front.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::count::Count;
+use crate::results::{Outcome, Report, Test};
 
 /// Which part of a test program's output the next line belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,64 +20,118 @@ enum Section {
     Results,
     /// What passed tests printed.
     Successes,
+    /// The names of passed tests.
+    Passed,
     /// What failed tests printed.
     Failures,
+    /// The names of failed tests.
+    Failed,
+}
+
+/// What a test says beyond passing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Word {
+    Skip,
+    Lacks,
+    Weaker,
+}
+
+const WORDS: [(&str, Word); 3] = [
+    ("SKIP ", Word::Skip),
+    ("LACKS ", Word::Lacks),
+    ("WEAKER ", Word::Weaker),
+];
+
+/// How many names a reason is shown with.
+const NAMES: usize = 3;
+
+/// The tests of one run of libtest: a test program has one, documentation has several.
+#[derive(Default)]
+struct Run {
+    /// As the line of each test has it: all there is when the program crashes.
+    seen: BTreeMap<String, Outcome>,
+    /// As the last lists have it: nothing that tests print gets between these, but a test may print
+    /// what looks like another program's.
+    passed: BTreeSet<String>,
+    failed: BTreeSet<String>,
+    /// What was said, and why, by whom.
+    said: BTreeMap<(Word, String), BTreeSet<String>>,
 }
 
 pub(crate) struct Reader {
+    /// What to put before the names of tests.
+    prefix: String,
     section: Section,
     /// The test whose output is being shown.
     block: Option<String>,
-    /// The tests of this program that turned out to be unable to run.
-    skipped: BTreeSet<String>,
-    count: Count,
+    run: Run,
+    report: Report,
 }
 
 impl Reader {
-    pub(crate) fn new() -> Self {
+    /// `prefix` is shown before the names of tests that failed or were skipped.
+    pub(crate) fn new(prefix: &str) -> Self {
         Self {
+            prefix: prefix.to_owned(),
             section: Section::Outside,
             block: None,
-            skipped: BTreeSet::new(),
-            count: Count::default(),
+            run: Run::default(),
+            report: Report::default(),
         }
     }
 
-    /// Takes the next line, without its newline, and says whether to show it.
-    pub(crate) fn line(&mut self, line: &str) -> bool {
-        if self.section != Section::Outside && line.starts_with("test result: ") {
-            self.result(line);
-            return true;
+    /// Takes the next line, without its newline; gives what to show of it.
+    pub(crate) fn line<'a>(&mut self, line: &'a str) -> Option<Cow<'a, str>> {
+        if self.section != Section::Outside
+            && line.starts_with("test result: ")
+            && self.is_result(line)
+        {
+            let said = self.close();
+            return Some(format!("{said}{line}").into());
+        }
+        if self.section != Section::Failures
+            && let Some((word, text)) = WORDS
+                .iter()
+                .find_map(|(start, word)| Some((*word, line.strip_prefix(start)?)))
+        {
+            self.say(word, text);
+            return None;
         }
         match self.section {
             Section::Outside | Section::Results if is_start(line) => self.start(),
             Section::Outside => {}
+            // Each word twice: before what the tests printed, and before their names.
+            Section::Successes if line == "successes:" => {
+                self.run.passed.clear();
+                self.enter(Section::Passed);
+            }
+            Section::Failures if line == "failures:" => {
+                self.run.failed.clear();
+                self.enter(Section::Failed);
+            }
             _ if line == "successes:" => self.enter(Section::Successes),
             _ if line == "failures:" => self.enter(Section::Failures),
-            Section::Results => {
-                if let Some(name) = failed_name(line) {
-                    self.count.failures.push(name.to_owned());
-                }
-            }
-            Section::Successes | Section::Failures => {
-                if let Some(name) = block_name(line) {
-                    self.block = Some(name.to_owned());
-                }
-            }
+            Section::Results => return Some(self.test(line)),
+            Section::Successes | Section::Failures => return self.output(line),
+            Section::Passed => _ = listed(line).map(|name| self.run.passed.insert(name)),
+            Section::Failed => _ = listed(line).map(|name| self.run.failed.insert(name)),
         }
-        if self.section != Section::Failures && self.skip(line) {
-            return true;
-        }
-        self.section != Section::Successes
+        let hidden = [Section::Successes, Section::Passed];
+        (!hidden.contains(&self.section)).then_some(line.into())
     }
 
-    /// Ends the reading: `success` is whether the command ended with status 0.
-    pub(crate) fn finish(mut self, success: bool) -> Count {
+    /// Ends the reading: `success` is whether the program ended with status 0.
+    pub(crate) fn finish(mut self, success: bool) -> Report {
         self.abandon();
-        if !success && self.count.failed == 0 {
-            self.count.fail("cargo test (see above)");
+        let report = self.report;
+        let failed = |test: &Test| test.outcome == Outcome::Failed;
+        if success || !report.faults.is_empty() || report.tests.values().any(failed) {
+            return report;
         }
-        self.count
+        Report {
+            faults: vec!["it failed without a failed test (see above)".to_owned()],
+            ..report
+        }
     }
 
     fn start(&mut self) {
@@ -87,44 +144,165 @@ impl Reader {
         self.block = None;
     }
 
-    /// Counts a test program that ended without a result: a crash.
+    /// Counts a program that ended without a result: a crash. What it told before, it told.
     fn abandon(&mut self) {
         if self.section != Section::Outside {
-            self.count
-                .fail("a test program ended without a result (see above)");
+            let fault = "it ended without a result (see above)";
+            self.report.faults.push(fault.to_owned());
+            self.close();
         }
-        self.enter(Section::Outside);
-        self.skipped.clear();
     }
 
-    fn skip(&mut self, line: &str) -> bool {
-        let Some(text) = line.strip_prefix("SKIP ") else {
-            return false;
+    /// `test NAME ... ok`
+    fn test<'a>(&mut self, line: &'a str) -> Cow<'a, str> {
+        let Some((name, outcome)) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.rsplit_once(" ... "))
+        else {
+            return line.into();
         };
-        let name = match &self.block {
-            Some(block) => block,
-            None => text.split(':').next().unwrap_or(text),
+        let outcome = match outcome.split_once(", ").unwrap_or((outcome, "")) {
+            ("ok", _) => Outcome::Passed,
+            ("FAILED", _) => Outcome::Failed,
+            ("ignored", why) => Outcome::Skipped(why.to_owned()),
+            _ => return line.into(),
         };
-        self.skipped.insert(name.to_owned());
-        true
+        let shown = match outcome {
+            Outcome::Failed => format!("test {}{name} ... FAILED", self.prefix).into(),
+            _ => line.into(),
+        };
+        self.run.seen.insert(name.to_owned(), outcome);
+        shown
     }
 
-    /// Counts `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; ...`.
-    fn result(&mut self, line: &str) {
+    /// What a test printed, below `---- NAME stdout ----`.
+    fn output<'a>(&mut self, line: &'a str) -> Option<Cow<'a, str>> {
+        let name = line
+            .strip_prefix("---- ")
+            .and_then(|rest| rest.strip_suffix(" stdout ----"));
+        if let Some(name) = name {
+            self.block = Some(name.to_owned());
+        }
+        match (self.section, name) {
+            (Section::Successes, _) => None,
+            (_, Some(name)) => Some(format!("---- {}{name} stdout ----", self.prefix).into()),
+            _ => Some(line.into()),
+        }
+    }
+
+    fn say(&mut self, word: Word, text: &str) {
+        let (name, reason) = text.split_once(": ").unwrap_or((text, ""));
+        let name = self.block.as_deref().unwrap_or(name);
+        self.run
+            .said
+            .entry((word, reason.to_owned()))
+            .or_default()
+            .insert(name.to_owned());
+    }
+
+    /// Whether `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; ...` is of this program:
+    /// then it has the numbers of the lists. Else a test has printed it, and goes on.
+    fn is_result(&mut self, line: &str) -> bool {
         let number = |label: &str| {
             line.split([';', '.'])
                 .filter_map(|part| part.trim().strip_suffix(label))
                 .find_map(|number| number.trim().parse::<usize>().ok())
-                .unwrap_or(0)
         };
-        let passed = number("passed");
-        let skipped = self.skipped.len().min(passed);
-        self.count.passed += passed - skipped;
-        self.count.failed += number("failed");
-        self.count.skipped += number("ignored") + skipped;
-        self.skipped.clear();
-        self.enter(Section::Outside);
+        let run = &mut self.run;
+        let numbers = [number("passed"), number("failed")];
+        if numbers != [Some(run.passed.len()), Some(run.failed.len())] {
+            match self.section {
+                Section::Failed => self.enter(Section::Failures),
+                Section::Passed => self.enter(Section::Successes),
+                _ => {}
+            }
+            return false;
+        }
+        // Documentation that is only compiled has another name in its line than in the list.
+        run.seen
+            .retain(|_, outcome| matches!(outcome, Outcome::Skipped(_)));
+        for (names, outcome) in [
+            (std::mem::take(&mut run.passed), Outcome::Passed),
+            (std::mem::take(&mut run.failed), Outcome::Failed),
+        ] {
+            run.seen
+                .extend(names.into_iter().map(|name| (name, outcome.clone())));
+        }
+        true
     }
+
+    /// Ends a run: what the tests said is applied to what became of them. Gives what to show of it.
+    fn close(&mut self) -> String {
+        let run = std::mem::take(&mut self.run);
+        let mut shown = String::new();
+        let mut tests: BTreeMap<_, _> = run
+            .seen
+            .into_iter()
+            .map(|(name, outcome)| {
+                let weaker = BTreeSet::new();
+                (name, Test { outcome, weaker })
+            })
+            .collect();
+        for ((word, reason), names) in run.said {
+            for name in &names {
+                match named(&mut tests, name) {
+                    Some(test) => test.say(word, &reason),
+                    None => {
+                        let fault = format!("{name} is no test of it, but says: {reason}");
+                        self.report.faults.push(fault);
+                    }
+                }
+            }
+            if word != Word::Weaker {
+                shown += &self.summary(word, &reason, &names);
+            }
+        }
+        self.report.tests.append(&mut tests);
+        self.enter(Section::Outside);
+        shown
+    }
+
+    /// One line for all tests that gave the same reason.
+    fn summary(&self, word: Word, reason: &str, names: &BTreeSet<String>) -> String {
+        let (start, _) = WORDS[word as usize];
+        let mut who = names.iter().take(NAMES).cloned().collect::<Vec<_>>();
+        if let Some(more @ 1..) = names.len().checked_sub(NAMES) {
+            who.push(format!("and {more} more"));
+        }
+        format!("{start}{}{}: {reason}\n", self.prefix, who.join(", "))
+    }
+}
+
+impl Test {
+    fn say(&mut self, word: Word, reason: &str) {
+        match (word, &self.outcome) {
+            // One that went on and failed has failed.
+            (_, Outcome::Failed) => {}
+            (Word::Weaker, _) => _ = self.weaker.insert(reason.to_owned()),
+            (Word::Skip, Outcome::Lacks(_)) => {}
+            (Word::Skip, _) => self.outcome = Outcome::Skipped(reason.to_owned()),
+            (Word::Lacks, _) => self.outcome = Outcome::Lacks(reason.to_owned()),
+        }
+    }
+}
+
+/// The name in a line of a list.
+fn listed(line: &str) -> Option<String> {
+    line.strip_prefix("    ").map(str::to_owned)
+}
+
+/// The test of this name, or the only one whose name ends so after its modules.
+fn named<'a>(tests: &'a mut BTreeMap<String, Test>, name: &str) -> Option<&'a mut Test> {
+    let key = match tests.contains_key(name) {
+        true => name.to_owned(),
+        false => {
+            let end = format!("::{name}");
+            let mut found = tests.keys().filter(|key| key.ends_with(&end));
+            let first = found.next()?.clone();
+            found.next().is_none().then_some(first)?
+        }
+    };
+    tests.get_mut(&key)
 }
 
 /// `running 3 tests`
@@ -137,123 +315,5 @@ fn is_start(line: &str) -> bool {
         .is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
-/// `test NAME ... FAILED`
-fn failed_name(line: &str) -> Option<&str> {
-    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
-}
-
-/// `---- NAME stdout ----`
-fn block_name(line: &str) -> Option<&str> {
-    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str, success: bool) -> (Count, Vec<&str>) {
-        let mut reader = Reader::new();
-        let shown = text.lines().filter(|line| reader.line(line)).collect();
-        (reader.finish(success), shown)
-    }
-
-    fn numbers(count: &Count) -> (usize, usize, usize) {
-        (count.passed, count.failed, count.skipped)
-    }
-
-    #[test]
-    fn programs_add_up() {
-        let text = "\
-running 2 tests
-test a ... ok
-test b ... ignored
-
-test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
-
-
-running 1 test
-test c ... ok
-
-test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.50s
-";
-        assert_eq!(numbers(&read(text, true).0), (2, 0, 1));
-    }
-
-    #[test]
-    fn a_skip_is_taken_off_passed_and_other_output_is_hidden() {
-        let text = "\
-running 2 tests
-test a ... ok
-test b ... ok
-
-successes:
-
----- a stdout ----
-SKIP a: no /dev/cuse
-SKIP a: still no /dev/cuse
-
----- b stdout ----
-some words
-
-successes:
-    a
-    b
-
-test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
-";
-        let (count, shown) = read(text, true);
-        assert_eq!(numbers(&count), (1, 0, 1));
-        assert!(shown.contains(&"SKIP a: no /dev/cuse"));
-        assert!(!shown.contains(&"some words"));
-    }
-
-    #[test]
-    fn a_test_that_fails_after_a_skip_line_has_failed() {
-        let text = "\
-running 2 tests
-test a ... FAILED
-test b ... ok
-
-successes:
-
-successes:
-    b
-
-failures:
-
----- a stdout ----
-SKIP a: tried and gave up
-thread 'a' panicked
-
-failures:
-    a
-
-test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
-";
-        let (count, shown) = read(text, false);
-        assert_eq!(numbers(&count), (1, 1, 0));
-        assert_eq!(count.failures, ["a"]);
-        assert!(shown.contains(&"thread 'a' panicked"));
-    }
-
-    #[test]
-    fn a_program_that_crashes_is_one_failure() {
-        let text = "\
-running 2 tests
-test a ... ok
-
-running 1 test
-test c ... ok
-
-test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
-";
-        assert_eq!(numbers(&read(text, false).0), (1, 1, 0));
-        assert_eq!(numbers(&read("running 1 test\n", false).0), (0, 1, 0));
-    }
-
-    #[test]
-    fn a_command_that_fails_before_any_test_is_one_failure() {
-        assert_eq!(numbers(&read("", false).0), (0, 1, 0));
-        assert_eq!(numbers(&read("", true).0), (0, 0, 0));
-    }
-}
+mod tests;

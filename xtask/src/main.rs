@@ -2,12 +2,16 @@
 
 mod bench;
 mod check;
+mod conformance;
 mod count;
 mod host;
+mod in_guest;
 mod install;
 mod lab;
 mod libtest;
 mod man;
+mod programs;
+mod results;
 mod test;
 mod tools;
 
@@ -19,6 +23,7 @@ use clap::Parser;
 #[command(bin_name = "cargo xtask", about = "The project's own commands")]
 enum Command {
     Test(test::Args),
+    Conformance(conformance::Args),
     Man(man::Args),
     Bench(bench::Args),
     Lab(lab::Args),
@@ -27,6 +32,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Test(args) => test::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),

@@ -1,39 +1,32 @@
-//! `cargo xtask test`: installs what is needed, runs every check and every test, ends with a count.
+//! `cargo xtask test`: installs what is needed, runs every check and every test on the host and in
+//! the lab's kernels, ends with a count.
 
-use std::io::{BufRead, BufReader};
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use clap::ValueEnum;
 
-use crate::check::{self, cargo, succeed};
-use crate::count::Count;
+use crate::check;
+use crate::conformance;
 use crate::host::Host;
+use crate::in_guest;
 use crate::install::{self, Consent};
-use crate::libtest::Reader;
+use crate::lab::{self, Kernel};
+use crate::programs::{self, Program, Which};
+use crate::results::{Place, Results};
 
-/// Run every check and every test; the last line of output is the count.
+/// Run every check and every test, on the host and in a guest; the last line of output is the count.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Install missing packages without asking (CI=true in the environment: the same).
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    install: install::Options,
 
-    /// Install nothing: tests that need a missing package are skipped.
-    #[arg(long, conflicts_with = "yes")]
-    no_install: bool,
+    /// Run the tests in every kernel of the lab, not in User-Mode Linux alone.
+    #[arg(long)]
+    all: bool,
 
     /// Run only the checks and tests whose name contains this.
     filter: Option<String>,
-}
-
-impl Args {
-    fn consent(&self) -> Consent {
-        match (self.no_install, self.yes || install::is_ci()) {
-            (true, _) => Consent::Withheld,
-            (_, true) => Consent::Given,
-            _ => Consent::Ask,
-        }
-    }
 }
 
 /// Runs it all. Failures are counted, not returned.
@@ -43,27 +36,98 @@ impl Args {
 /// The packages that the tests need are missing and were not installed.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let host = Host::look();
-    println!("{host}");
-    install::ensure(&install::TESTS, args.consent(), host.is_root())?;
+    let consent = args.install.consent();
+    println!("-- on the host: {host} --");
+    install::ensure(&install::TESTS, consent, host.is_root())?;
 
     let filter = args.filter.as_deref().unwrap_or_default();
-    let mut count = check::run(filter);
-    // The tests start the programs that this puts beside them, in the same profile.
-    match succeed(cargo(&["build", "--workspace", "--bins"])) {
-        Ok(()) => {
-            count.add(tests(
-                &["--lib", "--bins", "--tests"],
-                host.is_root_with_fuse(),
-                filter,
-            )?);
-            count.add(tests(&["--doc"], false, filter)?);
+    let kernels = match args.all {
+        true => Kernel::value_variants(),
+        false => &[Kernel::Um],
+    };
+    if filter.is_empty() {
+        // Whoever is asked at all is asked now, not in the middle.
+        for kernel in kernels {
+            lab::prepare(*kernel, consent)?;
+        }
+    }
+    let mut results = Results::default();
+    results.add_count(check::run(filter));
+    match programs::build() {
+        Ok(programs) => {
+            on_host(&programs, &host, filter, &mut results)?;
+            results.add(Place::Host, "examples", programs::documentation(filter)?);
+            in_guests(&programs, kernels, consent, filter, &mut results)?;
         }
         Err(error) => {
             println!("build ... FAILED: {error:#}");
-            count.fail("build");
+            results.fail("build");
         }
     }
+    if filter.is_empty() {
+        results.add_count(check::one("conformance", || conformance::check(&results)));
+    }
+    Ok(sum_up(&results))
+}
 
+/// Runs the tests of these programs on the host: as root, also those that need root, and then the
+/// FUSE backend has to work.
+pub(crate) fn on_host(
+    programs: &[Program],
+    host: &Host,
+    filter: &str,
+    results: &mut Results,
+) -> Result<()> {
+    let (which, required) = match host.is_root_with_fuse() {
+        true => (Which::All, "fuse"),
+        false => (Which::Plain, ""),
+    };
+    for program in programs {
+        if program.has(Which::All, filter)? {
+            let report = program.run(which, filter, required)?;
+            results.add(Place::Host, &program.title, report);
+        }
+    }
+    Ok(())
+}
+
+/// Runs the tests of these programs in each of the kernels, which are built if need be.
+pub(crate) fn in_guests(
+    programs: &[Program],
+    kernels: &[Kernel],
+    consent: Consent,
+    filter: &str,
+    results: &mut Results,
+) -> Result<()> {
+    let chosen = in_guest::choose(programs, filter)?;
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    for &kernel in kernels {
+        let name = kernel.name();
+        if let Some(reason) = lab::prepare(kernel, consent)? {
+            println!("\nSKIP {name}: {reason}");
+            results.skip();
+            continue;
+        }
+        match lab::build(kernel) {
+            Ok(()) => in_guest::run(kernel, &chosen, filter, results)?,
+            Err(error) => {
+                println!("\n{name} ... FAILED: {error:#}");
+                results.fail(format!("{name}: {error:#}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Prints what ran nowhere, what failed, and the count.
+pub(crate) fn sum_up(results: &Results) -> ExitCode {
+    let count = results.count();
+    println!();
+    for (reason, names) in results.skipped() {
+        println!("skipped: {}: {reason}", names.join(", "));
+    }
     for failure in &count.failures {
         println!("failed: {failure}");
     }
@@ -71,37 +135,5 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         println!("no test ran");
     }
     println!("{count}");
-    Ok(count.exit_code())
-}
-
-/// Runs the tests of the given targets and shows their output as it comes.
-///
-/// `privileged` adds the tests marked as ignored, which need root, and makes it a failure if the
-/// FUSE backend cannot be used.
-fn tests(targets: &[&str], privileged: bool, filter: &str) -> Result<Count> {
-    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    command
-        .args(targets)
-        .args(["--", "--show-output", "--color=never"]);
-    if privileged {
-        command.arg("--include-ignored").env("FUSD_REQUIRE", "fuse");
-    }
-    if !filter.is_empty() {
-        command.arg(filter);
-    }
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run cargo")?;
-    let output = child.stdout.take().context("cargo test has no output")?;
-    let mut reader = Reader::new();
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line.context("cannot read the output of cargo test")?;
-        let line = String::from_utf8_lossy(&line);
-        if reader.line(line.trim_end_matches('\r')) {
-            println!("{line}");
-        }
-    }
-    let status = child.wait().context("cannot wait for cargo test")?;
-    Ok(reader.finish(status.success()))
+    count.exit_code()
 }

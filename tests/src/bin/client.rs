@@ -2,6 +2,7 @@
 //! prints how it ended: `ok VALUE` or the errno's name.
 //!
 //! Words: `open`, `copies` (opens, makes two copies, closes all), `read N`, `reads N` (for ever), `write N`, `ioctl NUMBER`, `poll`;
+//! `again WORD...` does the same with calls that begin again after `SIGUSR1`;
 //! `alarm WORD...` does the same with an alarm every 10 ms; `interrupts N MICROS` reads numbers of a `numbers` device until N reads were interrupted, and
 //! checks that none is lost or doubled. `SIGUSR1` interrupts what blocks.
 
@@ -71,6 +72,10 @@ fn run(node: &Path, call: &[&str]) -> Outcome<String> {
             let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
             nix::poll::poll(&mut fds, PollTimeout::NONE)?;
             Ok(format!("{:?}", fds[0].revents()))
+        }
+        ["again", call @ ..] => {
+            sys::catch_and_restart(Signal::SIGUSR1)?;
+            run(node, call)
         }
         ["alarm", call @ ..] => {
             sys::alarm_every(10_000)?;

@@ -5,19 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use fusd_tests::wait::{DEADLINE, holds_within};
-use fusd_tests::{Backend, Case, Driver, Launch};
-
-/// Begins a test of the tool on FUSE, or returns from it where that is not to be had.
-macro_rules! begin {
-    ($name:ident) => {
-        match fusd_tests::Case::begin(stringify!($name), fusd_tests::Backend::Fuse) {
-            Some(case) => case,
-            None => return,
-        }
-    };
-}
-pub(crate) use begin;
+use fusd_tests::wait::{deadline, holds_within};
+use fusd_tests::{Case, Driver, Launch};
 
 /// The tool with a node of the test's own, and these arguments.
 pub(crate) fn echo<I: IntoIterator<Item: AsRef<OsStr>>>(case: &Case, arguments: I) -> Launch {
@@ -25,7 +14,7 @@ pub(crate) fn echo<I: IntoIterator<Item: AsRef<OsStr>>>(case: &Case, arguments: 
     Launch::new(case, case.program("fusd-echo"), &node)
         .arg("--path")
         .arg(&node)
-        .args(["--backend", Backend::Fuse.name()])
+        .args(["--backend", case.backend().name()])
         .args(arguments)
 }
 
@@ -54,7 +43,7 @@ pub(crate) fn says(case: &Case, arguments: &[&str], expected: &[u8]) {
 #[track_caller]
 pub(crate) fn await_content(driver: &Driver, expected: &str) {
     let mut last = String::new();
-    let reached = holds_within(DEADLINE, || {
+    let reached = holds_within(deadline(), || {
         last = content(driver);
         last == expected
     });

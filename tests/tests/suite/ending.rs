@@ -2,24 +2,24 @@
 
 use fusd::IoctlCommand;
 use fusd_tests::client::{Handle, Outcome, open};
-use fusd_tests::wait::{DEADLINE, Started, start, wait_until};
-use fusd_tests::{Backend, Case, Driver};
+use fusd_tests::wait::{Started, deadline, start, wait_until};
+use fusd_tests::{Ability, Case, Driver};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 
 /// What a call may fail with once the driver is gone.
-fn gone(case: &Case) -> &'static [Errno] {
-    match case.backend() {
-        Backend::Kfusd => &[Errno::EPIPE],
-        Backend::Fuse | Backend::Cuse => &[Errno::EPIPE, Errno::ECONNABORTED, Errno::ENOTCONN],
+pub(super) fn gone(case: &Case) -> &'static [Errno] {
+    match case.can(Ability::Epipe) {
+        true => &[Errno::EPIPE],
+        false => &[Errno::EPIPE, Errno::ECONNABORTED, Errno::ENOTCONN],
     }
 }
 
 #[track_caller]
-fn assert_gone<T: std::fmt::Debug>(case: &Case, what: &str, outcome: Outcome<T>) {
+fn assert_gone<T: std::fmt::Debug>(gone: &[Errno], what: &str, outcome: Outcome<T>) {
     match outcome {
-        Err(errno) if gone(case).contains(&errno) => {}
+        Err(errno) if gone.contains(&errno) => {}
         other => panic!("{what}: {other:?}"),
     }
 }
@@ -57,14 +57,15 @@ impl Blocked {
 }
 
 pub(crate) fn row10_kill_ends_blocked_calls(case: &Case) {
+    let gone = gone(case);
     let mut driver = case.device("gate:read,write,ioctl").start();
     let blocked = Blocked::begin(&mut driver);
     let node = driver.node().to_owned();
     driver.kill();
     for (name, call) in blocked.calls {
-        assert_gone(case, name, call.wait());
+        assert_gone(gone, name, call.wait());
     }
-    assert_gone(case, "a later read", blocked.file.read(1));
+    assert_gone(gone, "a later read", blocked.file.read(1));
     wait_until("open gives ENOENT", || {
         open(&node).err() == Some(Errno::ENOENT)
     });
@@ -91,6 +92,7 @@ pub(crate) fn row10_stop_ends_blocked_calls(case: &Case) {
 }
 
 pub(crate) fn row10_later_calls_fail(case: &Case) {
+    let gone = gone(case);
     let end: [fn(Driver); 2] = [Driver::stop, Driver::kill];
     for end in end {
         let driver = case.device("memory").start();
@@ -99,11 +101,11 @@ pub(crate) fn row10_later_calls_fail(case: &Case) {
         end(driver);
         let number = IoctlCommand::none(b'e', 4).raw();
         wait_until("calls fail", || file.read_at(0, 1).is_err());
-        assert_gone(case, "read", file.read(1));
-        assert_gone(case, "pread", file.read_at(0, 1));
-        assert_gone(case, "write", file.write(b"x"));
+        assert_gone(gone, "read", file.read(1));
+        assert_gone(gone, "pread", file.read_at(0, 1));
+        assert_gone(gone, "write", file.write(b"x"));
         assert_gone(
-            case,
+            gone,
             "ioctl",
             fusd_tests::sys::ioctl_value(&file, number, 0),
         );
@@ -113,6 +115,10 @@ pub(crate) fn row10_later_calls_fail(case: &Case) {
 
 pub(crate) fn row10_poll_tells_of_the_end(case: &Case) {
     let end: [fn(Driver); 2] = [Driver::stop, Driver::kill];
+    let wanted = match case.can(Ability::HangUp) {
+        true => PollFlags::POLLERR | PollFlags::POLLHUP,
+        false => PollFlags::POLLERR,
+    };
     for end in end {
         let driver = case.device("stream:1").start();
         let file = open(driver.node()).expect("open");
@@ -120,20 +126,17 @@ pub(crate) fn row10_poll_tells_of_the_end(case: &Case) {
         let waiting: Vec<_> = (0..4)
             .map(|_| {
                 let file = file.duplicate();
-                start(move || file.poll(PollFlags::POLLIN, 2 * DEADLINE))
+                start(move || file.poll(PollFlags::POLLIN, 2 * deadline()))
             })
             .collect();
         // Each has polled once, or polls when the driver has ended: both must tell.
         end(driver);
         for poll in waiting {
             let events = poll.wait().expect("poll");
-            assert!(events.contains(PollFlags::POLLERR), "{events:?}");
+            assert!(events.contains(wanted), "{events:?}");
         }
         let events = file.ready(PollFlags::POLLIN);
-        assert!(
-            events.contains(PollFlags::POLLERR),
-            "a later poll: {events:?}"
-        );
+        assert!(events.contains(wanted), "a later poll: {events:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use fusd_tests::client::{open, open_with};
 use fusd_tests::wait::start;
-use fusd_tests::{Case, backend};
+use fusd_tests::{Ability, Case};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
@@ -90,9 +90,7 @@ pub(crate) fn row4_beside_a_blocked_writer(case: &Case) {
 
 /// A writer who blocks, and another who must not because of it.
 fn two_writers(case: &Case, device: &str, flags: OFlag) {
-    let reason = "the kernel has such writers of one FUSE file take turns, uninterruptibly";
-    let missing = (!case.backend().writes_in_parallel()).then(|| reason.to_owned());
-    if backend::lacks(case.name(), missing) {
+    if case.lacks(Ability::ParallelWrites) {
         return;
     }
     let mut driver = case.device(device).start();

@@ -1,17 +1,13 @@
-//! Rows 1 and 15 for an ordinary user, where the backend lets one make nodes.
+//! Rows 1 and 15 for an ordinary user.
 
 use std::path::Path;
 use std::process::Command;
 
 use fusd_tests::user::{self, World};
-use fusd_tests::{Case, Launch, backend};
+use fusd_tests::{Ability, Backend, Case, Launch, backend};
 
-/// Whether the backend is for root alone, or a part of it for users is missing; says so.
+/// Whether what users need to mount is missing; says so.
 fn skips(case: &Case) -> bool {
-    if !case.backend().serves_users() {
-        let reason = "only root can make nodes with this backend";
-        return backend::lacks(case.name(), Some(reason.to_owned()));
-    }
     backend::skips(case.name(), case.backend(), user::missing())
 }
 
@@ -28,8 +24,15 @@ fn launch(case: &Case, command: Command, node: &Path) -> Launch {
         .unseen()
 }
 
+/// Starts a driver that must not come up; gives what it says.
+fn refused(case: &Case, command: Command, node: &Path) -> String {
+    let mut driver = launch(case, command, node).spawn();
+    assert_eq!(driver.wait().code(), Some(1), "{}", driver.errors());
+    driver.errors()
+}
+
 pub(crate) fn row1_an_ordinary_user_makes_a_node(case: &Case) {
-    if skips(case) {
+    if case.lacks(Ability::Users) || skips(case) {
         return;
     }
     let world = World::open(case);
@@ -57,24 +60,25 @@ pub(crate) fn row1_an_ordinary_user_makes_a_node(case: &Case) {
 }
 
 pub(crate) fn row15_no_permission_is_said_before_anything_is_made(case: &Case) {
-    if skips(case) {
-        return;
+    if case.backend().has(Ability::Users) {
+        if skips(case) {
+            return;
+        }
+        let world = World::open(case);
+        let node = case.nodes().join("node");
+        let said = refused(case, world.user("conformance-driver"), &node);
+        assert!(said.contains("EACCES"), "{said}");
+        assert!(world.mounts().is_empty());
     }
-    let world = World::open(case);
-    let node = case.nodes().join("node");
-    let mut driver = launch(case, world.user("conformance-driver"), &node).spawn();
-    assert_eq!(driver.wait().code(), Some(1));
-    assert!(driver.errors().contains("EACCES"), "{}", driver.errors());
-    assert!(world.mounts().is_empty());
-
     let without = World::plain(case);
-    let node = without.directory("mine").join("node");
-    let mut driver = launch(case, without.user("conformance-driver"), &node).spawn();
-    assert_eq!(driver.wait().code(), Some(1));
-    let said = driver.errors();
-    assert!(
-        said.contains("/dev/fuse") && said.contains("EACCES"),
-        "{said}"
-    );
+    let own = without.directory("mine");
+    // A path of the user's own, or one for which the backend is asked first.
+    let (node, device) = match case.backend() {
+        Backend::Fuse => (own.join("node"), "/dev/fuse"),
+        Backend::Cuse => (case.node("node"), "/dev/cuse"),
+        Backend::Kfusd => (case.node("node"), "/dev/fusd/control"),
+    };
+    let said = refused(case, without.user("conformance-driver"), &node);
+    assert!(said.contains(device) && said.contains("EACCES"), "{said}");
     assert!(!node.exists(), "nothing was made");
 }

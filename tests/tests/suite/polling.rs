@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use fusd_tests::Case;
 use fusd_tests::client::{Handle, open};
-use fusd_tests::wait::{DEADLINE, start};
+use fusd_tests::wait::{deadline, start};
+use fusd_tests::{Ability, Case};
 use nix::poll::PollFlags;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::select::{FdSet, select};
+use nix::sys::signal::Signal;
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::os::fd::AsFd;
 
@@ -44,7 +45,7 @@ pub(crate) fn row5_a_push_wakes(case: &Case) {
     for round in 0..50 {
         let waiting = {
             let file = file.duplicate();
-            start(move || file.poll(IN, DEADLINE))
+            start(move || file.poll(IN, deadline()))
         };
         if round % 2 == 0 {
             // In half of the rounds the poll is certainly in place before the push.
@@ -57,7 +58,7 @@ pub(crate) fn row5_a_push_wakes(case: &Case) {
     file.write(b"abc").expect("write");
     let waiting = {
         let file = file.duplicate();
-        start(move || file.poll(OUT, DEADLINE))
+        start(move || file.poll(OUT, deadline()))
     };
     driver.ask("pull 1");
     assert_eq!(waiting.wait(), Ok(OUT), "room wakes writers");
@@ -101,7 +102,7 @@ pub(crate) fn row5_select(case: &Case) {
     let file = open(driver.node()).expect("open");
     assert_eq!(selectable(&file, Duration::ZERO), (false, true));
     driver.ask("push x");
-    assert_eq!(selectable(&file, DEADLINE), (true, false));
+    assert_eq!(selectable(&file, deadline()), (true, false));
     file.read(1).expect("read");
     assert_eq!(selectable(&file, Duration::ZERO), (false, true));
 }
@@ -137,7 +138,7 @@ pub(crate) fn row5_epoll_level(case: &Case) {
         driver.ask("push abc");
         for length in [1, 1, 1] {
             assert_eq!(
-                watch.events(DEADLINE),
+                watch.events(deadline()),
                 EpollFlags::EPOLLIN,
                 "for as long as data is there"
             );
@@ -159,7 +160,7 @@ pub(crate) fn row5_epoll_edge(case: &Case) {
     for round in 0..50 {
         driver.ask("push abc");
         assert_eq!(
-            watch.events(DEADLINE),
+            watch.events(deadline()),
             EpollFlags::EPOLLIN,
             "round {round}: an edge"
         );
@@ -170,7 +171,7 @@ pub(crate) fn row5_epoll_edge(case: &Case) {
     // Data that was there before is an edge for who begins to watch.
     driver.ask("push abc");
     let late = Watch::new(&file, EpollFlags::EPOLLIN | EpollFlags::EPOLLET);
-    assert_eq!(late.events(DEADLINE), EpollFlags::EPOLLIN);
+    assert_eq!(late.events(deadline()), EpollFlags::EPOLLIN);
 }
 
 pub(crate) fn row5_timeouts(case: &Case) {
@@ -182,8 +183,24 @@ pub(crate) fn row5_timeouts(case: &Case) {
         assert_eq!(file.poll(IN, limit), Ok(PollFlags::empty()));
         let took = before.elapsed();
         assert!(took >= limit, "{took:?} instead of {limit:?}");
-        assert!(took < limit + DEADLINE / 6, "{took:?} instead of {limit:?}");
+        assert!(
+            took < limit + deadline() / 6,
+            "{took:?} instead of {limit:?}"
+        );
     }
+}
+
+pub(crate) fn row5_timeouts_beside_a_stopped_driver(case: &Case) {
+    let driver = case.device("stream:1").start();
+    let file = open(driver.node()).expect("open");
+    assert_eq!(file.ready(IN), PollFlags::empty());
+    driver.suspend();
+    let poll = start(move || file.poll(IN, Duration::from_millis(50)));
+    if !case.can(Ability::PollBesideStopped) {
+        driver.signal(Signal::SIGCONT);
+    }
+    assert_eq!(poll.wait(), Ok(PollFlags::empty()));
+    driver.signal(Signal::SIGCONT);
 }
 
 pub(crate) fn row5_many_pollers(case: &Case) {
@@ -198,7 +215,7 @@ pub(crate) fn row5_many_pollers(case: &Case) {
         .iter()
         .map(|file| {
             let file = file.duplicate();
-            start(move || file.poll(IN, DEADLINE))
+            start(move || file.poll(IN, deadline()))
         })
         .collect();
     driver.ask("push x");

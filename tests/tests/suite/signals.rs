@@ -2,7 +2,7 @@
 
 use fusd::IoctlCommand;
 use fusd_tests::client::{self, Process, open};
-use fusd_tests::{Case, Driver};
+use fusd_tests::{Ability, Case, Driver};
 use nix::sys::signal::Signal;
 
 /// The calls that can block, as the client process is told them.
@@ -74,6 +74,41 @@ pub(crate) fn row8_killed_while_the_handler_is_stuck(case: &Case) {
     driver.ask("let");
     // Some may have been killed before they had opened the node.
     assert!(driver.balance() >= 2);
+}
+
+pub(crate) fn row8_killed_while_the_driver_is_stopped(case: &Case) {
+    for call in blocking_calls() {
+        let mut driver = gate(case, &call);
+        let client = start(case, &driver, &call);
+        driver.await_number("waiting", 1);
+        driver.suspend();
+        client.signal(Signal::SIGKILL);
+        if !case.can(Ability::KillBesideStopped) {
+            driver.signal(Signal::SIGCONT);
+        }
+        client.kill();
+        driver.signal(Signal::SIGCONT);
+        driver.await_number("waiting", 0);
+        driver.stop();
+    }
+}
+
+pub(crate) fn row9_calls_begin_again(case: &Case) {
+    let restarts = case.can(Ability::Restart);
+    for call in blocking_calls() {
+        let mut driver = gate(case, &call);
+        let again = [&["again".to_owned()], call.as_slice()].concat();
+        let client = start(case, &driver, &again);
+        driver.await_number("waiting", 1);
+        client.signal(Signal::SIGUSR1);
+        if restarts {
+            driver.ask("let");
+            assert!(client.wait().starts_with("ok"), "{call:?}");
+        } else {
+            assert_eq!(client.wait(), "EINTR", "{call:?}");
+        }
+        driver.stop();
+    }
 }
 
 pub(crate) fn row9_signals_interrupt_every_call(case: &Case) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::cache::Cache;
 use super::kernel::Kernel;
@@ -15,15 +15,43 @@ use super::toolchain::{Toolchain, Tools};
 
 /// The folder of the kernel's build, if it was built already.
 pub(crate) fn find(kernel: Kernel) -> Result<Option<PathBuf>> {
+    Ok(find_with_source(kernel)?.map(|(built, _)| built))
+}
+
+fn find_with_source(kernel: Kernel) -> Result<Option<(PathBuf, Source)>> {
+    if !kernel.compiler().is_installed() {
+        return Ok(None);
+    }
     let cache = Cache::open()?;
-    Ok(match Source::find(&cache)? {
-        Some(source) => cache.find(&entry(
-            kernel,
-            &source,
-            &Toolchain::look(kernel.compiler())?,
-        )),
-        None => None,
-    })
+    let Some(source) = Source::find(&cache)? else {
+        return Ok(None);
+    };
+    let toolchain = Toolchain::look(kernel.compiler())?;
+    let built = cache.find(&entry(kernel, &source, &toolchain));
+    Ok(built.map(|built| (built, source)))
+}
+
+/// What to do where [`find`] finds nothing.
+pub(crate) fn not_built(kernel: Kernel) -> anyhow::Error {
+    let name = kernel.name();
+    anyhow!("the kernel {name} is not built for this toolchain; run: cargo xtask lab build {name}")
+}
+
+/// The start of a call of make that builds modules for a kernel that is there.
+pub(crate) fn make_for_modules(kernel: Kernel) -> Result<Command> {
+    let (built, source) = find_with_source(kernel)?.ok_or_else(|| not_built(kernel))?;
+    let mut make = make(kernel, &source, &built);
+    kernel.compiler().apply(&mut make);
+    Ok(make)
+}
+
+fn make(kernel: Kernel, source: &Source, folder: &Path) -> Command {
+    let mut make = Command::new("make");
+    make.arg("-C")
+        .arg(&source.folder)
+        .arg(format!("O={}", folder.display()))
+        .arg(format!("ARCH={}", kernel.arch()));
+    make
 }
 
 /// The folder of the kernel's build; builds it first if need be. `update` looks for a newer source.
@@ -103,16 +131,22 @@ impl Build<'_> {
         if !image.is_file() {
             bail!("the build made no {}", image.display());
         }
-        Ok(())
+        self.forget_folder()
+    }
+
+    /// Lets the build work under another name: its Makefile, which takes the place of a source's
+    /// for modules, says where it is.
+    fn forget_folder(&self) -> Result<()> {
+        let path = self.folder.join("Makefile");
+        let fixed = format!("= {}", self.folder.display());
+        let found = ":= $(realpath $(dir $(lastword $(MAKEFILE_LIST))))";
+        let forget = || fs::write(&path, fs::read_to_string(&path)?.replace(&fixed, found));
+        forget().with_context(|| format!("cannot change {}", path.display()))
     }
 
     fn make(&self, title: &str, arguments: &[&str]) -> Result<()> {
-        let mut make = Command::new("make");
-        make.arg("-C")
-            .arg(&self.source.folder)
-            .arg(format!("O={}", self.folder.display()))
-            .arg(format!("ARCH={}", self.kernel.arch()))
-            .args(arguments);
+        let mut make = make(self.kernel, self.source, self.folder);
+        make.args(arguments);
         self.tools.apply(&mut make)?;
         self.log.run(title, &mut make)
     }

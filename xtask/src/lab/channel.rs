@@ -21,8 +21,8 @@ pub(crate) enum End {
     Lost,
 }
 
-/// The streams that end with the mark: output and errors.
-const STREAMS: usize = 2;
+/// The streams that end with the mark: the console, output and errors.
+const STREAMS: usize = 3;
 
 /// How long a dead guest's last words, or an ended command's last output, may take.
 const GRACE: Duration = Duration::from_secs(5);
@@ -47,15 +47,15 @@ pub(crate) struct Channels {
 pub(crate) struct Listener {
     events: Receiver<Event>,
     console: JoinHandle<Vec<u8>>,
-    streams: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     /// How many of the streams did not come to their mark yet.
     open: usize,
 }
 
 enum Event {
     Told(End),
-    /// A stream came to its mark, or nothing holds it any more.
-    Shown,
+    /// A stream came to its mark.
+    Marked,
     /// Nothing holds the console any more.
     Ended,
 }
@@ -111,30 +111,22 @@ impl Ends {
 }
 
 impl Channels {
-    /// Shows output and errors as they come, each up to `mark`, and gathers the rest. Without a
-    /// mark nothing of them is waited for.
+    /// Shows output and errors as they come, and gathers the rest. `mark` ends output, errors and
+    /// console; without one they are not waited for.
     pub(crate) fn listen(self, mark: Option<Vec<u8>>) -> Listener {
         let (sender, events) = mpsc::channel();
         let open = mark.as_ref().map_or(0, |_| STREAMS);
         let mark = mark.unwrap_or_default();
-        let (output, output_mark, shown) = (self.output, mark.clone(), sender.clone());
-        let (errors, errors_mark, also_shown) = (self.errors, mark, sender.clone());
         let (status, told) = (self.status, sender.clone());
-        let streams = vec![
-            thread::spawn(move || {
-                show(output, io::stdout(), &output_mark);
-                let _ = shown.send(Event::Shown);
-            }),
-            thread::spawn(move || {
-                show(errors, io::stderr(), &errors_mark);
-                let _ = also_shown.send(Event::Shown);
-            }),
+        let threads = vec![
+            show(self.output, io::stdout(), mark.clone(), sender.clone()),
+            show(self.errors, io::stderr(), mark.clone(), sender.clone()),
             thread::spawn(move || hear(status, &told)),
         ];
         Listener {
             events,
-            console: collect(self.console, sender),
-            streams,
+            console: collect(self.console, mark, sender),
+            threads,
             open,
         }
     }
@@ -153,7 +145,7 @@ impl Listener {
                 None => self.events.recv().map_err(RecvTimeoutError::from),
             };
             match event {
-                Ok(Event::Shown) => self.open = self.open.saturating_sub(1),
+                Ok(Event::Marked) => self.open = self.open.saturating_sub(1),
                 Ok(Event::Told(end)) => break end,
                 Err(RecvTimeoutError::Timeout) => return End::Deadline,
                 Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => break self.last_word(),
@@ -164,7 +156,7 @@ impl Listener {
             && self.open > 0
             && let Ok(event) = self.events.recv_timeout(GRACE)
         {
-            if matches!(event, Event::Shown) {
+            if matches!(event, Event::Marked) {
                 self.open -= 1;
             }
         }
@@ -183,7 +175,7 @@ impl Listener {
 
     /// Waits until the guest's ends of the pipes are closed. Returns the console.
     pub(crate) fn finish(self) -> String {
-        for thread in self.streams {
+        for thread in self.threads {
             // A closed pipe of this program's own is no reason to fail.
             let _ = thread.join();
         }
@@ -193,30 +185,47 @@ impl Listener {
 }
 
 /// Gathers the console.
-fn collect(mut pipe: PipeReader, sender: Sender<Event>) -> JoinHandle<Vec<u8>> {
+fn collect(pipe: PipeReader, mark: Vec<u8>, sender: Sender<Event>) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut console = Vec::new();
-        // What was read before an error is kept.
-        let _ = pipe.read_to_end(&mut console);
-        let _ = sender.send(Event::Ended);
+        copy(pipe, &mut console, &mark, || send(&sender, Event::Marked));
+        send(&sender, Event::Ended);
         console
     })
 }
 
-/// Passes on what comes, at once, up to the mark. Goes on reading when nobody wants it: the guest
-/// shall not wait.
-fn show(mut pipe: impl Read, mut target: impl Write, mark: &[u8]) {
+/// Shows a stream.
+fn show(
+    pipe: PipeReader,
+    mut target: impl Write + Send + 'static,
+    mark: Vec<u8>,
+    sender: Sender<Event>,
+) -> JoinHandle<()> {
+    thread::spawn(move || copy(pipe, &mut target, &mark, || send(&sender, Event::Marked)))
+}
+
+/// Nobody listens any more when the end is known.
+fn send(sender: &Sender<Event>, event: Event) {
+    let _ = sender.send(event);
+}
+
+/// Passes on what comes, at once, but for the mark, of which it tells. Goes on reading when nobody
+/// wants it: the guest shall not wait.
+fn copy(mut pipe: impl Read, target: &mut impl Write, mut mark: &[u8], marked: impl FnOnce()) {
+    let mut marked = Some(marked);
     let mut buffer = [0; 16 * 1024];
     let mut held = Vec::new();
     while let Ok(length @ 1..) = pipe.read(&mut buffer) {
         held.extend_from_slice(&buffer[..length]);
-        let (ready, is_end) = before(mark, &held);
+        let (ready, is_marked) = before(mark, &held);
         let _ = target.write_all(&held[..ready]);
         let _ = target.flush();
-        if is_end {
-            return;
-        }
         held.drain(..ready);
+        if is_marked && let Some(marked) = marked.take() {
+            held.drain(..mark.len());
+            mark = &[];
+            marked();
+        }
     }
     let _ = target.write_all(&held);
     let _ = target.flush();
@@ -247,7 +256,7 @@ fn hear(mut pipe: impl Read, sender: &Sender<Event>) {
         match byte[0] {
             b'\n' => {
                 let end = parse_end(&String::from_utf8_lossy(&line));
-                let _ = sender.send(Event::Told(end));
+                send(sender, Event::Told(end));
                 line.clear();
             }
             byte => line.push(byte),
@@ -304,8 +313,9 @@ mod tests {
         let mut listener = channels.listen(Some(b"\0x\0".to_vec()));
         (&ends.status).write_all(b"exit 0\n").unwrap();
         let late = thread::spawn(move || {
-            (&ends.output).write_all(b"\0x\0").unwrap();
-            (&ends.errors).write_all(b"\0x\0").unwrap();
+            for mut end in [&ends.output, &ends.errors, &ends.console] {
+                end.write_all(b"\0x\0").unwrap();
+            }
             ends
         });
         assert_eq!(listener.wait(None), End::Status(0));
@@ -314,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_shown_up_to_its_mark_however_it_is_cut() {
+    fn a_stream_is_passed_on_without_its_mark_however_it_is_cut() {
         /// Gives one byte at a time.
         struct Slow<'a>(&'a [u8]);
         impl Read for Slow<'_> {
@@ -322,16 +332,18 @@ mod tests {
                 self.0.read(&mut buffer[..1])
             }
         }
-        for (text, shown) in [
-            (&b"a\0b\0\0x\0rest"[..], &b"a\0b\0"[..]),
-            (b"\0x\0", b""),
-            (b"no mark\0x", b"no mark\0x"),
-            (b"", b""),
+        for (text, shown, count) in [
+            (&b"a\0b\0\0x\0rest\0x\0"[..], &b"a\0b\0rest\0x\0"[..], 1),
+            (b"\0x\0", b"", 1),
+            (b"no mark\0x", b"no mark\0x", 0),
+            (b"", b"", 0),
         ] {
             let (mut slowly, mut at_once) = (Vec::new(), Vec::new());
-            show(Slow(text), &mut slowly, b"\0x\0");
-            show(text, &mut at_once, b"\0x\0");
+            let mut marks = [0, 0];
+            copy(Slow(text), &mut slowly, b"\0x\0", || marks[0] += 1);
+            copy(text, &mut at_once, b"\0x\0", || marks[1] += 1);
             assert_eq!((slowly.as_slice(), at_once.as_slice()), (shown, shown));
+            assert_eq!(marks, [count, count]);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The guest's console: what in it means that the kernel found a fault.
 
 /// Words that the kernel prints only when something is wrong with itself.
-const FAULTS: [&str; 16] = [
+const FAULTS: [&str; 19] = [
     "BUG:",
     "WARNING:",
     "KASAN:",
@@ -16,9 +16,17 @@ const FAULTS: [&str; 16] = [
     "blocked for more than",
     "possible circular locking dependency",
     "possible recursive locking",
+    "turning off the locking correctness validator",
     "suspicious RCU usage",
+    // Of kmemleak: how many there are, and each of them.
+    "new suspected memory leaks",
     "unreferenced object",
+    // Of the first program in the guest.
+    "unkillable task",
 ];
+
+/// How the allocator begins what it has to say of its objects: `BUG kmalloc-8 (Not tainted): ...`.
+const ALLOCATOR: &str = "BUG ";
 
 /// The console's first line that tells of a fault, counted from 0.
 pub(crate) fn first_fault(console: &str) -> Option<(usize, &str)> {
@@ -33,14 +41,18 @@ fn is_fault(line: &str) -> bool {
     let Some(message) = message(line) else {
         return false;
     };
-    FAULTS.iter().any(|words| message.contains(words))
+    message.starts_with(ALLOCATOR) || FAULTS.iter().any(|words| message.contains(words))
 }
 
 /// What follows the time: `[    0.120000] text`, with or without a thread `[   T12]`.
 fn message(line: &str) -> Option<&str> {
     let (time, message) = line.trim_start().strip_prefix('[')?.split_once(']')?;
     time.trim().parse::<f64>().ok()?;
-    Some(message)
+    let message = message.trim_start();
+    Some(match message.strip_prefix('[') {
+        Some(thread) => thread.split_once(']')?.1.trim_start(),
+        None => message,
+    })
 }
 
 /// The last `count` lines.
@@ -80,6 +92,11 @@ Checking for something...OK
             "BUG: unable to handle page fault for address: 0",
             "Kernel panic - not syncing: sysrq triggered crash",
             "Oops: 0000 [#1]",
+            "BUG kmalloc-64 (Tainted: G    B): Object already free",
+            "INFO: trying to register non-static key; turning off the locking correctness validator.",
+            "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+            "lab: unreferenced object 0xffff888100c0ffee (size 64):",
+            "lab: unkillable task after 10 s: cat (123, state D)",
         ] {
             assert!(is_fault(&format!("[   12.000001] {text}")), "{text}");
             assert!(is_fault(&format!("[   12.000001][   T1] {text}")), "{text}");
@@ -91,6 +108,7 @@ Checking for something...OK
         assert_eq!(first_fault("WARNING: a program says so\n"), None);
         assert_eq!(first_fault("[main] BUG: a program says so\n"), None);
         assert_eq!(first_fault("[    0.1] debugfs: ready\n"), None);
+        assert_eq!(first_fault("[    0.1] DEBUG is off\n"), None);
         assert_eq!(first_fault(""), None);
     }
 

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use super::channel::{End, Ends, channels};
 use super::kernel::Kernel;
 use super::{init, qemu, uml};
+use crate::host::find_program;
 
 /// How to boot a guest.
 pub(crate) struct Boot<'a> {
@@ -60,6 +61,13 @@ impl Boot<'_> {
     }
 
     fn start(&self, ends: &Ends) -> Result<Child> {
+        if self.kernel.is_for_qemu() && find_program(qemu::PROGRAM).is_none() {
+            bail!(
+                "there is no {} here; install {}",
+                qemu::PROGRAM,
+                qemu::PACKAGE
+            );
+        }
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL"])

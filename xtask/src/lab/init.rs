@@ -15,6 +15,7 @@ use super::kernel::Kernel;
 use super::{qemu, uml};
 
 const INIT: &str = include_str!("init.sh");
+const LEFTOVERS: &str = include_str!("leftovers.sh");
 
 /// What of the environment goes into the guest. A choice: the rest may hold secrets, or describe
 /// what the guest does not have.
@@ -55,10 +56,11 @@ pub(crate) struct Ports {
     pub(crate) status: &'static str,
 }
 
-/// What the first program writes after the last of the command's output, and after its errors.
+/// What the first program writes after the last of the command's output, after its errors, and after
+/// the last of the kernel's log.
 pub(crate) fn mark(folder: &Path) -> Vec<u8> {
     let name = folder.file_name().unwrap_or_default();
-    [b"\0", name.as_bytes(), b"\0"].concat()
+    [b"lab: end of ", name.as_bytes()].concat()
 }
 
 /// Writes what a guest needs for `task` into a new folder.
@@ -94,6 +96,7 @@ pub(crate) fn write(kernel: Kernel, task: &Task<'_>) -> Result<TempDir> {
     script.push(b'\n');
     write_script(&folder.path().join(name), &script)
         .and_then(|()| fs::write(folder.path().join("ports"), ports(kernel)))
+        .and_then(|()| fs::write(folder.path().join("leftovers"), LEFTOVERS))
         .and_then(|()| write_script(&folder.path().join("init"), INIT.as_bytes()))
         .with_context(|| format!("cannot write to {}", folder.path().display()))?;
     Ok(folder)

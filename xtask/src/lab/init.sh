@@ -2,15 +2,18 @@
 # The first program in a guest. The host's files are the root, read-only: all writes go to a layer
 # in memory on top, and vanish with the guest.
 #
-# Beside this file: "ports", which names the devices that lead to the host; "command", a script to
-# run, or "shell", for an interactive guest. The ports: $terminal is the shell's; $output and $errors
-# take what the command writes, and the mark when it has written all; $status takes the word "exit"
-# and the status. The host ends the guest when it has read that.
+# Beside this file: "ports", which names the devices that lead to the host; "leftovers", which looks
+# for what a command left; "command", a script to run, or "shell", for an interactive guest.
+#
+# The ports: $terminal is the shell's; $output and $errors take what the command writes; $status
+# takes the word "exit" and the status. The status goes its own way and may arrive first, so a mark
+# ends the output, the errors and the kernel's log. When the host has all four it ends the guest.
 
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 here=${0%/*}
 . "$here/ports"
+. "$here/leftovers"
 
 fail() {
     await "$status"
@@ -46,6 +49,7 @@ fi
 
 cd /
 mount -t sysfs sys /sys
+mount -t debugfs debug /sys/kernel/debug 2>/dev/null
 umount -l /.host && rmdir /.host
 mkdir -p /dev/pts /dev/shm
 mount -t devpts -o ptmxmode=666,mode=620 devpts /dev/pts
@@ -84,9 +88,11 @@ result=$?
 # What the command left running may hold the pipes: it gets two seconds.
 (sleep 2 && kill $first $second) 2>/dev/null &
 wait $first $second 2>/dev/null
-# The status goes its own way and may arrive first: the mark says that nothing follows.
-mark=${here##*/}
-printf '\0%s\0' "$mark" >&8
-printf '\0%s\0' "$mark" >&9
+mark="lab: end of ${here##*/}"
+printf '%s' "$mark" >&8
+printf '%s' "$mark" >&9
+kill_all
+find_leaks
+echo "<6>$mark" >/dev/kmsg
 echo "exit $result" >"$status"
 exec sleep 600

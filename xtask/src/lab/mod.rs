@@ -12,6 +12,7 @@ mod console;
 mod guest;
 mod init;
 pub(crate) mod kernel;
+mod module;
 mod packages;
 mod qemu;
 mod run;
@@ -27,7 +28,7 @@ use anyhow::Result;
 
 use crate::host::Host;
 use crate::install::{self, Consent};
-use kernel::Kernel;
+pub(crate) use kernel::Kernel;
 
 /// Build a kernel, and run commands in it
 #[derive(clap::Args)]
@@ -41,6 +42,7 @@ enum Command {
     Build(BuildArgs),
     Run(run::Args),
     Shell(run::ShellArgs),
+    Module(module::Args),
 }
 
 /// Build a kernel, unless it is there already
@@ -67,6 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Command::Build(args) => build_command(args),
         Command::Run(args) => run::run(args),
         Command::Shell(args) => run::shell(args),
+        Command::Module(args) => module::run(args),
     }
 }
 
@@ -83,4 +86,35 @@ fn build_command(args: &BuildArgs) -> Result<ExitCode> {
     let built = build::ensure(args.kernel, args.update)?;
     println!("{}", built.join(args.kernel.image()).display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Installs what building `kernel` takes, unless it is built, as far as `consent` goes. Returns why
+/// it cannot be built where nothing may be installed.
+///
+/// # Errors
+///
+/// A package is missing, and cannot be installed or nobody said that it may be.
+pub(crate) fn prepare(kernel: Kernel, consent: Consent) -> Result<Option<String>> {
+    if build::find(kernel)?.is_some() {
+        return Ok(None);
+    }
+    let needs = packages::needs(kernel);
+    let missing: Vec<_> = needs.missing().iter().map(|package| package.name).collect();
+    if consent == Consent::Withheld && !missing.is_empty() {
+        let missing = missing.join(" ");
+        return Ok(Some(format!(
+            "the kernel is not built, and these packages are not installed: {missing}"
+        )));
+    }
+    install::ensure(needs, consent, Host::look().is_root())?;
+    Ok(None)
+}
+
+/// Builds `kernel`, unless it is there already.
+///
+/// # Errors
+///
+/// The build fails; its last words are on standard error.
+pub(crate) fn build(kernel: Kernel) -> Result<()> {
+    build::ensure(kernel, false).map(|_| ())
 }

@@ -65,7 +65,7 @@ macro_rules! build_needs {
 }
 
 /// What runs the kernels that are for x86.
-const QEMU: Package = program("qemu-system-x86", qemu::PROGRAM, "it runs the kernel");
+const QEMU: Package = program(qemu::PACKAGE, qemu::PROGRAM, "it runs the kernel");
 
 static UM: Needs = build_needs![];
 

@@ -9,8 +9,9 @@ use super::channel::Ends;
 use super::guest::Boot;
 use super::init::Ports;
 
-/// The program.
+/// The program, and the package that has it.
 pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
+pub(crate) const PACKAGE: &str = "qemu-system-x86";
 
 /// A serial port for a person; ports of virtio, which take whole buffers, for the rest.
 pub(crate) const PORTS: Ports = Ports {
@@ -28,7 +29,8 @@ pub(crate) fn describe(boot: &Boot<'_>, ends: &Ends, command: &mut Command) {
     command
         .arg(PROGRAM)
         .args(["-nodefaults", "-no-user-config", "-no-reboot"])
-        .args(["-display", "none", "-machine", "pc,hpet=off"])
+        // Under KASAN the kernel takes minutes to interpret the interrupt table of the type "pc".
+        .args(["-display", "none", "-machine", "q35,hpet=off"])
         // A newer model than the kernel of QEMU 7.2's `max` can boot on.
         .args(["-cpu", "Haswell"])
         .args(["-m", &boot.memory.to_string()])

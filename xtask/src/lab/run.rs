@@ -121,12 +121,7 @@ fn boot(
             kernel.name()
         );
     }
-    let Some(built) = build::find(kernel)? else {
-        let name = kernel.name();
-        bail!(
-            "the kernel {name} is not built for this toolchain; run: cargo xtask lab build {name}"
-        );
-    };
+    let built = build::find(kernel)?.ok_or_else(|| build::not_built(kernel))?;
     let folder = init::write(kernel, task)?;
     Boot {
         kernel,

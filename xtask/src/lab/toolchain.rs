@@ -10,6 +10,7 @@ use super::cache::{self, Writer};
 use super::source;
 use super::step::Log;
 use crate::check::cargo;
+use crate::host;
 
 /// The bindgen that the kernels are built with.
 const BINDGEN: &str = "0.72.1";
@@ -54,6 +55,22 @@ impl Compiler {
             Self::Gcc => None,
             Self::Clang => Some("LLVM=-19"),
         }
+    }
+
+    /// Has `make` use it, and not see what of the environment is for cargo.
+    pub(crate) fn apply(self, make: &mut Command) {
+        make.args(self.make_variable());
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO") || ["RUSTFLAGS", "MAKEFLAGS"].contains(&&*text) {
+                make.env_remove(&name);
+            }
+        }
+    }
+
+    /// Whether it is there.
+    pub(crate) fn is_installed(self) -> bool {
+        host::find_program(self.program()).is_some()
     }
 }
 
@@ -104,18 +121,11 @@ impl Toolchain {
 impl Tools {
     /// Lets `make` find the tools.
     pub(crate) fn apply(&self, make: &mut Command) -> Result<()> {
-        make.args(self.compiler.make_variable());
+        self.compiler.apply(make);
         let mut path = vec![self.bindgen.join("bin")];
         path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
         make.env("PATH", env::join_paths(path)?)
             .env("LIBCLANG_PATH", LIBCLANG);
-        // cargo's settings for this program are none of the kernel's.
-        for (name, _) in env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CARGO") || ["RUSTFLAGS", "MAKEFLAGS"].contains(&&*text) {
-                make.env_remove(&name);
-            }
-        }
         if let Some(library) = &self.rust_library {
             make.env("RUST_LIB_SRC", library);
         }
@@ -141,9 +151,7 @@ fn bindgen(writer: &Writer<'_>) -> Result<PathBuf> {
 /// The compiler of the toolchain that runs this program.
 fn rustc(arguments: &[&str]) -> Command {
     let mut command = Command::new("rustc");
-    command
-        .args(arguments)
-        .current_dir(crate::host::workspace());
+    command.args(arguments).current_dir(host::workspace());
     command
 }
 

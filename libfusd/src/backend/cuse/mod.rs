@@ -23,7 +23,7 @@ use super::channel::Channel;
 use super::{Answer, Backend, BackendKind, Call, Incoming, Placement, PollKey, RequestId};
 use crate::fuse_wire::{Body, Frame, OpenFlags as FileFlags};
 use crate::sync::lock;
-use crate::{Errno, Error, ErrorKind, Operations, Properties, Result};
+use crate::{Errno, Error, ErrorKind, Operations, Position, Properties, Result};
 
 const DEVICE: &str = "/dev/cuse";
 
@@ -42,13 +42,19 @@ impl CuseDevice {
     /// # Errors
     /// Of the kind [`ErrorKind::Backend`]: CUSE is not to be had here. Others: the node is not.
     pub(crate) fn create(placement: &Placement, properties: &Properties) -> Result<Self> {
-        let place = Place::check(placement)?;
         let device = open_device()?;
+        let place = Place::check(placement)?;
         let any_memory = properties
             .operations
             .contains(Operations::IOCTL | Operations::ANY_IOCTL);
         let buffer_size = handshake::agree(&device, place.name(), any_memory)?;
         // Where anything fails from here on, closing the descriptor takes the device away.
+        if properties.position == Position::Seekable {
+            tracing::info!(
+                node = %placement.path.display(),
+                "through CUSE a program that seeks is not told that it cannot: lseek(2) does nothing",
+            );
+        }
         let node = Node::find(&place, handshake::is_connected(&device), placement)?;
         Ok(Self {
             channel: Channel::new(device, buffer_size, properties.position, &placement.path),

@@ -11,14 +11,16 @@ mod options;
 
 use std::io::{BufRead, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use fusd::{Device, DeviceBuilder, StopHandle};
+use fusd::{BackendKind, Device, DeviceBuilder, Serving, Session, StopHandle};
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::counted::{Counted, Counts};
+use crate::devices::Memory;
 use crate::options::Options;
 
 /// What a device does with a line that it is told: its answer, or `None` if it does not
@@ -77,6 +79,7 @@ pub(crate) fn serve<D: Device>(
     let session = builder
         .register(device)
         .map_err(|error| error.to_string())?;
+    let _beside = beside(options.backend, &options.beside)?;
     let stop = session.stop_handle();
     {
         let stop = stop.clone();
@@ -94,6 +97,22 @@ pub(crate) fn serve<D: Device>(
             .map_err(|error| format!("ready-fd: {error}"))?;
     }
     session.run().map_err(|error| error.to_string())
+}
+
+/// Serves a device more at each of the paths.
+fn beside(backend: BackendKind, paths: &[PathBuf]) -> Result<Vec<Serving>, String> {
+    paths
+        .iter()
+        .map(|path| {
+            DeviceBuilder::new("unnamed")
+                .backend(backend)
+                .path(path)
+                .mode(0o666)
+                .register(Memory::default())
+                .and_then(Session::spawn)
+                .map_err(|error| error.to_string())
+        })
+        .collect()
 }
 
 fn obey(stop: &StopHandle, counts: &Counts, control: &Control) {

@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) workers: usize,
     pub(crate) max_open: Option<usize>,
     pub(crate) ready: Option<File>,
+    /// Nodes of further devices, each a memory of its own.
+    pub(crate) beside: Vec<PathBuf>,
 }
 
 impl Options {
@@ -30,6 +32,7 @@ impl Options {
             workers: 16,
             max_open: None,
             ready: None,
+            beside: Vec::new(),
         };
         while let Some(name) = words.next() {
             let value = words.next().ok_or(format!("{name} takes a value"))?;
@@ -44,6 +47,7 @@ impl Options {
                 "--owner" => options.owner = Some(parse(&value)?),
                 "--workers" => options.workers = parse(&value)?,
                 "--max-open" => options.max_open = Some(parse(&value)?),
+                "--beside" => options.beside.push(value.into()),
                 "--ready-fd" => {
                     let fd = fusd_tests::sys::inherited(parse(&value)?)
                         .map_err(|errno| format!("{name} {value}: {errno}"))?;

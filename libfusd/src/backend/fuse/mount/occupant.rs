@@ -1,7 +1,7 @@
 //! What is in the way of a new node: refused if anybody could still want it, removed if it is what
 //! a dead driver left.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -16,9 +16,13 @@ use crate::{Errno, Error, ErrorKind, Result};
 
 const ACTION: &str = "create the node";
 
-/// How long the server of a mount has to show that it is dead, in milliseconds: the kernel
+/// How long the process that asks has to begin, in milliseconds.
+const BEGIN_MS: u16 = 10_000;
+/// How long the server of a mount has then to show that it is dead, in milliseconds: the kernel
 /// answers for it at once. One that says nothing is alive, if only just.
 const ANSWER_MS: u16 = 1000;
+/// What that process says first: neither answer.
+const BEGUN: u8 = 2;
 /// After so many seconds the asking process is killed, if it can be.
 const PROBE_SECONDS: u32 = 2;
 
@@ -104,6 +108,7 @@ fn answers_as_dead(site: &Site) -> bool {
     let mut keep = [site.dir().as_raw_fd(), sender.as_raw_fd()];
     let asked = spawn_detached(c"fusd-probe", &mut keep, || {
         nix::unistd::alarm::set(PROBE_SECONDS);
+        let _ = write(sender.as_fd(), &[BEGUN]);
         let dead = site.ask().is_err_and(is_dead);
         let _ = write(sender.as_fd(), &[u8::from(dead)]);
     });
@@ -111,11 +116,16 @@ fn answers_as_dead(site: &Site) -> bool {
     if asked.is_err() {
         return false;
     }
-    let mut wanted = [PollFd::new(result.as_fd(), PollFlags::POLLIN)];
-    let mut answer = [0];
-    matches!(poll(&mut wanted, PollTimeout::from(ANSWER_MS)), Ok(1))
-        && matches!(read(result.as_fd(), &mut answer), Ok(1))
-        && answer == [1]
+    says(&result, BEGIN_MS, BEGUN) && says(&result, ANSWER_MS, u8::from(true))
+}
+
+/// Whether the next byte comes within so many milliseconds, and is this one.
+fn says(pipe: &OwnedFd, limit: u16, expected: u8) -> bool {
+    let mut wanted = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+    let mut byte = [0];
+    matches!(poll(&mut wanted, PollTimeout::from(limit)), Ok(1))
+        && matches!(read(pipe.as_fd(), &mut byte), Ok(1))
+        && byte == [expected]
 }
 
 fn exists(path: &Path, what: &str) -> Error {

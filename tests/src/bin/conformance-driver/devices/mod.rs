@@ -12,6 +12,7 @@ mod refusing;
 mod stream;
 mod terminal;
 
+pub(crate) use self::memory::Memory;
 use crate::options::{Options, parse};
 
 /// Serves the device that `choice` names: `NAME` or `NAME:ARGUMENT`.
@@ -32,7 +33,7 @@ pub(crate) fn serve(choice: &str, options: Options) -> Result<(), String> {
             crate::serve(options, device, control)
         }
         "ioctls" => crate::serve(options, ioctls::Ioctls, nothing()),
-        "memory" => crate::serve(options, memory::Memory::default(), nothing()),
+        "memory" => crate::serve(options, Memory::default(), nothing()),
         "numbers" => {
             let (device, control) = numbers::Numbers::new();
             crate::serve(options, device, control)

@@ -1,5 +1,6 @@
 //! The end of the tool: asked for, or by SIGKILL, whatever the clients do.
 
+use fusd_tests::Case;
 use fusd_tests::client::{open, open_with};
 use fusd_tests::leftovers::processes;
 use fusd_tests::wait::{start, wait_until};
@@ -8,13 +9,11 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::helper::{begin, content, echo};
+use crate::helper::{content, echo};
 
-#[test]
-fn ctrl_c_and_sigterm_end_it_with_0() {
-    let case = begin!(ctrl_c_and_sigterm_end_it_with_0);
+pub(crate) fn ctrl_c_and_sigterm_end_it_with_0(case: &Case) {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let mut driver = echo(&case, ["text"]).start();
+        let mut driver = echo(case, ["text"]).start();
         let file = open_with(driver.node(), OFlag::O_RDONLY).expect("open");
         driver.stop_by(signal);
         assert_eq!(open(driver.node()).unwrap_err(), Errno::ENOENT);
@@ -24,11 +23,9 @@ fn ctrl_c_and_sigterm_end_it_with_0() {
     }
 }
 
-#[test]
-fn killed_200_times_it_comes_back_at_once() {
-    let case = begin!(killed_200_times_it_comes_back_at_once);
+pub(crate) fn killed_200_times_it_comes_back_at_once(case: &Case) {
     for round in 0..200 {
-        let driver = echo(&case, ["--repeat", "text"]).start();
+        let driver = echo(case, ["--repeat", "text"]).start();
         let reader = (round % 2 == 0).then(|| {
             let file = open_with(driver.node(), OFlag::O_RDONLY).expect("open");
             start(move || while file.read(999).is_ok() {})
@@ -51,11 +48,9 @@ fn killed_200_times_it_comes_back_at_once() {
     case.check();
 }
 
-#[test]
-fn a_dead_mount_is_taken_over() {
-    let case = begin!(a_dead_mount_is_taken_over);
+pub(crate) fn a_dead_mount_is_taken_over(case: &Case) {
     for _ in 0..5 {
-        let driver = echo(&case, ["old"]).start();
+        let driver = echo(case, ["old"]).start();
         let node = driver.node().to_owned();
         // First the watcher, so that nobody is left to clean up.
         let own = i32::try_from(driver.pid()).expect("a pid");
@@ -70,18 +65,16 @@ fn a_dead_mount_is_taken_over() {
         wait_until("the mount is dead", || {
             open(&node).err() == Some(Errno::ENOTCONN)
         });
-        let driver = echo(&case, ["new"]).start();
+        let driver = echo(case, ["new"]).start();
         assert_eq!(content(&driver), "new\n");
         driver.stop();
         case.check();
     }
 }
 
-#[test]
-fn a_live_node_is_refused() {
-    let case = begin!(a_live_node_is_refused);
-    let driver = echo(&case, ["first"]).start();
-    let mut second = echo(&case, ["second"]).spawn();
+pub(crate) fn a_live_node_is_refused(case: &Case) {
+    let driver = echo(case, ["first"]).start();
+    let mut second = echo(case, ["second"]).spawn();
     assert_eq!(second.wait().code(), Some(73), "{}", second.errors());
     let errors = second.errors();
     assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
@@ -93,11 +86,9 @@ fn a_live_node_is_refused() {
     driver.stop();
 }
 
-#[test]
-fn readiness_comes_when_the_node_is_there_and_not_before() {
-    let case = begin!(readiness_comes_when_the_node_is_there_and_not_before);
+pub(crate) fn readiness_comes_when_the_node_is_there_and_not_before(case: &Case) {
     for _ in 0..20 {
-        let mut driver = echo(&case, ["text"]).spawn();
+        let mut driver = echo(case, ["text"]).spawn();
         driver.await_ready();
         assert_eq!(driver.node(), case.node("node"));
         assert_eq!(content(&driver), "text\n");

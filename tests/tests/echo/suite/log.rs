@@ -1,11 +1,10 @@
 //! The access log: who did what.
 
-use crate::helper::{begin, echo, run};
+use crate::helper::{echo, run};
+use fusd_tests::Case;
 
-#[test]
-fn text() {
-    let case = begin!(text);
-    let driver = echo(&case, ["-v", "hello"]).start();
+pub(crate) fn text(case: &Case) {
+    let driver = echo(case, ["-v", "hello"]).start();
     let output = run(case
         .command("setpriv")
         .args(["--reuid=4711", "--clear-groups", "cat"])
@@ -25,10 +24,8 @@ fn text() {
     driver.stop();
 }
 
-#[test]
-fn json() {
-    let case = begin!(json);
-    let driver = echo(&case, ["-v", "--log-format", "json", "hello"]).start();
+pub(crate) fn json(case: &Case) {
+    let driver = echo(case, ["-v", "--log-format", "json", "hello"]).start();
     let output = run(case.command("cat").arg(driver.node()));
     assert_eq!(output.stdout, b"hello\n");
     driver.await_error("\"read\"");
@@ -49,10 +46,8 @@ fn json() {
     driver.stop();
 }
 
-#[test]
-fn without_v_calls_are_not_logged() {
-    let case = begin!(without_v_calls_are_not_logged);
-    let mut driver = echo(&case, ["hello"]).start();
+pub(crate) fn without_v_calls_are_not_logged(case: &Case) {
+    let mut driver = echo(case, ["hello"]).start();
     assert_eq!(
         run(case.command("cat").arg(driver.node())).stdout,
         b"hello\n"

@@ -1,17 +1,16 @@
 //! Files that change: SIGHUP and --watch.
 
+use fusd_tests::Case;
 use std::fs;
 
-use crate::helper::{await_content, begin, content, echo};
+use crate::helper::{await_content, content, echo};
 use fusd_tests::client::open_with;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 
-#[test]
-fn hangup_reloads() {
-    let case = begin!(hangup_reloads);
+pub(crate) fn hangup_reloads(case: &Case) {
     let file = case.file("content", b"old text\n");
-    let driver = echo(&case, ["--file", file.to_str().expect("UTF-8")]).start();
+    let driver = echo(case, ["--file", file.to_str().expect("UTF-8")]).start();
     let early = open_with(driver.node(), OFlag::O_RDONLY).expect("open");
     assert_eq!(early.read(4).expect("read"), b"old ");
     let new = case.file("new", b"something new\n");
@@ -27,11 +26,9 @@ fn hangup_reloads() {
     driver.stop();
 }
 
-#[test]
-fn a_failed_reload_keeps_the_old_text() {
-    let case = begin!(a_failed_reload_keeps_the_old_text);
+pub(crate) fn a_failed_reload_keeps_the_old_text(case: &Case) {
     let file = case.file("content", b"old\n");
-    let driver = echo(&case, ["--file", file.to_str().expect("UTF-8")]).start();
+    let driver = echo(case, ["--file", file.to_str().expect("UTF-8")]).start();
     fs::remove_file(&file).expect("remove");
     driver.signal(Signal::SIGHUP);
     driver.await_error("ENOENT");
@@ -42,11 +39,9 @@ fn a_failed_reload_keeps_the_old_text() {
     driver.stop();
 }
 
-#[test]
-fn watch_reloads_by_itself() {
-    let case = begin!(watch_reloads_by_itself);
+pub(crate) fn watch_reloads_by_itself(case: &Case) {
     let file = case.file("content", b"0\n");
-    let driver = echo(&case, ["--watch", "--file", file.to_str().expect("UTF-8")]).start();
+    let driver = echo(case, ["--watch", "--file", file.to_str().expect("UTF-8")]).start();
     for round in 1..=10 {
         let text = format!("round {round}\n");
         if round % 2 == 0 {

@@ -1,13 +1,12 @@
 //! --exec: a command's output for each open.
 
-use crate::helper::{begin, content, echo, run, shell};
+use crate::helper::{content, echo, run, shell};
+use fusd_tests::Case;
 use fusd_tests::wait::wait_until;
 
-#[test]
-fn the_command_knows_who_opened() {
-    let case = begin!(the_command_knows_who_opened);
+pub(crate) fn the_command_knows_who_opened(case: &Case) {
     let command = "echo \"$FUSD_PID $FUSD_UID $FUSD_GID $FUSD_COMM\"";
-    let driver = echo(&case, ["--exec", command]).start();
+    let driver = echo(case, ["--exec", command]).start();
     for (uid, gid) in [(0, 0), (4711, 815)] {
         let (pid, said) = case.cat_as(driver.node(), uid, gid);
         assert_eq!(said, format!("{pid} {uid} {gid} cat\n"));
@@ -15,29 +14,25 @@ fn the_command_knows_who_opened() {
     driver.stop();
 }
 
-#[test]
-fn it_runs_once_per_open() {
-    let case = begin!(it_runs_once_per_open);
+pub(crate) fn it_runs_once_per_open(case: &Case) {
     let log = case.file("log", b"");
     let command = format!("echo run >> '{0}'; wc -l < '{0}'", log.display());
-    let driver = echo(&case, ["-x", &command]).start();
+    let driver = echo(case, ["-x", &command]).start();
     for count in 1..=5 {
         assert_eq!(content(&driver).trim(), count.to_string());
     }
-    let (_, out, _) = shell(&case, driver.node(), "dd if=\"$0\" bs=1 status=none");
+    let (_, out, _) = shell(case, driver.node(), "dd if=\"$0\" bs=1 status=none");
     assert_eq!(out.trim(), "6", "read byte by byte");
     driver.stop();
 }
 
-#[test]
-fn a_client_who_leaves_ends_the_command() {
-    let case = begin!(a_client_who_leaves_ends_the_command);
+pub(crate) fn a_client_who_leaves_ends_the_command(case: &Case) {
     let begun = case.file("begun", b"");
     let command = format!(
         "echo $$ >> '{}'; while :; do sleep 1; done",
         begun.display()
     );
-    let driver = echo(&case, ["--exec", &command]).start();
+    let driver = echo(case, ["--exec", &command]).start();
     let mut client = case.command("cat").arg(driver.node()).spawn().expect("cat");
     let pid = || {
         std::fs::read_to_string(&begun)
@@ -56,25 +51,21 @@ fn a_client_who_leaves_ends_the_command() {
     driver.stop();
 }
 
-#[test]
-fn a_command_without_end_is_stopped_at_the_limit() {
-    let case = begin!(a_command_without_end_is_stopped_at_the_limit);
+pub(crate) fn a_command_without_end_is_stopped_at_the_limit(case: &Case) {
     let words = [
         "--max-size",
         "10000",
         "--exec",
         "while :; do echo more; done",
     ];
-    let driver = echo(&case, words).start();
-    let (code, _, errors) = shell(&case, driver.node(), "cat \"$0\"");
+    let driver = echo(case, words).start();
+    let (code, _, errors) = shell(case, driver.node(), "cat \"$0\"");
     assert_ne!(code, Some(0));
     assert!(errors.contains("File too large"), "{errors}");
     driver.stop();
 }
 
-#[test]
-fn commands_of_many_readers_run_side_by_side() {
-    let case = begin!(commands_of_many_readers_run_side_by_side);
+pub(crate) fn commands_of_many_readers_run_side_by_side(case: &Case) {
     // Each waits until all have begun, so none may wait for another to end.
     let directory = case.directory().join("begun");
     std::fs::create_dir(&directory).expect("mkdir");
@@ -82,7 +73,7 @@ fn commands_of_many_readers_run_side_by_side() {
         "cd '{}' && : > $FUSD_PID && until [ $(ls | wc -l) -ge 4 ]; do sleep 0.01; done; echo all",
         directory.display()
     );
-    let driver = echo(&case, ["--exec", &command]).start();
+    let driver = echo(case, ["--exec", &command]).start();
     let clients: Vec<_> = (0..4)
         .map(|_| {
             let mut command = case.command("cat");

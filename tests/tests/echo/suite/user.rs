@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::helper::{begin, run};
+use crate::helper::run;
 use fusd_tests::user::{self, World};
 use fusd_tests::wait::wait_until;
 use fusd_tests::{Case, Driver, Launch};
@@ -29,15 +29,13 @@ fn content(world: &World<'_>, driver: &Driver) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-#[test]
-fn by_name_in_the_runtime_directory() {
-    let case = begin!(by_name_in_the_runtime_directory);
-    if skips(&case) {
+pub(crate) fn by_name_in_the_runtime_directory(case: &Case) {
+    if skips(case) {
         return;
     }
-    let world = World::open(&case);
+    let world = World::open(case);
     let node = world.runtime().join("fusd/hello");
-    let driver = echo(&case, &world, &node, &["--name", "hello", "Hello, world!"]).start();
+    let driver = echo(case, &world, &node, &["--name", "hello", "Hello, world!"]).start();
     assert_eq!(
         world.mounts(),
         std::slice::from_ref(&node),
@@ -52,39 +50,35 @@ fn by_name_in_the_runtime_directory() {
     world.await_clean(&world.runtime());
 }
 
-#[test]
-fn by_path_and_killed() {
-    let case = begin!(by_path_and_killed);
-    if skips(&case) {
+pub(crate) fn by_path_and_killed(case: &Case) {
+    if skips(case) {
         return;
     }
-    let world = World::open(&case);
+    let world = World::open(case);
     let directory = world.directory("mine");
     let node = directory.join("node");
     let words = ["--path", node.to_str().expect("UTF-8"), "text"];
     for _ in 0..10 {
-        let driver = echo(&case, &world, &node, &words).start();
+        let driver = echo(case, &world, &node, &words).start();
         assert_eq!(world.mounts(), std::slice::from_ref(&node));
         assert_eq!(content(&world, &driver), "text\n");
         driver.kill();
     }
     world.await_clean(&directory);
-    let mut driver = echo(&case, &world, &node, &words).start();
+    let mut driver = echo(case, &world, &node, &words).start();
     driver.stop_by(Signal::SIGINT);
     world.await_clean(&directory);
 }
 
-#[test]
-fn a_dead_mount_is_taken_over() {
-    let case = begin!(a_dead_mount_is_taken_over);
-    if skips(&case) {
+pub(crate) fn a_users_dead_mount_is_taken_over(case: &Case) {
+    if skips(case) {
         return;
     }
-    let world = World::open(&case);
+    let world = World::open(case);
     let directory = world.directory("mine");
     let node = directory.join("node");
     let words = ["--path", node.to_str().expect("UTF-8"), "text"];
-    let driver = echo(&case, &world, &node, &words).start();
+    let driver = echo(case, &world, &node, &words).start();
     let watchers = fusd_tests::leftovers::processes(case.token())
         .filter(|(_, name)| name.starts_with("fusd-watch"))
         .map(|(pid, _)| pid);
@@ -95,19 +89,17 @@ fn a_dead_mount_is_taken_over() {
     }
     driver.kill();
     assert_eq!(world.mounts().len(), 1, "nobody cleans up");
-    let driver = echo(&case, &world, &node, &words).start();
+    let driver = echo(case, &world, &node, &words).start();
     assert_eq!(content(&world, &driver), "text\n");
     driver.stop();
     world.await_clean(&directory);
 }
 
-#[test]
-fn other_users_nodes_are_not_theirs() {
-    let case = begin!(other_users_nodes_are_not_theirs);
-    if skips(&case) {
+pub(crate) fn other_users_nodes_are_not_theirs(case: &Case) {
+    if skips(case) {
         return;
     }
-    let world = World::open(&case);
+    let world = World::open(case);
     let directory = world.directory("mine");
     fs::set_permissions(
         &directory,
@@ -122,7 +114,7 @@ fn other_users_nodes_are_not_theirs() {
         "1",
         "text",
     ];
-    let mut driver = echo(&case, &world, &node, &words).spawn();
+    let mut driver = echo(case, &world, &node, &words).spawn();
     assert_eq!(driver.wait().code(), Some(77), "{}", driver.errors());
     assert!(
         driver.errors().contains(&format!("{:?}", Errno::EPERM)),

@@ -1,12 +1,11 @@
 //! `-- COMMAND`: a command beside the device.
 
-use crate::helper::{begin, echo};
+use crate::helper::echo;
+use fusd_tests::Case;
 use fusd_tests::wait::wait_until;
 use nix::sys::signal::Signal;
 
-#[test]
-fn its_exit_status_is_the_tools() {
-    let case = begin!(its_exit_status_is_the_tools);
+pub(crate) fn its_exit_status_is_the_tools(case: &Case) {
     let script = |script: &'static str| vec!["text", "--", "sh", "-c", script];
     for (words, code) in [
         (script("exit 0"), 0),
@@ -18,7 +17,7 @@ fn its_exit_status_is_the_tools() {
         (vec!["text", "--", "no-such-program"], 127),
         (vec!["text", "--", "/etc/passwd"], 126),
     ] {
-        let mut driver = echo(&case, &words).spawn();
+        let mut driver = echo(case, &words).spawn();
         let status = driver.wait();
         assert_eq!(status.code(), Some(code), "{words:?}: {}", driver.errors());
         if (126..128).contains(&code) {
@@ -32,9 +31,7 @@ fn its_exit_status_is_the_tools() {
     }
 }
 
-#[test]
-fn it_finds_the_node_and_its_own_standard_files() {
-    let case = begin!(it_finds_the_node_and_its_own_standard_files);
+pub(crate) fn it_finds_the_node_and_its_own_standard_files(case: &Case) {
     let node = case.node("node");
     let words = [
         "Hello, world!",
@@ -43,7 +40,7 @@ fn it_finds_the_node_and_its_own_standard_files() {
         "-",
         node.to_str().expect("UTF-8"),
     ];
-    let mut driver = echo(&case, words).spawn();
+    let mut driver = echo(case, words).spawn();
     driver.feed(b"from the input\n");
     assert!(driver.wait().success());
     assert_eq!(
@@ -52,12 +49,10 @@ fn it_finds_the_node_and_its_own_standard_files() {
     );
 }
 
-#[test]
-fn signals_end_both() {
-    let case = begin!(signals_end_both);
+pub(crate) fn signals_end_both(case: &Case) {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut driver = echo(
-            &case,
+            case,
             ["text", "--", "sh", "-c", "echo begun; exec sleep 1000"],
         )
         .spawn();

@@ -1,0 +1,334 @@
+//! Runs test programs in a guest of the lab: all in one boot, as root, and reads what they print.
+//!
+//! The guest is `cargo xtask lab run` in a process of its own, for that waits for every child.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result};
+
+use crate::lab::Kernel;
+use crate::libtest::Reader;
+use crate::programs::{self, Program, Which};
+use crate::results::{Place, Results};
+
+/// The backends that have to work in a guest.
+const REQUIRED: &str = "fuse,cuse";
+
+/// How many tests run at once: most of them wait for other processes.
+const THREADS: usize = 8;
+
+/// What begins a line of the script below.
+const MARK: &str = "@fusd-guest ";
+
+/// Runs test programs one after the other: of each the folder, the file, and which tests. The empty
+/// line before a mark ends a line that a program has left unfinished.
+const SCRIPT: &str = r#"
+mark=$1 threads=$2 filter=$3
+shift 3
+echo "${mark}kernel $(uname -sr)"
+while [ $# -gt 0 ]; do
+    printf '\n%sbegin\n' "$mark"
+    (cd "$1" && exec "$2" "$3" --show-output --color=never --test-threads="$threads" \
+        ${filter:+"$filter"})
+    printf '\n%send %s\n' "$mark" "$?"
+    shift 3
+done
+"#;
+
+/// How long all tests may take together, in seconds. User-Mode Linux runs at a fair speed.
+fn limit(kernel: Kernel) -> u64 {
+    match kernel == Kernel::Um {
+        true => 20 * 60,
+        false => 90 * 60,
+    }
+}
+
+/// Which of a program's tests have something to do in a guest: from end to end, all; else those that
+/// not everybody could run on the host.
+fn which(program: &Program) -> Which {
+    match program.is_end_to_end {
+        true => Which::All,
+        false => Which::Root,
+    }
+}
+
+/// The programs that have something to do in a guest.
+///
+/// # Errors
+///
+/// A program cannot be run.
+pub(crate) fn choose<'a>(programs: &'a [Program], filter: &str) -> Result<Vec<&'a Program>> {
+    let mut chosen = Vec::new();
+    for program in programs {
+        if program.has(which(program), filter)? {
+            chosen.push(program);
+        }
+    }
+    Ok(chosen)
+}
+
+/// Runs the programs in a guest, shows their output as it comes, and adds up what they tell.
+///
+/// # Errors
+///
+/// No guest can be started. That one ends early is a failure that is counted.
+pub(crate) fn run(
+    kernel: Kernel,
+    programs: &[&Program],
+    filter: &str,
+    results: &mut Results,
+) -> Result<()> {
+    let place = Place::Guest(kernel.name());
+    let mut child = start(kernel, programs, filter)?;
+    let errors = child.stderr.take().context("the guest has no errors")?;
+    let errors = thread::spawn(move || last_words(errors));
+    let output = child.stdout.take().context("the guest has no output")?;
+    let mut listener = Listener {
+        place,
+        programs,
+        started: 0,
+        reader: None,
+        results,
+    };
+    programs::for_each_line(output, |line| {
+        if let Some(line) = listener.line(line) {
+            println!("{line}");
+        }
+    })?;
+    let status = child.wait().context("cannot wait for the guest")?;
+    listener.end(status.success(), said(errors));
+    Ok(())
+}
+
+fn start(kernel: Kernel, programs: &[&Program], filter: &str) -> Result<Child> {
+    // By this name it is found even if it was built anew meanwhile.
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(["lab", "run", kernel.name()])
+        .arg(format!("--timeout={}", limit(kernel)))
+        .args(["--", "/bin/sh", "-c", SCRIPT, "sh", MARK])
+        .args([&THREADS.to_string(), filter])
+        .env("FUSD_REQUIRE", REQUIRED)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for program in programs {
+        command
+            .arg(&program.folder)
+            .arg(&program.file)
+            .arg(which(program).option().unwrap_or_default());
+    }
+    command.spawn().context("cannot run this program again")
+}
+
+/// Shows what comes, and keeps the last line that `xtask` itself says: why a guest has failed.
+fn last_words(errors: impl Read) -> Option<String> {
+    let mut last = None;
+    for line in BufReader::new(errors).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        eprintln!("{line}");
+        if let Some(words) = line.strip_prefix("xtask: ") {
+            last = Some(words.trim_end().to_owned());
+        }
+    }
+    last
+}
+
+fn said(errors: JoinHandle<Option<String>>) -> Option<String> {
+    errors.join().ok().flatten()
+}
+
+/// Takes a guest's output apart.
+struct Listener<'a> {
+    place: Place,
+    programs: &'a [&'a Program],
+    /// How many of the programs have begun.
+    started: usize,
+    /// Of the program that runs.
+    reader: Option<Reader>,
+    results: &'a mut Results,
+}
+
+impl Listener<'_> {
+    /// Takes the next line; gives what to show of it.
+    fn line(&mut self, line: &str) -> Option<String> {
+        let Some(words) = line.strip_prefix(MARK) else {
+            let reader = self.reader.as_mut()?;
+            return reader.line(line).map(|line| line.into_owned());
+        };
+        match words.split_once(' ').unwrap_or((words, "")) {
+            ("kernel", name) => {
+                let place = self.place.prefix();
+                Some(format!("\n-- in {place}{name}, root --"))
+            }
+            ("begin", _) => {
+                self.close(false);
+                self.reader = Some(Reader::new(&self.place.prefix()));
+                self.started += 1;
+                Some(format!("\n{}{}", self.place.prefix(), self.title()))
+            }
+            ("end", status) => {
+                self.close(status == "0");
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn title(&self) -> &str {
+        let program = self.started.checked_sub(1);
+        program
+            .and_then(|index| self.programs.get(index))
+            .map_or("", |program| &program.title)
+    }
+
+    /// Ends the program that runs.
+    fn close(&mut self, success: bool) {
+        if let Some(reader) = self.reader.take() {
+            let title = self.title().to_owned();
+            self.results.add(self.place, &title, reader.finish(success));
+        }
+    }
+
+    /// Ends the guest. `said` is why it failed, as far as known.
+    fn end(mut self, success: bool, said: Option<String>) {
+        let cut_off = self.reader.is_some() || self.started < self.programs.len();
+        self.close(false);
+        if success && !cut_off {
+            return;
+        }
+        let why = said.unwrap_or_else(|| "the guest ended before the tests did".to_owned());
+        let left: Vec<_> = self.programs[self.started..]
+            .iter()
+            .map(|program| program.title.as_str())
+            .collect();
+        let left = match left.is_empty() {
+            true => String::new(),
+            false => format!("; did not run: {}", left.join(", ")),
+        };
+        self.results
+            .fail(format!("{}{why}{left}", self.place.prefix()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn program(title: &str) -> Program {
+        Program {
+            title: title.to_owned(),
+            folder: Path::new("/").to_owned(),
+            file: Path::new("/bin/true").to_owned(),
+            is_end_to_end: true,
+        }
+    }
+
+    const OUTPUT: &str = "\
+@fusd-guest kernel Linux 7.2.13
+
+@fusd-guest begin
+running 1 test
+test a ... FAILED
+failures:
+failures:
+    a
+test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+
+@fusd-guest end 101
+
+@fusd-guest begin
+running 2 tests
+test b ... ok
+";
+
+    fn listen(output: &str, success: bool, said: Option<&str>) -> (Vec<String>, Results) {
+        let programs = ["p", "q", "r"].map(program);
+        let programs: Vec<_> = programs.iter().collect();
+        let mut results = Results::default();
+        let mut listener = Listener {
+            place: Place::Guest("um"),
+            programs: &programs,
+            started: 0,
+            reader: None,
+            results: &mut results,
+        };
+        let shown = output.lines().filter_map(|line| listener.line(line));
+        let shown = shown.collect();
+        listener.end(success, said.map(str::to_owned));
+        (shown, results)
+    }
+
+    #[test]
+    fn a_guest_that_is_cut_off_keeps_what_ran_and_says_what_did_not() {
+        let (shown, results) = listen(OUTPUT, false, Some("killed after 9 s"));
+        let count = results.count();
+        assert_eq!((count.passed, count.failed), (1, 3));
+        assert_eq!(
+            count.failures,
+            [
+                "um: q: it ended without a result (see above)",
+                "um: killed after 9 s; did not run: r",
+                "um: a"
+            ]
+        );
+        for line in [
+            "\n-- in um: Linux 7.2.13, root --",
+            "\num: p",
+            "test um: a ... FAILED",
+        ] {
+            assert!(shown.iter().any(|shown| shown == line), "{line}: {shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_kernel_is_a_failure_though_all_tests_passed() {
+        let passed = "@fusd-guest begin\n@fusd-guest end 0\n".repeat(3);
+        let (_, results) = listen(&passed, true, None);
+        assert_eq!(results.count().failed, 0);
+        let (_, results) = listen(&passed, false, Some("the kernel reports: BUG:"));
+        assert_eq!(results.count().failures, ["um: the kernel reports: BUG:"]);
+        let (_, results) = listen("", true, None);
+        assert_eq!(results.count().failed, 1);
+    }
+
+    #[test]
+    fn the_script_tells_of_every_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let print = |script: &str| {
+            let file = folder.path().join(script);
+            std::fs::write(
+                &file,
+                format!("printf {script}; printf ' %s' \"$@\"; exit 3"),
+            )
+            .unwrap();
+            file
+        };
+        let output = Command::new("/bin/sh")
+            .args(["-c", SCRIPT, "sh", MARK, "8", "it's"])
+            .args(["/", "/bin/sh"])
+            .arg(print("one"))
+            .args(["/", "/bin/true", "--ignored"])
+            .output()
+            .unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<_> = output.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "",
+                "@fusd-guest begin",
+                "one --show-output --color=never --test-threads=8 it's",
+                "@fusd-guest end 3",
+                "",
+                "@fusd-guest begin",
+                "",
+                "@fusd-guest end 0"
+            ]
+        );
+    }
+}
