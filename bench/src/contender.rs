@@ -13,6 +13,9 @@ use tempfile::TempDir;
 
 use crate::server::{Server, beside, clean_up};
 
+/// The sizes that are read, in bytes, smallest first.
+pub(crate) const SIZES: [usize; 3] = [1, 4096, 65536];
+
 /// The program that `bench/c/cuse.c` is compiled to.
 pub(crate) const RAW_CUSE_PROGRAM: &str = "fusd-bench-cuse";
 

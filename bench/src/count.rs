@@ -4,7 +4,7 @@
 //! instruction of any process and of the kernel, on whichever processor. They also jump ahead where
 //! all processors wait for a timer, but between a client and its server somebody always runs. So
 //! the time that passes is the sum of all instructions. An idle processor halts and counts for
-//! nothing. The counted loop checks all that.
+//! nothing. A loop of known length, beside a second processor that idles, checks that.
 //!
 //! With two processors the sum is the work of both, not what a client waits. QEMU runs them in turn
 //! on one thread: each goes on until it halts, spins (`pause`) or interrupts the other. What shows
@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use crate::contender::CONTENDERS;
+use crate::contender::{CONTENDERS, SIZES};
+use crate::figures::Figures;
 use crate::measure::turn;
 use crate::placement::Placement;
 use crate::server::beside;
-use crate::table::{Figures, SIZES};
 
 /// The program that `bench/c/loop.c` is compiled to.
 pub(crate) const LOOP_PROGRAM: &str = "fusd-bench-loop";

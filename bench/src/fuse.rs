@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use nix::sched::{sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
+use crate::contender::SIZES;
 use crate::measure::{median, spread, turn};
 use crate::placement::Placement;
 use crate::server::{Server, clean_up};
 
-const SIZES: [usize; 3] = [1, 4096, 65536];
 const STARTS: usize = 21;
 
 pub(crate) fn run(rounds: usize, milliseconds: u64) -> anyhow::Result<()> {

@@ -13,8 +13,9 @@ use anyhow::{Context, ensure};
 
 use crate::contender::RAW_CUSE_PROGRAM;
 use crate::count::LOOP_PROGRAM;
+use crate::figures::Boot;
 use crate::server::beside;
-use crate::table::{Boot, Table};
+use crate::table::Table;
 
 /// What is written in C, for it is to be nothing but system calls: the name of the program and its
 /// source. The programs go into this one's folder, which the guest sees.

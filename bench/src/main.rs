@@ -7,6 +7,7 @@
 
 mod contender;
 mod count;
+mod figures;
 mod fuse;
 mod lab;
 mod library;
