@@ -97,8 +97,9 @@ fn accelerator(boot: &Boot<'_>) -> &'static [&'static str] {
 fn kernel_arguments(boot: &Boot<'_>) -> String {
     let mut arguments = format!(
         "console=ttyS0 panic=-1 printk.devkmsg=on tsc=reliable ro root={ROOT} rootfstype=9p \
-         rootflags=trans=virtio,version=9p2000.L,access=any,cache=loose,msize=512000 init={}/init",
-        boot.folder.display()
+         rootflags=trans=virtio,version=9p2000.L,access=any,cache=loose,msize=512000 init={}/init{}",
+        boot.folder.display(),
+        boot.kernel.arguments()
     );
     if boot.counts_instructions {
         // QEMU's time stamp counter then counts instructions. Told so, the kernel takes it as it
