@@ -25,8 +25,12 @@ use crate::server::beside;
 /// The program that `bench/c/loop.c` is compiled to.
 pub(crate) const LOOP_PROGRAM: &str = "fusd-bench-loop";
 
-/// Instructions that a round has at least: ten ticks of the kernel's timer.
-const ROUND: Duration = Duration::from_millis(40);
+/// What comes before the rounds: until all that is loaded on demand is there, and the library has
+/// forgotten that a first call took long because of that (some 200 ms, `libfusd/src/session/crew.rs`).
+const WARM_UP: Duration = Duration::from_millis(250);
+
+/// A round: five ticks of the kernel's timer, so that one more or less is too little to see.
+const ROUND: Duration = Duration::from_millis(20);
 
 /// How much of the time may not be the loop's own instructions: the timer's ticks.
 const STRAY: f64 = 0.01;
@@ -41,8 +45,7 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
             let mut running = (contender.start)(size)
                 .with_context(|| format!("{} does not run", contender.name))?;
             placement.ask()?;
-            // Until caches of the kernel are filled and all that is loaded on demand is there.
-            turn(ROUND, &mut running.call)?;
+            turn(WARM_UP, &mut running.call)?;
             let values = (0..rounds)
                 .map(|_| turn(ROUND, &mut running.call))
                 .collect::<anyhow::Result<_>>()?;
