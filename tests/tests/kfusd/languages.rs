@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use fusd_tests::client;
-use fusd_tests::wait::{DEADLINE, start, wait_until};
+use fusd_tests::wait::{deadline, start, wait_until};
 use nix::fcntl::OFlag;
 
 use crate::driver::{name, node};
@@ -41,7 +41,7 @@ pub(crate) fn example(program: &str, file: &str, arguments: &[&str]) -> Example 
         let _ = ready.send(line);
     });
     // An interpreter takes its time to start where every access to memory is checked.
-    let line = line.recv_timeout(6 * DEADLINE);
+    let line = line.recv_timeout(6 * deadline());
     assert_eq!(line.as_deref(), Ok("ready\n"), "{program} {file}");
     example
 }

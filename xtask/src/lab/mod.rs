@@ -5,13 +5,13 @@
 //! with the machine's own programs inside. Nothing outside the cache folder changes.
 
 mod apt;
-mod build;
+pub(crate) mod build;
 mod cache;
 mod channel;
 mod console;
 mod guest;
 mod init;
-mod kernel;
+pub(crate) mod kernel;
 mod module;
 mod packages;
 mod qemu;
