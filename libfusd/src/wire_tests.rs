@@ -25,6 +25,7 @@ const REGISTER: &str = "43000000 0300 0000 0000000000000000
 const UNREGISTER: &str = "18000000 0400 0000 0000000000000000  0700000000000000";
 const REPLY: &str = "22000000 0500 0100 0900000000000000  00000000 41000000 0000000000000000 6869";
 const NOTIFY: &str = "20000000 0600 0000 0000000000000000  0500000000000000 45000000 00000000";
+const NUDGE: &str = "10000000 0900 0000 0000000000000000";
 const COPY_IN: &str = "20000000 0700 0000 0900000000000000  00f0ff7f00000000 10000000 00000000";
 const COPY_OUT: &str =
     "23000000 0800 0000 0900000000000000  00f0ff7f00000000 03000000 00000000 616263";
@@ -84,6 +85,7 @@ fn messages_to_the_module() {
                 reserved: 0,
             }),
         ),
+        (NUDGE, 16, Command::Nudge),
         (
             COPY_IN,
             32,
@@ -218,7 +220,7 @@ fn messages_to_the_driver() {
 #[test]
 fn every_cut_and_every_wrong_length_is_refused() {
     for text in [
-        HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, COPY_IN, COPY_OUT,
+        HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, NUDGE, COPY_IN, COPY_OUT,
     ] {
         let whole = hex(text);
         for end in 0..whole.len() {
