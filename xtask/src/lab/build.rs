@@ -134,14 +134,13 @@ impl Build<'_> {
         self.forget_folder()
     }
 
-    /// Lets the build work under another name: its Makefile, which takes the place of a source's
-    /// for modules, says where it is.
+    /// Lets the build work under another name: its Makefile, which stands for a source's where
+    /// modules are built, says where it is.
     fn forget_folder(&self) -> Result<()> {
         let path = self.folder.join("Makefile");
-        let fixed = format!("= {}", self.folder.display());
-        let found = ":= $(realpath $(dir $(lastword $(MAKEFILE_LIST))))";
-        let forget = || fs::write(&path, fs::read_to_string(&path)?.replace(&fixed, found));
-        forget().with_context(|| format!("cannot change {}", path.display()))
+        fs::read_to_string(&path)
+            .and_then(|text| fs::write(&path, without_folder(&text, self.folder)))
+            .with_context(|| format!("cannot change {}", path.display()))
     }
 
     fn make(&self, title: &str, arguments: &[&str]) -> Result<()> {
@@ -163,5 +162,39 @@ impl Build<'_> {
             bail!("this kernel's source does not grant {}", unmet.join(" "));
         }
         Ok(())
+    }
+}
+
+/// The Makefile of a build, with what finds the folder that it is in instead of `folder`.
+fn without_folder(makefile: &str, folder: &Path) -> String {
+    makefile.replace(
+        &format!("= {}\n", folder.display()),
+        ":= $(realpath $(dir $(lastword $(MAKEFILE_LIST))))\n",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_builds_makefile_finds_its_folder_wherever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = fs::canonicalize(folder.path()).unwrap();
+        let made_in = folder.join("x.partial");
+        let text = format!(
+            "export KBUILD_OUTPUT = {}\nall:; @echo $(KBUILD_OUTPUT)\n",
+            made_in.display()
+        );
+        let makefile = folder.join("Makefile");
+        fs::write(&makefile, without_folder(&text, &made_in)).unwrap();
+        let output = Command::new("make")
+            .arg("-f")
+            .arg(&makefile)
+            .env_remove("MAKEFLAGS")
+            .output()
+            .unwrap();
+        let found = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(found.trim(), folder.to_str().unwrap());
     }
 }

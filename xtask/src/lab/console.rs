@@ -96,7 +96,7 @@ Checking for something...OK
             "INFO: trying to register non-static key; turning off the locking correctness validator.",
             "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
             "lab: unreferenced object 0xffff888100c0ffee (size 64):",
-            "lab: unkillable task after 10 s: cat (123, state D)",
+            "lab: unkillable task after 20 s: cat (123, state D)",
         ] {
             assert!(is_fault(&format!("[   12.000001] {text}")), "{text}");
             assert!(is_fault(&format!("[   12.000001][   T1] {text}")), "{text}");

@@ -72,6 +72,17 @@ impl Kernel {
         }
     }
 
+    /// What it is told on its command line, whatever boots it.
+    pub(crate) const fn arguments(self) -> &'static str {
+        match self {
+            Self::Um | Self::X86 => "",
+            // Checks of the allocator, which also keep it from holding free objects ready per
+            // processor (calculate_sheaf_capacity): in such lists kmemleak would find pointers to
+            // what was taken from there and forgotten.
+            Self::Kasan => " slab_debug=F",
+        }
+    }
+
     /// The options of the fragments that `config` does not have as the fragments say.
     pub(crate) fn unmet(self, config: &str) -> Vec<&'static str> {
         let is_met = |wanted: &str| match option_that_is_off(wanted) {

@@ -2,8 +2,8 @@
 #
 # Each finding is a line of the kernel's log: there the host looks for faults.
 
-# How long a killed process may take to end, in seconds.
-patience=10
+# How long a killed process may take to end, in seconds: a busy host's guest is slow.
+patience=20
 
 tell() {
     echo "<3>lab: $1" >/dev/kmsg

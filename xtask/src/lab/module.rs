@@ -21,13 +21,14 @@ pub(crate) struct Args {
     /// For which kernel
     kernel: Kernel,
 
-    /// The folder with the module's Kbuild file
-    #[arg(default_value = "kfusd")]
-    folder: PathBuf,
+    /// The folder with the module's Kbuild file [default: that of kfusd]
+    folder: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    for module in build_module(args.kernel, &args.folder)? {
+    let kfusd = || host::workspace().join("kfusd");
+    let folder = args.folder.clone().unwrap_or_else(kfusd);
+    for module in build_module(args.kernel, &folder)? {
         println!("{}", module.display());
     }
     Ok(ExitCode::SUCCESS)

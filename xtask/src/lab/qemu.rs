@@ -31,7 +31,7 @@ pub(crate) fn describe(boot: &Boot<'_>, ends: &Ends, command: &mut Command) {
         .args(["-nodefaults", "-no-user-config", "-no-reboot"])
         // Under KASAN the kernel takes minutes to interpret the interrupt table of the type "pc".
         .args(["-display", "none", "-machine", "q35,hpet=off"])
-        // A newer model than the kernel of QEMU 7.2's `max` can boot on.
+        // The kernel panics on what QEMU 7.2 calls "max".
         .args(["-cpu", "Haswell"])
         .args(["-m", &boot.memory.to_string()])
         .args(["-smp", &boot.cpus.to_string()])
@@ -97,13 +97,17 @@ fn accelerator(boot: &Boot<'_>) -> &'static [&'static str] {
 fn kernel_arguments(boot: &Boot<'_>) -> String {
     let mut arguments = format!(
         "console=ttyS0 panic=-1 printk.devkmsg=on tsc=reliable ro root={ROOT} rootfstype=9p \
-         rootflags=trans=virtio,version=9p2000.L,access=any,cache=loose,msize=512000 init={}/init",
-        boot.folder.display()
+         rootflags=trans=virtio,version=9p2000.L,access=any,cache=loose,msize=512000 init={}/init{}",
+        boot.folder.display(),
+        boot.kernel.arguments()
     );
     if boot.counts_instructions {
         // QEMU's time stamp counter then counts instructions. Told so, the kernel takes it as it
         // is: without a second clock tsc_refine_calibration_work() has nothing to correct it by.
         arguments.push_str(" tsc_early_khz=1000000 pmtmr=0");
+        // While all wait for the host to read a file, that clock leaps: hours for a millisecond.
+        // Whoever waits looks hung.
+        arguments.push_str(" sysctl.kernel.hung_task_timeout_secs=0");
     }
     arguments
 }
