@@ -121,19 +121,18 @@ fn catch_with(signal: Signal, flags: SaFlags) -> Result<(), Errno> {
     unsafe { sigaction(signal, &action) }.map(drop)
 }
 
-/// Sends this process `SIGALRM` after `first` microseconds, and then every `period` microseconds
-/// (both below a million; 0 ends it).
+/// Sends this process `SIGALRM` every `micros` microseconds (below a million; 0 ends it).
 ///
 /// # Errors
 /// The timer cannot be set.
-pub fn alarm(first: u32, period: u32) -> Result<(), Errno> {
-    let time = |micros: u32| libc::timeval {
+pub fn alarm_every(micros: u32) -> Result<(), Errno> {
+    let period = libc::timeval {
         tv_sec: 0,
         tv_usec: micros.into(),
     };
     let timer = libc::itimerval {
-        it_interval: time(period),
-        it_value: time(first),
+        it_interval: period,
+        it_value: period,
     };
     // SAFETY: `timer` is a valid itimerval for the duration of the call; the old value is not
     // asked for.

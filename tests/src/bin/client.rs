@@ -9,13 +9,18 @@
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fusd_tests::client::{Outcome, open, open_with};
 use fusd_tests::sys;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::os::fd::AsFd;
 
 fn main() -> ExitCode {
@@ -78,7 +83,7 @@ fn run(node: &Path, call: &[&str]) -> Outcome<String> {
             run(node, call)
         }
         ["alarm", call @ ..] => {
-            sys::alarm(10_000, 10_000)?;
+            sys::alarm_every(10_000)?;
             run(node, call)
         }
         ["interrupts", count, micros] => interrupts(node, number(count), number(micros)),
@@ -86,17 +91,43 @@ fn run(node: &Path, call: &[&str]) -> Outcome<String> {
     }
 }
 
-/// The time between further alarms, in microseconds: long enough to get on between two of them on a
-/// slow machine.
-const PAUSE: u32 = 20_000;
+/// Has a thread interrupt each read that lasts: `micros` microseconds after its beginning, then after
+/// twice that time and so on, so that a slow machine gets on in between. It spins: a timer may be
+/// coarse, and those of User-Mode Linux with two processors get lost.
+fn interrupt_reads(micros: u32, begun: &Arc<AtomicU64>) {
+    let begun = Arc::clone(begun);
+    thread::spawn(move || {
+        let (mut last, mut pause) = (0, Duration::ZERO);
+        loop {
+            let (now, start) = (begun.load(Ordering::SeqCst), Instant::now());
+            pause = match now {
+                END => return,
+                now if now == last => 2 * pause,
+                _ => Duration::from_micros(micros.into()),
+            };
+            last = now;
+            while start.elapsed() < pause && begun.load(Ordering::SeqCst) == now {
+                thread::yield_now();
+            }
+            if begun.load(Ordering::SeqCst) == now && now != 0 {
+                // To the first thread, which reads.
+                let _ = kill(Pid::this(), Signal::SIGALRM);
+            }
+        }
+    });
+}
 
-/// Reads the numbers 0, 1, 2... (4 bytes each, little-endian) while alarms interrupt the reads: one
-/// `micros` microseconds after the beginning of each, and more where that came too early.
+/// The number of the read after the last.
+const END: u64 = u64::MAX;
+
+/// Reads the numbers 0, 1, 2... (4 bytes each, little-endian) while signals interrupt the reads.
 fn interrupts(node: &Path, wanted: u32, micros: u32) -> Outcome<String> {
     let file = open_with(node, OFlag::O_RDONLY)?;
+    let begun = Arc::new(AtomicU64::new(0));
+    interrupt_reads(micros, &begun);
     let (mut interrupted, mut next) = (0, 0u32);
     while interrupted < wanted {
-        sys::alarm(micros, PAUSE)?;
+        begun.fetch_add(1, Ordering::SeqCst);
         match file.read(4) {
             Err(Errno::EINTR) => interrupted += 1,
             Err(errno) => return Err(errno),
@@ -112,7 +143,7 @@ fn interrupts(node: &Path, wanted: u32, micros: u32) -> Outcome<String> {
             }
         }
     }
-    sys::alarm(0, 0)?;
+    begun.store(END, Ordering::SeqCst);
     // What was taken for an interrupted read must have gone back: the next number is there.
     let last = loop {
         match file.read(4) {
