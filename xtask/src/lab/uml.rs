@@ -26,6 +26,9 @@ pub(crate) fn describe(boot: &Boot<'_>, ends: &Ends, command: &mut Command) {
         .arg(format!("ncpus={}", boot.cpus))
         .args(["rootfstype=hostfs", "rootflags=/", "ro", "seccomp=on"])
         .arg("printk.devkmsg=on")
+        // With two processors, the timer of one that idles gets lost now and then, and whatever
+        // sleeps there sleeps on. A tick that never stops comes again.
+        .args(["nohz=off", "highres=off"])
         .arg(format!("init={folder}/init"))
         .arg(format!("uml_dir={folder}/"))
         .arg("con=null")
