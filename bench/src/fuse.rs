@@ -7,13 +7,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
+use crate::contender::SIZES;
 use crate::measure::{median, spread, turn};
+use crate::placement::Placement;
 use crate::server::{Server, clean_up};
 
-const SIZES: [usize; 3] = [1, 4096, 65536];
 const STARTS: usize = 21;
 
 pub(crate) fn run(rounds: usize, milliseconds: u64) -> anyhow::Result<()> {
@@ -21,14 +22,8 @@ pub(crate) fn run(rounds: usize, milliseconds: u64) -> anyhow::Result<()> {
     println!("pread, µs per call: median of {rounds} rounds (deviation of the extremes)");
     println!("\nall processes on one CPU: what the calls cost");
     let all = sched_getaffinity(Pid::from_raw(0))?;
-    let mut one = CpuSet::new();
-    one.set(
-        (0..CpuSet::count())
-            .find(|cpu| all.is_set(*cpu).unwrap_or(false))
-            .unwrap_or(0),
-    )?;
     // The contenders inherit it.
-    sched_setaffinity(Pid::from_raw(0), &one)?;
+    Placement::look()?.ask()?;
     compare(rounds, turn)?;
     println!("\non any CPU: what a client waits, which depends on what else the machine does");
     sched_setaffinity(Pid::from_raw(0), &all)?;
@@ -48,7 +43,15 @@ fn compare(rounds: usize, turn: Duration) -> anyhow::Result<()> {
 }
 
 fn measure(rounds: usize, length: Duration, library: &Path, raw: &Path) -> anyhow::Result<()> {
-    let _library = Server::start(&["serve-library", &library.to_string_lossy()], true)?;
+    let _library = Server::start(
+        &[
+            "serve-library",
+            "--backend",
+            "fuse",
+            &library.to_string_lossy(),
+        ],
+        true,
+    )?;
     let _raw = Server::start(&["serve-raw", &raw.to_string_lossy()], true)?;
     let (library, raw) = (File::open(library)?, File::open(raw)?);
 
@@ -107,7 +110,15 @@ fn starts() -> anyhow::Result<()> {
     let mut times = Vec::new();
     for _ in 0..STARTS {
         let begin = Instant::now();
-        let server = Server::start(&["serve-library", &path.to_string_lossy()], true)?;
+        let server = Server::start(
+            &[
+                "serve-library",
+                "--backend",
+                "fuse",
+                &path.to_string_lossy(),
+            ],
+            true,
+        )?;
         File::open(path)?.read_exact(&mut [0])?;
         times.push(begin.elapsed().as_secs_f64() * 1e9);
         drop(server);

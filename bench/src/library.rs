@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fusd::{Device, DeviceBuilder, OpenFile, OpenRequest, ReadRequest};
+use fusd::{BackendKind, Device, DeviceBuilder, OpenFile, OpenRequest, ReadRequest};
 
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
@@ -21,8 +21,12 @@ impl Device for Zero {
     }
 }
 
-pub(crate) fn serve(path: PathBuf) -> anyhow::Result<()> {
-    let session = DeviceBuilder::new("").path(path).register(Zero)?;
+/// Serves the node at `path` until it is killed.
+pub(crate) fn serve(path: PathBuf, backend: BackendKind) -> anyhow::Result<()> {
+    let session = DeviceBuilder::new("")
+        .path(path)
+        .backend(backend)
+        .register(Zero)?;
     crate::server::ready()?;
     Ok(session.run()?)
 }

@@ -1,19 +1,28 @@
 //! Benchmarks: what a call through a device costs, beside its peers, in one run.
 //!
 //! Every contender is a process of its own, as a driver is: this program started again with a
-//! hidden subcommand. Figures are medians over rounds in which the contenders take turns, so that
-//! what else the machine does meets them alike; what counts are the ratios.
+//! hidden subcommand, or one of `bench/c`. Figures are medians over rounds. Where they are times,
+//! the contenders take turns, so that what else the machine does meets them alike, and what counts
+//! are the ratios; where they are counts of instructions, they hardly depend on the machine.
 
+mod contender;
+mod count;
+mod figures;
 mod fuse;
+mod lab;
 mod library;
 mod measure;
 mod pipe;
+mod placement;
 mod raw;
 mod server;
+mod table;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use fusd::BackendKind;
 
 #[derive(Parser)]
 #[command(version, about = "How fast a device is, beside its peers, in one run")]
@@ -24,18 +33,38 @@ struct Args {
 
 #[derive(Subcommand)]
 enum What {
-    /// Reads through the FUSE backend, a minimal raw FUSE server, and a pipe
+    /// Time of reads through the FUSE backend, a minimal raw FUSE server, and a pipe
     Fuse {
         /// Rounds that each contender gets per size
-        #[arg(long, default_value_t = 11)]
+        #[arg(long, default_value_t = 11, value_parser = positive)]
         rounds: usize,
         /// Milliseconds that one contender's turn lasts
         #[arg(long, default_value_t = 200)]
         turn: u64,
     },
+    /// Instructions of reads through CUSE and FUSE, raw and by the library, in the lab
+    ///
+    /// Counts in the lab's kernel x86, which it builds first if need be: twice with one processor,
+    /// once with two. Fails if the counts with one processor differ by more than 2 %.
+    Lab {
+        /// Rounds that each contender gets per size and boot
+        #[arg(long, default_value_t = 5, value_parser = positive)]
+        rounds: usize,
+    },
+    /// (in the guest) Count, and print the figures for `lab`
+    #[command(hide = true)]
+    Count {
+        /// Rounds that each contender gets per size
+        #[arg(long, default_value_t = 5, value_parser = positive)]
+        rounds: usize,
+    },
     /// (contender) Serve zeros at PATH through the library
     #[command(hide = true)]
-    ServeLibrary { path: PathBuf },
+    ServeLibrary {
+        #[arg(long)]
+        backend: BackendKind,
+        path: PathBuf,
+    },
     /// (contender) Serve zeros at PATH with a raw FUSE server
     #[command(hide = true)]
     ServeRaw { path: PathBuf },
@@ -44,11 +73,31 @@ enum What {
     ServePipe { size: usize },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Args::parse().what {
+fn main() -> ExitCode {
+    match run(Args::parse().what) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fusd-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(what: What) -> anyhow::Result<()> {
+    match what {
         What::Fuse { rounds, turn } => fuse::run(rounds, turn),
-        What::ServeLibrary { path } => library::serve(path),
+        What::Lab { rounds } => lab::run(rounds),
+        What::Count { rounds } => count::run(rounds),
+        What::ServeLibrary { backend, path } => library::serve(path, backend),
         What::ServeRaw { path } => raw::serve(&path),
         What::ServePipe { size } => pipe::serve(size),
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least one is needed".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
     }
 }

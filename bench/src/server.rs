@@ -1,7 +1,7 @@
 //! A contender's process: started, waited for, and gone when dropped.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -17,11 +17,19 @@ pub(crate) struct Server {
 impl Server {
     /// Starts this program as a contender; `announced`: it says when it is ready.
     pub(crate) fn start(arguments: &[&str], announced: bool) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(arguments)
+        Self::spawn(
+            Command::new(std::env::current_exe()?).args(arguments),
+            announced,
+        )
+    }
+
+    /// Starts `command` as a contender; `announced`: it says when it is ready.
+    pub(crate) fn spawn(command: &mut Command, announced: bool) -> anyhow::Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn()?;
+            .spawn()
+            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
         let input = child.stdin.take().context("no standard input")?;
         let output = BufReader::new(child.stdout.take().context("no standard output")?);
         let mut server = Self {
@@ -32,7 +40,7 @@ impl Server {
         if announced {
             let mut line = String::new();
             server.output.read_line(&mut line)?;
-            ensure!(line == "ready\n", "{arguments:?} did not start");
+            ensure!(line == "ready\n", "{command:?} did not start");
         }
         Ok(server)
     }
@@ -43,6 +51,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A program that was compiled into this one's folder.
+pub(crate) fn beside(name: &str) -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.with_file_name(name))
 }
 
 /// Removes what the raw server leaves: it is too simple to do so itself.

@@ -43,6 +43,8 @@
 //!
 //! What carries the calls is a [backend](BackendKind), chosen by what the machine has:
 //!
+//! - kfusd, for nodes below /dev: character devices of the project's own kernel module. It takes
+//!   the right to open /dev/fusd/control.
 //! - CUSE, for nodes below /dev: the kernel's own character devices. It takes root and /dev/cuse.
 //!   Files have a position there, but no client can move it: see [`Position::Seekable`].
 //! - FUSE: a file system whose root is one regular file, mounted over a placeholder where the node
@@ -78,6 +80,9 @@ pub mod request;
 mod session;
 mod sync;
 mod sys;
+pub mod wire;
+#[cfg(test)]
+mod wire_tests;
 
 pub use backend::BackendKind;
 pub use builder::DeviceBuilder;

@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::loopback::{Loopback, Reply, TRANSFER_MAX};
-use crate::backend::{FileId, Operation, PollKey, RequestId};
+use crate::backend::{FileId, Operation, PollKey, Reach, RequestId};
 use crate::{Errno, IoctlCommand, OpenFlags, PollEvents, Position};
 
 /// Opens files of a device that is served on loopback.
@@ -156,7 +156,7 @@ impl File {
             } else {
                 0
             },
-            any_memory: false,
+            reach: Reach::Number,
             caller_32_bit: false,
         };
         match self.finish(operation, input.to_vec())? {

@@ -1,8 +1,9 @@
 //! Readiness of an open file, and how a change of it reaches those who wait in poll(2).
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::mem;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use crate::backend::PollKey;
+use crate::backend::{Backend, FileId, PollKey};
 use crate::sync::lock;
 
 bitflags::bitflags! {
@@ -22,8 +23,34 @@ bitflags::bitflags! {
     }
 }
 
-/// Called with the key of a waiting poll when the file becomes ready for something new.
-pub(crate) type Wake = Arc<dyn Fn(PollKey) + Send + Sync>;
+/// Where the readiness of a file goes.
+pub(crate) struct Teller {
+    /// Not kept alive by the files: the session lets go of it at its end.
+    backend: Weak<dyn Backend>,
+    /// The kernel is told of every change; else those who wait, that something is new.
+    every: bool,
+}
+
+impl Teller {
+    pub(crate) fn new(backend: &Arc<dyn Backend>) -> Self {
+        Self {
+            backend: Arc::downgrade(backend),
+            every: backend.takes_readiness(),
+        }
+    }
+
+    fn wake(&self, key: PollKey) {
+        if let Some(backend) = self.backend.upgrade() {
+            backend.wake_poll(key);
+        }
+    }
+
+    fn push(&self, file: FileId, events: PollEvents) {
+        if let Some(backend) = self.backend.upgrade() {
+            backend.push_readiness(file, events);
+        }
+    }
+}
 
 /// Returns once a change that has been answered already has been told as well.
 pub(crate) type Settle = Box<dyn Fn() + Send + Sync>;
@@ -32,8 +59,9 @@ pub(crate) type Settle = Box<dyn Fn() + Send + Sync>;
 ///
 /// One lock orders pushes and polls, so that a poll either sees a change or is woken by it.
 pub(crate) struct Readiness {
+    file: FileId,
     level: Mutex<Level>,
-    wake: Wake,
+    teller: Teller,
     settle: OnceLock<Settle>,
 }
 
@@ -44,10 +72,11 @@ struct Level {
 }
 
 impl Readiness {
-    pub(crate) fn new(events: PollEvents, wake: Wake) -> Self {
+    pub(crate) fn new(file: FileId, events: PollEvents, teller: Teller) -> Self {
         Self {
+            file,
             level: Mutex::new(Level { events, key: None }),
-            wake,
+            teller,
             settle: OnceLock::new(),
         }
     }
@@ -75,42 +104,134 @@ impl Readiness {
     /// Replaces the state. Waiters wake when a bit rises: level- and edge-triggered alike then
     /// look again, and nobody is woken for a fall.
     pub(crate) fn set(&self, events: PollEvents) {
+        // Told under the lock, so that notices leave in the order of the changes. That does not
+        // wait for anybody: the kernel only marks the waiters runnable.
         let mut level = lock(&self.level);
-        let risen = events - level.events;
-        level.events = events;
-        if let (Some(key), false) = (level.key, risen.is_empty()) {
-            // Under the lock, so that notices leave in the order of the changes. It does not wait
-            // for anybody: the kernel only marks the waiters runnable.
-            (self.wake)(key);
+        let before = mem::replace(&mut level.events, events);
+        if self.teller.every {
+            if events != before {
+                self.teller.push(self.file, events);
+            }
+        } else if let (Some(key), false) = (level.key, (events - before).is_empty()) {
+            self.teller.wake(key);
+        }
+    }
+
+    /// The kernel has learned with the answer to the open that the state is `told`: tells it what
+    /// has changed while that was on its way.
+    pub(crate) fn opened(&self, told: PollEvents) {
+        let level = lock(&self.level);
+        if self.teller.every && level.events != told {
+            self.teller.push(self.file, level.events);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::io;
+    use std::path::Path;
 
     use super::*;
+    use crate::BackendKind;
+    use crate::backend::buffer::Buffer;
+    use crate::backend::{Answer, Call, Incoming, RequestId};
+
+    /// A backend that only notes what it is told of readiness.
+    struct Notes {
+        every: bool,
+        told: Mutex<Vec<u32>>,
+    }
+
+    impl Notes {
+        fn new(every: bool) -> Arc<Self> {
+            let told = Mutex::default();
+            Arc::new(Self { every, told })
+        }
+
+        /// What it was told since it was asked last: a key or the events.
+        fn take(&self) -> Vec<u32> {
+            mem::take(&mut *lock(&self.told))
+        }
+    }
+
+    impl Backend for Notes {
+        fn buffer_size(&self) -> usize {
+            0
+        }
+
+        fn kind(&self) -> BackendKind {
+            BackendKind::Loopback
+        }
+
+        fn path(&self) -> &Path {
+            Path::new("notes")
+        }
+
+        fn takes_readiness(&self) -> bool {
+            self.every
+        }
+
+        fn receive(&self, _: &mut Buffer) -> io::Result<Incoming> {
+            Ok(Incoming::Ended)
+        }
+
+        fn answer(&self, _: RequestId, _: Call, _: Answer<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn wake_poll(&self, PollKey(key): PollKey) {
+            lock(&self.told).push(u32::try_from(key).unwrap());
+        }
+
+        fn push_readiness(&self, file: FileId, events: PollEvents) {
+            assert_eq!(file, FileId(9));
+            lock(&self.told).push(events.bits());
+        }
+
+        fn nudge(&self) {}
+
+        fn detach(&self) -> crate::Result<()> {
+            Ok(())
+        }
+
+        fn close(&self) {}
+    }
+
+    fn readiness(notes: &Arc<Notes>) -> Readiness {
+        let backend: Arc<dyn Backend> = Arc::clone(notes) as _;
+        Readiness::new(FileId(9), PollEvents::empty(), Teller::new(&backend))
+    }
 
     #[test]
     fn only_a_rise_wakes_and_only_those_who_wait() {
-        let count = Arc::new(AtomicUsize::new(0));
-        let wake: Wake = {
-            let count = Arc::clone(&count);
-            Arc::new(move |_| {
-                count.fetch_add(1, Ordering::SeqCst);
-            })
-        };
-        let readiness = Readiness::new(PollEvents::empty(), wake);
+        let notes = Notes::new(false);
+        let readiness = readiness(&notes);
         readiness.set(PollEvents::READ);
-        assert_eq!(count.load(Ordering::SeqCst), 0, "nobody has polled yet");
+        assert_eq!(notes.take(), [], "nobody has polled yet");
         assert_eq!(readiness.poll(Some(PollKey(7))), PollEvents::READ);
         readiness.set(PollEvents::empty());
-        assert_eq!(count.load(Ordering::SeqCst), 0, "a fall wakes nobody");
+        assert_eq!(notes.take(), [], "a fall wakes nobody");
         readiness.set(PollEvents::READ);
         readiness.set(PollEvents::READ);
-        assert_eq!(count.load(Ordering::SeqCst), 1, "the same state is no news");
+        assert_eq!(notes.take(), [7], "the same state is no news");
         readiness.set(PollEvents::READ | PollEvents::WRITE);
-        assert_eq!(count.load(Ordering::SeqCst), 2);
+        assert_eq!(notes.take(), [7]);
+    }
+
+    #[test]
+    fn a_kernel_that_keeps_the_state_is_told_of_every_change() {
+        let notes = Notes::new(true);
+        let readiness = readiness(&notes);
+        let (read, none) = (PollEvents::READ, PollEvents::empty());
+        for events in [read, read, none, read | PollEvents::WRITE] {
+            readiness.set(events);
+        }
+        let bits = [0x41, 0, 0x145];
+        assert_eq!(notes.take(), bits);
+        readiness.opened(read | PollEvents::WRITE);
+        assert_eq!(notes.take(), [], "it has learned that with the open");
+        readiness.opened(none);
+        assert_eq!(notes.take(), [0x145], "it has changed since");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::backend::FileId;
 use crate::panics::contain;
-use crate::request::Request;
+use crate::request::{Request, hold};
 use crate::sync::lock;
 use crate::{Delivery, Errno, OpenFile, PollEvents};
 
@@ -129,6 +129,8 @@ impl<S: Send + 'static> WaitQueue<S> {
         request: R,
         mut attempt: impl FnMut(&mut S, R) -> Attempt<R> + Send + 'static,
     ) {
+        // Sent when the readiness has been told and the lock let go.
+        let _held = hold();
         let mut inner = lock(&self.inner);
         match try_once(&mut attempt, &mut inner.state, request) {
             Attempt::Served => {
@@ -164,6 +166,7 @@ impl<S: Send + 'static> WaitQueue<S> {
     /// Changes the state from the driver's side (data has come, a timer has run out), then serves
     /// whoever can be served.
     pub fn update<T>(&self, change: impl FnOnce(&mut S) -> T) -> T {
+        let _held = hold();
         let mut inner = lock(&self.inner);
         let result = change(&mut inner.state);
         let served = inner.settle();

@@ -36,7 +36,7 @@ impl Ability {
         match backend {
             Backend::Fuse => self.missing_on_fuse(),
             Backend::Cuse => self.missing_on_cuse(),
-            Backend::Kfusd => None,
+            Backend::Kfusd => self.missing_on_kfusd(),
         }
     }
 
@@ -71,6 +71,13 @@ impl Ability {
             // fs/fuse/file.c, fuse_send_open, without atomic_o_trunc.
             Self::Truncate => Some("`O_TRUNC` does nothing."),
             _ => self.missing_on_both(),
+        }
+    }
+
+    const fn missing_on_kfusd(self) -> Option<&'static str> {
+        match self {
+            Self::Users => Some("Only root makes nodes, and who may open `/dev/fusd/control`."),
+            _ => None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nix::sys::statfs::{FUSE_SUPER_MAGIC, statfs};
 
-use crate::Ability;
+use crate::{Ability, module};
 
 /// Names of backends that must not be skipped, separated by commas.
 const REQUIRE: &str = "FUSD_REQUIRE";
@@ -39,10 +39,13 @@ impl Backend {
         let node = match self {
             Self::Fuse => "/dev/fuse",
             Self::Cuse => "/dev/cuse",
-            Self::Kfusd => "/dev/fusd/control",
+            Self::Kfusd => module::CONTROL,
         };
         if !nix::unistd::geteuid().is_root() {
             return Some("the tests of nodes take root".into());
+        }
+        if self == Self::Kfusd {
+            module::provide();
         }
         fs::OpenOptions::new()
             .read(true)

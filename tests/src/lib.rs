@@ -11,6 +11,7 @@ pub mod case;
 pub mod client;
 pub mod driver;
 pub mod leftovers;
+pub mod module;
 pub mod pattern;
 pub mod suite;
 pub mod sys;

@@ -1,6 +1,7 @@
 //! System calls that have no safe form elsewhere: the only unsafe code of the tests.
 #![allow(unsafe_code)]
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -137,6 +138,27 @@ pub fn alarm(first: u32, period: u32) -> Result<(), Errno> {
     // SAFETY: `timer` is a valid itimerval for the duration of the call; the old value is not
     // asked for.
     let result = unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, ptr::null_mut()) };
+    Errno::result(result).map(drop)
+}
+
+/// finit_module(2): inserts a module of the kernel.
+///
+/// # Errors
+/// The call's errno.
+///
+/// # Panics
+/// The parameters hold a zero byte.
+pub fn insert_module(file: &File, parameters: &str) -> Result<(), Errno> {
+    let parameters = std::ffi::CString::new(parameters).expect("no zero byte");
+    // SAFETY: the descriptor is open and the string ends with a zero; the kernel copies both.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_finit_module,
+            file.as_raw_fd(),
+            parameters.as_ptr(),
+            0,
+        )
+    };
     Errno::result(result).map(drop)
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use fusd_tests::user::World;
-use fusd_tests::{Backend, Case, leftovers};
+use fusd_tests::{Backend, Case, leftovers, module};
 
 /// A command line that must be refused.
 struct Refusal<'a> {
@@ -222,18 +222,24 @@ fn places() {
 }
 
 #[test]
-fn cuse_says_what_it_takes() {
-    let case = Case::new("cuse_says_what_it_takes", Backend::Cuse);
+fn character_devices_say_what_they_take() {
+    let name = "character_devices_say_what_they_take";
+    let case = Case::new(name, Backend::Fuse);
     let place = case.directory().join("node");
     let path = place.to_str().expect("UTF-8");
-    let device = fs::File::options().read(true).write(true).open("/dev/cuse");
-    let (code, says): (i32, &[&str]) = match device.map_err(|error| error.kind()) {
-        Ok(_) => (2, &["/dev only", "EINVAL", "; "]),
-        Err(std::io::ErrorKind::PermissionDenied) => (77, &["/dev/cuse", "as root"]),
-        Err(_) => (69, &["/dev/cuse", "modprobe cuse"]),
-    };
-    let arguments = ["--backend", "cuse", "--path", path, "text"];
-    all_refused(&case, &[refusal(&arguments, code, says)]);
+    for (backend, device, load) in [
+        ("cuse", "/dev/cuse", "modprobe cuse"),
+        ("kfusd", module::CONTROL, "modprobe kfusd"),
+    ] {
+        let opened = fs::File::options().read(true).write(true).open(device);
+        let (code, says): (i32, &[&str]) = match opened.map_err(|error| error.kind()) {
+            Ok(_) => (2, &["/dev only", "EINVAL", "; "]),
+            Err(std::io::ErrorKind::PermissionDenied) => (77, &[device, "as root"]),
+            Err(_) => (69, &[device, load]),
+        };
+        let arguments = ["--backend", backend, "--path", path, "text"];
+        all_refused(&case, &[refusal(&arguments, code, says)]);
+    }
 }
 
 #[test]
@@ -278,7 +284,6 @@ fn values() {
         (&["--on-write", "burn"], 2, &["burn", "--on-write", "deny"]),
         (&["-e", "bad\\q"], 2, &["\\q"]),
         (&["--no-such-option"], 2, &["--no-such-option"]),
-        (&["--backend", "kfusd"], 69, &["kfusd", "; "]),
     ];
     let list: Vec<_> = list
         .iter()

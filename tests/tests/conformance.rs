@@ -127,3 +127,4 @@ macro_rules! suite {
 
 suite!(fuse, Backend::Fuse);
 suite!(cuse, Backend::Cuse);
+suite!(kfusd, Backend::Kfusd);

@@ -3,18 +3,19 @@
 //! The guest is `cargo xtask lab run` in a process of its own, for that waits for every child.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
 
-use crate::lab::Kernel;
+use crate::lab::{self, Kernel};
 use crate::libtest::Reader;
 use crate::programs::{self, Program, Which};
 use crate::results::{Place, Results};
 
 /// The backends that have to work in a guest.
-const REQUIRED: &str = "fuse,cuse";
+const REQUIRED: &str = "fuse,cuse,kfusd";
 
 /// What begins a line of the script below.
 const MARK: &str = "@fusd-guest ";
@@ -76,7 +77,7 @@ pub(crate) fn choose<'a>(programs: &'a [Program], filter: &str) -> Result<Vec<&'
     Ok(chosen)
 }
 
-/// Runs the programs in a guest, shows their output as it comes, and adds up what they tell.
+/// Runs the programs in a guest that has the project's module at hand, shows their output as it comes, and adds up what they tell.
 ///
 /// # Errors
 ///
@@ -88,7 +89,14 @@ pub(crate) fn run(
     results: &mut Results,
 ) -> Result<()> {
     let place = Place::Guest(kernel.name());
-    let mut child = start(kernel, programs, filter)?;
+    let module = match lab::module(kernel) {
+        Ok(module) => module,
+        Err(error) => {
+            results.fail(format!("{}{error:#}", place.prefix()));
+            return Ok(());
+        }
+    };
+    let mut child = start(kernel, &module, programs, filter)?;
     let errors = child.stderr.take().context("the guest has no errors")?;
     let errors = thread::spawn(move || last_words(errors));
     let output = child.stdout.take().context("the guest has no output")?;
@@ -109,7 +117,7 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn start(kernel: Kernel, programs: &[&Program], filter: &str) -> Result<Child> {
+fn start(kernel: Kernel, module: &Path, programs: &[&Program], filter: &str) -> Result<Child> {
     // By this name it is found even if it was built anew meanwhile.
     let mut command = Command::new("/proc/self/exe");
     command
@@ -118,6 +126,7 @@ fn start(kernel: Kernel, programs: &[&Program], filter: &str) -> Result<Child> {
         .args(["--", "/bin/sh", "-c", SCRIPT, "sh", MARK])
         .arg(filter)
         .env("FUSD_REQUIRE", REQUIRED)
+        .env("FUSD_KFUSD_MODULE", module)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -223,11 +232,9 @@ impl Listener<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
-
-    use super::*;
 
     fn program(title: &str) -> Program {
         Program {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::Backend;
 use super::cuse::CuseDevice;
 use super::fuse::FuseFile;
+use super::kfusd::KfusdDevice;
 use crate::{Errno, Error, ErrorKind, Properties, Result};
 
 /// What carries the calls of a device's clients.
@@ -128,42 +129,50 @@ fn make(
     properties: &Properties,
 ) -> Result<Arc<dyn Backend>> {
     match kind {
+        BackendKind::Kfusd => Ok(Arc::new(KfusdDevice::create(placement, properties)?)),
         BackendKind::Cuse => Ok(Arc::new(CuseDevice::create(placement, properties)?)),
         BackendKind::Fuse => Ok(Arc::new(FuseFile::mount(placement, properties)?)),
-        BackendKind::Kfusd | BackendKind::Loopback => Err(Error::new(
+        BackendKind::Loopback => Err(Error::new(
             ErrorKind::Backend,
             Errno::ENOSYS,
             format!("use the backend {kind}"),
         )
-        .because("this version of fusd does not have it")
-        .hint("leave the choice to fusd, or choose cuse or fuse")),
+        .because("it serves clients in this process alone")
+        .hint("leave the choice to fusd, or choose kfusd, cuse or fuse")),
     }
 }
 
 /// The first backend that can be used. Those with character devices come first, where the node may
-/// be one; that one of them cannot be used becomes part of the error if none can.
+/// be one; why one of them cannot be used becomes part of the error if none can.
 fn best<T>(placement: &Placement, make: impl Fn(BackendKind) -> Result<T>) -> Result<T> {
     if !placement.path.starts_with("/dev") {
         return make(BackendKind::Fuse);
     }
-    let cuse = match make(BackendKind::Cuse) {
-        Err(error) if is_unusable(&error) => error,
-        other => return other,
-    };
-    tracing::debug!(%cuse, "the backend cuse is not used");
+    let mut reasons = Vec::new();
+    for kind in [BackendKind::Kfusd, BackendKind::Cuse] {
+        match make(kind) {
+            Err(error) if is_unusable(&error) => {
+                tracing::debug!(%error, "the backend {kind} is not used");
+                reasons.push(format!("{kind}: {error}"));
+            }
+            other => return other,
+        }
+    }
     make(BackendKind::Fuse).map_err(|fuse| match is_unusable(&fuse) {
-        true => Error::new(fuse.kind(), fuse.errno(), "find a backend for")
-            .on(&placement.path)
-            .because(format!("cuse: {cuse}; fuse: {fuse}")),
+        true => {
+            reasons.push(format!("fuse: {fuse}"));
+            Error::new(fuse.kind(), fuse.errno(), "find a backend for")
+                .on(&placement.path)
+                .because(reasons.join("; "))
+        }
         false => fuse,
     })
 }
 
 /// Whether the error is about the backend's own device, and not about the node.
 fn is_unusable(error: &Error) -> bool {
-    let of_the_device = error
-        .path()
-        .is_some_and(|path| path == Path::new("/dev/cuse") || path == Path::new("/dev/fuse"));
+    let devices = ["/dev/fusd/control", "/dev/cuse", "/dev/fuse"].map(Path::new);
+    let of_the_device = error.path().is_some_and(|path| devices.contains(&path));
     error.kind() == ErrorKind::Backend || of_the_device
 }
 
@@ -190,7 +199,10 @@ mod tests {
 
     #[test]
     fn character_devices_come_first_below_dev_only() {
-        for (path, first) in [("/dev/x", BackendKind::Cuse), ("/tmp/x", BackendKind::Fuse)] {
+        for (path, first) in [
+            ("/dev/x", BackendKind::Kfusd),
+            ("/tmp/x", BackendKind::Fuse),
+        ] {
             assert_eq!(best(&placement(path), Ok).unwrap(), first);
         }
     }
@@ -209,7 +221,8 @@ mod tests {
         let error = best::<()>(&placement("/dev/x"), |kind| Err(missing(kind))).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot find a backend for /dev/x: cuse: cannot open /dev/cuse: No such file or \
+            "cannot find a backend for /dev/x: kfusd: cannot open /dev/kfusd: No such file or \
+             directory (ENOENT); load kfusd; cuse: cannot open /dev/cuse: No such file or \
              directory (ENOENT); load cuse; fuse: cannot open /dev/fuse: No such file or directory \
              (ENOENT); load fuse (ENOENT)"
         );
@@ -219,7 +232,7 @@ mod tests {
     #[test]
     fn a_node_that_cannot_be_made_is_no_reason_to_try_another() {
         let error = best::<()>(&placement("/dev/x"), |kind| {
-            assert_eq!(kind, BackendKind::Cuse, "no other is asked");
+            assert_eq!(kind, BackendKind::Kfusd, "no other is asked");
             Err(Error::system(ErrorKind::Node, Errno::EEXIST, "create the node").on("/dev/x"))
         });
         assert_eq!(error.unwrap_err().errno(), Errno::EEXIST);

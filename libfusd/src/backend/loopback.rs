@@ -178,7 +178,7 @@ impl Backend for Loopback {
             Answer::Error(errno) => Err(errno),
             Answer::Unimplemented => Err(Errno::ENOSYS),
             Answer::Done => Ok(Reply::Done),
-            Answer::Opened(file) => Ok(Reply::Opened(file)),
+            Answer::Opened(file, _) => Ok(Reply::Opened(file)),
             Answer::Data(parts) => Ok(Reply::Data(
                 parts.iter().flat_map(|part| part.iter().copied()).collect(),
             )),

@@ -9,8 +9,10 @@ mod channel;
 mod choice;
 mod cuse;
 mod fuse;
+mod kfusd;
 pub(crate) mod loopback;
 mod parent;
+mod place;
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -51,6 +53,16 @@ pub(crate) trait Backend: Send + Sync {
         true
     }
 
+    /// Whether it also tells where the end is, for a write to a file opened with `O_APPEND`.
+    fn places_appends(&self) -> bool {
+        self.tells_offsets()
+    }
+
+    /// Whether polls are answered by the kernel, from what [`Backend::push_readiness`] said last.
+    fn takes_readiness(&self) -> bool {
+        false
+    }
+
     /// Waits for what the kernel says next. A request's data lies in `buffer`.
     ///
     /// # Errors
@@ -68,6 +80,9 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Wakes those who wait in poll(2).
     fn wake_poll(&self, key: PollKey);
+
+    /// Says what polls of `file` are to see from now on.
+    fn push_readiness(&self, _file: FileId, _events: PollEvents) {}
 
     /// Makes at least one caller of [`Backend::receive`] return.
     fn nudge(&self);
@@ -133,8 +148,7 @@ pub(crate) enum Operation {
         argument: u64,
         input: Range<usize>,
         output: u32,
-        /// It may be answered with [`Answer::Again`].
-        any_memory: bool,
+        reach: Reach,
         /// The caller's pointers and longs have 32 bits.
         caller_32_bit: bool,
     },
@@ -150,6 +164,20 @@ pub(crate) enum Operation {
     Size {
         file: Option<FileId>,
     },
+}
+
+/// Which memory of its caller an ioctl can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// What its number encodes, which has come with it.
+    Number,
+    /// Any, and none has come: whatever is wanted is asked for ([`Answer::Again`]).
+    Any,
+    /// Any, and none has come: what it hands in is asked for, what it fills need not be where it
+    /// is the argument.
+    Input,
+    /// Any: what was asked for has come, and more can be asked for.
+    Again,
 }
 
 /// The kind of a call.
@@ -207,8 +235,8 @@ pub(crate) enum Answer<'a> {
     Unimplemented,
     /// It succeeded and has nothing to tell.
     Done,
-    /// Open succeeded: the file goes by this number from now on.
-    Opened(FileId),
+    /// Open succeeded: the file goes by this number from now on, and polls of it see this.
+    Opened(FileId, PollEvents),
     /// Read: these bytes, in order, together no more than were asked for.
     Data(&'a [IoSlice<'a>]),
     /// Write: so many bytes were taken.

@@ -7,7 +7,7 @@ use super::IoctlCommand;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IoctlArgument {
     input: u32,
-    output: u32,
+    pub(crate) output: u32,
 }
 
 impl IoctlArgument {

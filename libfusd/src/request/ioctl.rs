@@ -1,7 +1,7 @@
 //! ioctl(2).
 
 use super::{Context, request};
-use crate::backend::Answer;
+use crate::backend::{Answer, Reach};
 use crate::{Area, Delivery, Errno, IoctlArgument, IoctlCommand};
 
 /// The most areas of memory that a call is given (`FUSE_IOCTL_MAX_IOV`).
@@ -23,8 +23,7 @@ pub(crate) struct IoctlCall {
     pub(crate) argument: u64,
     /// Bytes that the client has room for.
     pub(crate) output: u32,
-    /// The backend can give it other memory of the client's.
-    pub(crate) any_memory: bool,
+    pub(crate) reach: Reach,
     pub(crate) caller_32_bit: bool,
 }
 
@@ -41,17 +40,20 @@ impl IoctlRequest {
 
     /// The request, if it has come with the memory that `argument` tells of. Else it is answered:
     /// it comes again, or fails with `ENOTTY` where that memory cannot be had.
-    pub(crate) fn complete(self, argument: IoctlArgument) -> Option<Self> {
+    pub(crate) fn complete(mut self, argument: IoctlArgument) -> Option<Self> {
         let (input, output) = (argument.input_len(), argument.output_len());
-        let there = if self.call.any_memory {
-            // The first time it comes without any; then with what was asked for, here or by the
-            // device.
-            !self.input.is_empty() || self.output_len() > 0 || argument == IoctlArgument::VALUE
-        } else {
-            self.input.len() >= input && self.output_len() >= output
-        };
-        if there {
-            return Some(self);
+        match self.call.reach {
+            // With what was asked for, here or by the device.
+            Reach::Again => return Some(self),
+            Reach::Number if self.input.len() >= input && self.output_len() >= output => {
+                return Some(self);
+            }
+            Reach::Any | Reach::Input if argument == IoctlArgument::VALUE => return Some(self),
+            Reach::Input if input == 0 => {
+                self.call.output = argument.output;
+                return Some(self);
+            }
+            Reach::Number | Reach::Any | Reach::Input => {}
         }
         let area = |length| {
             let address = self.call.argument;
@@ -130,7 +132,7 @@ impl IoctlRequest {
                 .context
                 .refuse(format_args!("{count} areas are no memory to ask for"));
         }
-        if !self.call.any_memory {
+        if self.call.reach == Reach::Number {
             return self.context.finish(Answer::Error(Errno::ENOTTY));
         }
         self.context.finish(Answer::Again { input, output })

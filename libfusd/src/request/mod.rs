@@ -8,6 +8,7 @@
 //! taken from a queue can go back.
 
 mod cursor;
+mod held;
 mod ioctl;
 mod open;
 mod plain;
@@ -16,6 +17,7 @@ mod ticket;
 mod write;
 
 pub(crate) use cursor::Cursor;
+pub(crate) use held::hold;
 pub(crate) use ioctl::IoctlCall;
 pub use ioctl::IoctlRequest;
 pub use open::OpenRequest;

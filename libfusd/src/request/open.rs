@@ -44,9 +44,11 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
         // Also where `setup` panics.
         let unless_delivered = Abandon(&*adopter, file.id());
         setup(&file);
-        let delivery = self.context.finish(Answer::Opened(file.id()));
+        let events = file.ready();
+        let delivery = self.context.finish(Answer::Opened(file.id(), events));
         if delivery.is_delivered() {
             mem::forget(unless_delivered);
+            file.readiness().opened(events);
         }
         delivery
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use super::held;
 use crate::backend::{Answer, Backend, Call, RequestId};
 use crate::idmap::IdMap;
 use crate::panics::contain;
@@ -71,14 +72,11 @@ impl Ticket {
         }
         self.link.forget(self);
         self.log(&answer);
-        let delivery = match self.link.backend.answer(self.id, self.call, answer) {
-            Ok(()) => Delivery::Delivered,
-            Err(error) => {
-                if Errno::from(&error) != Errno::ENOENT {
-                    tracing::debug!(call = %self.call, %error, "answer not delivered");
-                }
-                Delivery::Unwanted
-            }
+        let kept = self.link.holds && held::keep(&self.link.backend, self.id, self.call, &answer);
+        let delivery = if kept {
+            Delivery::Delivered
+        } else {
+            self.send(answer)
         };
         // The notice may own what the driver must drop outside of any lock of ours.
         if self.noticed.load(Ordering::Acquire) {
@@ -86,6 +84,18 @@ impl Ticket {
             drop(unused);
         }
         delivery
+    }
+
+    fn send(&self, answer: Answer<'_>) -> Delivery {
+        match self.link.backend.answer(self.id, self.call, answer) {
+            Ok(()) => Delivery::Delivered,
+            Err(error) => {
+                if Errno::from(&error) != Errno::ENOENT {
+                    tracing::debug!(call = %self.call, %error, "answer not delivered");
+                }
+                Delivery::Unwanted
+            }
+        }
     }
 
     /// Ends the request for the client with `errno` unless it was answered, and tells the driver.
@@ -136,7 +146,7 @@ impl fmt::Display for Outcome<'_> {
             Answer::Error(errno) => write!(f, "{errno:?}"),
             Answer::Unimplemented => f.write_str("unimplemented"),
             Answer::Done => f.write_str("0"),
-            Answer::Opened(file) => write!(f, "file {}", file.0),
+            Answer::Opened(file, _) => write!(f, "file {}", file.0),
             Answer::Data(parts) => write!(f, "{}", parts.iter().map(|p| p.len()).sum::<usize>()),
             Answer::Count(count) => write!(f, "{count}"),
             Answer::Ioctl { result, .. } => write!(f, "{result}"),
@@ -185,6 +195,8 @@ pub(crate) struct Link {
     /// Requests that were still pending when the next one came.
     table: Mutex<IdMap<RequestId, Arc<Ticket>>>,
     access_log: bool,
+    /// Answers may have to wait for the readiness they bring about.
+    holds: bool,
 }
 
 /// The request that came last. Most are answered before the next one comes: those never see the
@@ -198,6 +210,7 @@ struct Latest {
 impl Link {
     pub(crate) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
         Arc::new(Self {
+            holds: backend.takes_readiness(),
             backend,
             latest: Mutex::default(),
             table: Mutex::default(),

@@ -10,7 +10,7 @@ use super::job::{Job, Task};
 use crate::backend::{Answer, FileId, Operation};
 use crate::file::{Adopter, Slot};
 use crate::panics::contain;
-use crate::poll::Wake;
+use crate::poll::Teller;
 use crate::properties::Operations;
 use crate::request::{
     Context, FlushRequest, IoctlCall, IoctlRequest, OpenRequest, Pending, ReadRequest, SyncRequest,
@@ -188,7 +188,7 @@ impl<D: Device> Engine<D> {
                 command,
                 argument,
                 output,
-                any_memory,
+                reach,
                 caller_32_bit,
                 ..
             } => {
@@ -196,7 +196,7 @@ impl<D: Device> Engine<D> {
                     command,
                     argument,
                     output,
-                    any_memory,
+                    reach,
                     caller_32_bit,
                 };
                 let request =
@@ -230,11 +230,16 @@ impl<D: Device> Engine<D> {
         offset: u64,
         write: bool,
     ) -> (Context, u64) {
-        if self.properties.position == Position::Stream || self.link.backend.tells_offsets() {
+        let backend = &self.link.backend;
+        if self.properties.position == Position::Stream {
             return (context, offset);
         }
-        let append = write && context.flags().append();
-        let cursor = entry.cursor(append.then(|| self.device.size(Some(&entry.file))));
+        let append = write && context.flags().append() && !backend.places_appends();
+        let end = append.then(|| self.device.size(Some(&entry.file)));
+        if backend.tells_offsets() {
+            return (context, end.unwrap_or(offset));
+        }
+        let cursor = entry.cursor(end);
         let start = cursor.start();
         (context.at(Some(cursor)), start)
     }
@@ -277,13 +282,8 @@ impl<D: Device> Engine<D> {
 
 impl<D: Device> Adopter<D::File> for Engine<D> {
     fn adopt(&self, state: D::File, flags: OpenFlags, slot: Slot) -> OpenFile<D::File> {
-        let backend = Arc::downgrade(&self.link.backend);
-        let wake: Wake = Arc::new(move |key| {
-            if let Some(backend) = backend.upgrade() {
-                backend.wake_poll(key);
-            }
-        });
-        self.files.add(state, flags, slot, wake)
+        let teller = Teller::new(&self.link.backend);
+        self.files.add(state, flags, slot, teller)
     }
 
     fn abandon(&self, file: FileId) {

@@ -9,7 +9,7 @@ use super::job::Job;
 use crate::backend::FileId;
 use crate::file::{Slot, Slots};
 use crate::idmap::IdMap;
-use crate::poll::{Readiness, Wake};
+use crate::poll::{Readiness, Teller};
 use crate::request::{Context, Cursor, Pending};
 use crate::sync::lock;
 use crate::{OpenFile, OpenFlags, PollEvents};
@@ -69,9 +69,15 @@ impl<T> Files<T> {
     }
 
     /// Adds a file that starts ready for everything.
-    pub(super) fn add(&self, state: T, flags: OpenFlags, slot: Slot, wake: Wake) -> OpenFile<T> {
+    pub(super) fn add(
+        &self,
+        state: T,
+        flags: OpenFlags,
+        slot: Slot,
+        teller: Teller,
+    ) -> OpenFile<T> {
         let id = FileId(self.next.fetch_add(1, Ordering::Relaxed));
-        let readiness = Readiness::new(PollEvents::READ | PollEvents::WRITE, wake);
+        let readiness = Readiness::new(id, PollEvents::READ | PollEvents::WRITE, teller);
         let file = OpenFile::new(id, readiness, state);
         let entry = Entry {
             file: file.clone(),

@@ -83,3 +83,4 @@ mod mounted {
 
 suite!(fuse, Backend::Fuse);
 suite!(cuse, Backend::Cuse);
+suite!(kfusd, Backend::Kfusd);

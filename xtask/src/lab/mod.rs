@@ -5,13 +5,13 @@
 //! with the machine's own programs inside. Nothing outside the cache folder changes.
 
 mod apt;
-mod build;
+pub(crate) mod build;
 mod cache;
 mod channel;
 mod console;
 mod guest;
 mod init;
-mod kernel;
+pub(crate) mod kernel;
 mod module;
 mod packages;
 mod qemu;
@@ -22,11 +22,12 @@ mod toolchain;
 mod uml;
 mod version;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::host::Host;
+use crate::host::{Host, workspace};
 use crate::install::{self, Consent};
 pub(crate) use kernel::Kernel;
 
@@ -108,6 +109,16 @@ pub(crate) fn prepare(kernel: Kernel, consent: Consent) -> Result<Option<String>
     }
     install::ensure(needs, consent, Host::look().is_root())?;
     Ok(None)
+}
+
+/// Builds the project's own module for `kernel`, which is built, and returns where it is.
+///
+/// # Errors
+///
+/// The build fails; its last words are on standard error.
+pub(crate) fn module(kernel: Kernel) -> Result<PathBuf> {
+    let modules = module::build_module(kernel, &workspace().join("kfusd"))?;
+    modules.into_iter().next().context("kfusd makes no module")
 }
 
 /// Builds `kernel`, unless it is there already.

@@ -107,6 +107,9 @@ fn kernel_arguments(boot: &Boot<'_>) -> String {
         // QEMU's time stamp counter then counts instructions. Told so, the kernel takes it as it
         // is: without a second clock tsc_refine_calibration_work() has nothing to correct it by.
         arguments.push_str(" tsc_early_khz=1000000 pmtmr=0");
+        // While all wait for the host to read a file, that clock leaps: hours for a millisecond.
+        // Whoever waits looks hung.
+        arguments.push_str(" sysctl.kernel.hung_task_timeout_secs=0");
     }
     arguments
 }

@@ -34,7 +34,7 @@ impl Channel {
             Answer::Error(errno) => self.failure(unique, errno),
             Answer::Unimplemented => self.failure(unique, Errno::ENOSYS),
             Answer::Done => self.success(unique, &[]),
-            Answer::Opened(FileId(fh)) => {
+            Answer::Opened(FileId(fh), _) => {
                 self.success(unique, &[IoSlice::new(&encode::open_out(fh, opened))])
             }
             Answer::Data(parts) => self.success(unique, parts),

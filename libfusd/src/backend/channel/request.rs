@@ -1,7 +1,7 @@
 //! From a message of the kernel to what the session knows of it.
 
 use super::Channel;
-use crate::backend::{FileId, Incoming, Message, Operation, PollKey, RequestId};
+use crate::backend::{FileId, Incoming, Message, Operation, PollKey, Reach, RequestId};
 use crate::fuse_wire::{Body, Frame, IoctlFlags};
 use crate::{Caller, Errno, IoctlCommand, OpenFlags, Position};
 
@@ -56,7 +56,7 @@ impl Channel {
                 argument: arg,
                 input: data.range(),
                 output: out_size,
-                any_memory: flags.contains(IoctlFlags::UNRESTRICTED),
+                reach: reach(flags, data.len() > 0 || out_size > 0),
                 caller_32_bit: flags.contains(IoctlFlags::BITS_32),
             },
             Body::Poll {
@@ -110,6 +110,15 @@ pub(crate) fn request(frame: &Frame, operation: Operation) -> Incoming {
         },
         operation,
     })
+}
+
+/// `given`: it has come with memory.
+fn reach(flags: IoctlFlags, given: bool) -> Reach {
+    match (flags.contains(IoctlFlags::UNRESTRICTED), given) {
+        (false, _) => Reach::Number,
+        (true, false) => Reach::Any,
+        (true, true) => Reach::Again,
+    }
 }
 
 fn open_flags(raw: u32) -> OpenFlags {

@@ -17,9 +17,10 @@ use nix::errno::Errno as Raw;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
-use self::node::{Node, Place};
+use self::node::Node;
 use super::buffer::Buffer;
 use super::channel::Channel;
+use super::place::Place;
 use super::{Answer, Backend, BackendKind, Call, Incoming, Placement, PollKey, RequestId};
 use crate::fuse_wire::{Body, Frame, OpenFlags as FileFlags};
 use crate::sync::lock;

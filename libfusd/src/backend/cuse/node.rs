@@ -8,7 +8,6 @@ use std::ffi::CString;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,81 +18,17 @@ use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
 
+use crate::backend::place::{CREATE, Place};
 use crate::backend::{Placement, parent};
-use crate::{Errno, Error, ErrorKind, Result, name};
+use crate::{Errno, Error, ErrorKind, Result};
 
-const CREATE: &str = "create the node";
-
-/// A place that is free, below /dev.
-pub(super) struct Place<'a> {
-    path: &'a Path,
-    name: &'a str,
-    /// The directories that the kernel will have to make, innermost first.
-    missing: Vec<CString>,
-}
-
-impl<'a> Place<'a> {
-    /// Checks a place. Nothing is made.
-    ///
-    /// # Errors
-    /// Something is there (`EEXIST`), it is not below /dev or has an impossible name (`EINVAL`), or
-    /// its directory is missing and not to be made.
-    pub(super) fn check(placement: &'a Placement) -> Result<Self> {
-        let path = placement.path.as_path();
-        let failed = |errno| Error::system(ErrorKind::Node, errno, CREATE).on(path);
-        match fs::symlink_metadata(path) {
-            Ok(_) => {
-                return Err(
-                    failed(Errno::EEXIST).hint("choose another name, or remove what is there")
-                );
-            }
-            Err(error) => match Errno::from(&error) {
-                Errno::ENOENT | Errno::ENOTDIR => {}
-                errno => return Err(failed(errno)),
-            },
-        }
-        let Some(name) = path.strip_prefix("/dev").ok().and_then(Path::to_str) else {
-            return Err(Error::new(ErrorKind::Invalid, Errno::EINVAL, CREATE)
-                .on(path)
-                .because("CUSE makes nodes below /dev only")
-                .hint("choose a name there, or the backend fuse"));
-        };
-        let (directory, _) = parent::split(path)?;
-        let missing = if placement.create_parents {
-            missing(&directory)
-        } else {
-            parent::Parent::open(path, &directory, false)?;
-            Vec::new()
-        };
-        Ok(Self {
-            path,
-            name: name::check(name)?,
-            missing,
-        })
-    }
-
-    /// The name below /dev.
-    pub(super) fn name(&self) -> &str {
-        self.name
-    }
-
-    /// The device number that the kernel has given to the device; `None` where sysfs is not there
-    /// to tell.
-    fn number(&self) -> Option<u64> {
-        let folder = format!("/sys/class/cuse/{}", self.name.replace('/', "!"));
-        let text = fs::read_to_string(Path::new(&folder).join("dev")).ok()?;
-        let (major, minor) = text.trim().split_once(':')?;
-        Some(libc::makedev(major.parse().ok()?, minor.parse().ok()?))
-    }
-}
-
-/// The directories above a node that are not there, innermost first.
-fn missing(directory: &Path) -> Vec<CString> {
-    directory
-        .ancestors()
-        .take_while(|directory| fs::symlink_metadata(directory).is_err())
-        .filter_map(|directory| CString::new(directory.as_os_str().as_bytes()).ok())
-        .collect()
+/// The device number that the kernel has given to CUSE's device `name`; `None` where sysfs is not
+/// there to tell.
+fn number(name: &str) -> Option<u64> {
+    let folder = format!("/sys/class/cuse/{}", name.replace('/', "!"));
+    let text = fs::read_to_string(Path::new(&folder).join("dev")).ok()?;
+    let (major, minor) = text.trim().split_once(':')?;
+    Some(libc::makedev(major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// A node that is there.
@@ -113,9 +48,9 @@ impl Node {
     /// The kernel has made no device (`EEXIST` where there is one of that name), or no node of it
     /// (of the kind [`ErrorKind::Backend`]); or the node cannot be given to its owner.
     pub(super) fn find(place: &Place<'_>, connected: bool, placement: &Placement) -> Result<Self> {
-        let failed = |errno: Errno| Error::system(ErrorKind::Node, errno, CREATE).on(place.path);
+        let failed = |errno: Errno| Error::system(ErrorKind::Node, errno, CREATE).on(place.path());
         if !connected {
-            return Err(match place.number() {
+            return Err(match number(place.name()) {
                 Some(_) => failed(Errno::EEXIST)
                     .because("CUSE has a device of this name, which another driver serves")
                     .hint("choose another name"),
@@ -125,11 +60,11 @@ impl Node {
             });
         }
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let handle = match open(place.path, flags, Mode::empty()) {
+        let handle = match open(place.path(), flags, Mode::empty()) {
             Ok(handle) => handle,
             Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => {
                 return Err(Error::new(ErrorKind::Backend, Errno::ENOENT, CREATE)
-                    .on(place.path)
+                    .on(place.path())
                     .because("the kernel has made the device, but /dev is not the kernel's own (devtmpfs), so the node is not in it")
                     .hint("choose the backend fuse"));
             }
@@ -137,14 +72,14 @@ impl Node {
         };
         let status = fstat(&handle).map_err(|errno| failed(errno.into()))?;
         let ours = status.st_mode & libc::S_IFMT == libc::S_IFCHR
-            && place.number().is_none_or(|number| number == status.st_rdev);
+            && number(place.name()).is_none_or(|number| number == status.st_rdev);
         if !ours {
             return Err(failed(Errno::EEXIST).hint("choose another name"));
         }
         let node = Self {
-            path: place.path.to_owned(),
+            path: place.path().to_owned(),
             handle,
-            parents: place.missing.clone(),
+            parents: place.missing().to_vec(),
         };
         node.dress(placement)?;
         Ok(node)

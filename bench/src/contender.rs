@@ -1,0 +1,150 @@
+//! Who is compared in the lab, and how one operation with each of them goes: a read that a client
+//! makes and that somebody answers.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+use tempfile::TempDir;
+
+use crate::server::{Server, beside, clean_up};
+
+/// The sizes that are read, in bytes, smallest first.
+pub(crate) const SIZES: [usize; 3] = [1, 4096, 65536];
+
+/// The program that `bench/c/cuse.c` is compiled to.
+pub(crate) const RAW_CUSE_PROGRAM: &str = "fusd-bench-cuse";
+
+/// The contender whose figure the others are divided by.
+pub(crate) const YARDSTICK: &str = "CUSE, raw C server";
+/// What an exchange between two processes costs at least, and so the other divisor.
+pub(crate) const FLOOR: &str = "pipe";
+
+/// A contender.
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
+    /// Starts it for reads of so many bytes.
+    pub(crate) start: fn(usize) -> anyhow::Result<Running>,
+}
+
+/// All of them, in the order of the tables.
+pub(crate) const CONTENDERS: [Contender; 6] = [
+    Contender {
+        name: "/dev/zero",
+        start: |size| Running::new(reads(Path::new("/dev/zero"), size)?, None, None),
+    },
+    Contender {
+        name: FLOOR,
+        start: pipe,
+    },
+    Contender {
+        name: YARDSTICK,
+        start: raw_cuse,
+    },
+    Contender {
+        name: "CUSE, libfusd",
+        start: cuse,
+    },
+    Contender {
+        name: "FUSE, raw server",
+        start: raw_fuse,
+    },
+    Contender {
+        name: "FUSE, libfusd",
+        start: fuse,
+    },
+];
+
+/// The node of whoever serves a character device.
+const NODE: &str = "/dev/fusd-bench";
+
+/// One operation: a read of the size that the contender was started for.
+type Call = Box<dyn FnMut() -> anyhow::Result<()>>;
+
+/// A contender that is ready. Dropped in this order: the file is closed, the server ended, what it
+/// leaves removed.
+pub(crate) struct Running {
+    pub(crate) call: Call,
+    _server: Option<Server>,
+    _mount: Option<Mount>,
+}
+
+impl Running {
+    fn new(call: Call, server: Option<Server>, mount: Option<Mount>) -> anyhow::Result<Self> {
+        Ok(Self {
+            call,
+            _server: server,
+            _mount: mount,
+        })
+    }
+}
+
+/// The place of a node of FUSE. Dropped when its server has been killed.
+struct Mount(TempDir);
+
+impl Mount {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self(tempfile::tempdir()?))
+    }
+
+    fn node(&self) -> PathBuf {
+        self.0.path().join("node")
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        clean_up(&self.node());
+    }
+}
+
+/// One byte to a process, `size` bytes back.
+fn pipe(size: usize) -> anyhow::Result<Running> {
+    let server = Server::start(&["serve-pipe", &size.to_string()], false)?;
+    let mut input = File::from(server.input.as_fd().try_clone_to_owned()?);
+    let mut output = File::from(server.output.get_ref().as_fd().try_clone_to_owned()?);
+    let mut buffer = vec![0; size];
+    let call = Box::new(move || {
+        input.write_all(&[0])?;
+        Ok(output.read_exact(&mut buffer)?)
+    });
+    Running::new(call, Some(server), None)
+}
+
+fn raw_cuse(size: usize) -> anyhow::Result<Running> {
+    let node = Path::new(NODE);
+    let name = node.file_name().unwrap_or_default();
+    let server = Server::spawn(Command::new(beside(RAW_CUSE_PROGRAM)?).arg(name), true)?;
+    Running::new(reads(node, size)?, Some(server), None)
+}
+
+fn cuse(size: usize) -> anyhow::Result<Running> {
+    let server = Server::start(&["serve-library", "--backend", "cuse", NODE], true)?;
+    Running::new(reads(Path::new(NODE), size)?, Some(server), None)
+}
+
+fn raw_fuse(size: usize) -> anyhow::Result<Running> {
+    let mount = Mount::new()?;
+    let node = mount.node();
+    let server = Server::start(&["serve-raw", &node.to_string_lossy()], true)?;
+    Running::new(reads(&node, size)?, Some(server), Some(mount))
+}
+
+fn fuse(size: usize) -> anyhow::Result<Running> {
+    let mount = Mount::new()?;
+    let node = mount.node();
+    let path = node.to_string_lossy();
+    let server = Server::start(&["serve-library", "--backend", "fuse", &path], true)?;
+    Running::new(reads(&node, size)?, Some(server), Some(mount))
+}
+
+/// Reads from the start of the file at `path`.
+fn reads(path: &Path, size: usize) -> anyhow::Result<Call> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut buffer = vec![0; size];
+    Ok(Box::new(move || Ok(file.read_exact_at(&mut buffer, 0)?)))
+}

@@ -1,0 +1,81 @@
+//! `fusd-bench count`: how many instructions an operation takes, in a guest whose clock counts them.
+//!
+//! The guest is QEMU with `-icount shift=0`: its clocks go on by one nanosecond with each
+//! instruction of any process and of the kernel, on whichever processor. They also jump ahead where
+//! all processors wait for a timer, but between a client and its server somebody always runs. So
+//! the time that passes is the sum of all instructions. An idle processor halts and counts for
+//! nothing. A loop of known length, beside a second processor that idles, checks that.
+//!
+//! With two processors the sum is the work of both, not what a client waits. QEMU runs them in turn
+//! on one thread: each goes on until it halts, spins (`pause`) or interrupts the other. What shows
+//! is what a hand-off to another processor takes: to wake it from idling, to go idle. What does not
+//! show is that both work at the same time, and wait for each other's locks and cache lines.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use crate::contender::{CONTENDERS, SIZES};
+use crate::figures::Figures;
+use crate::measure::turn;
+use crate::placement::Placement;
+use crate::server::beside;
+
+/// The program that `bench/c/loop.c` is compiled to.
+pub(crate) const LOOP_PROGRAM: &str = "fusd-bench-loop";
+
+/// What comes before the rounds: until all that is loaded on demand is there, and the library has
+/// forgotten that a first call took long because of that (some 200 ms, `libfusd/src/session/crew.rs`).
+const WARM_UP: Duration = Duration::from_millis(250);
+
+/// A round: five ticks of the kernel's timer, so that one more or less is too little to see.
+const ROUND: Duration = Duration::from_millis(20);
+
+/// How much of the time may not be the loop's own instructions: the timer's ticks.
+const STRAY: f64 = 0.01;
+
+/// Prints a line for each contender and size ([`Figures`]).
+pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
+    check_clock()?;
+    let placement = Placement::look()?;
+    for contender in CONTENDERS {
+        for size in SIZES {
+            placement.serve()?;
+            let mut running = (contender.start)(size)
+                .with_context(|| format!("{} does not run", contender.name))?;
+            placement.ask()?;
+            turn(WARM_UP, &mut running.call)?;
+            let values = (0..rounds)
+                .map(|_| turn(ROUND, &mut running.call))
+                .collect::<anyhow::Result<_>>()?;
+            let figures = Figures {
+                contender: contender.name.to_owned(),
+                size,
+                values,
+            };
+            println!("{figures}");
+        }
+    }
+    Ok(())
+}
+
+/// That the clock counts instructions, and counts none on a processor that has nothing to do.
+fn check_clock() -> anyhow::Result<()> {
+    let output = Command::new(beside(LOOP_PROGRAM)?)
+        .output()
+        .context("cannot run the counted loop")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (instructions, nanoseconds) = text
+        .trim()
+        .split_once(' ')
+        .and_then(|(a, b)| Some((a.parse::<f64>().ok()?, b.parse::<f64>().ok()?)))
+        .context("the counted loop says nothing")?;
+    let ratio = nanoseconds / instructions;
+    ensure!(
+        (1.0..1.0 + STRAY).contains(&ratio),
+        "the clock does not count instructions: it says {ratio:.3} ns for each of a loop's; \
+         start this by `cargo xtask bench lab`"
+    );
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! What guests have counted, side by side, and whether two boots agree.
+
+use std::fmt;
+
+use anyhow::ensure;
+
+use crate::contender::{FLOOR, SIZES, YARDSTICK};
+use crate::figures::{Boot, Figures};
+use crate::measure::{median, spread};
+
+/// How far apart two boots may be, in percent of the lower.
+const TOLERANCE: f64 = 2.0;
+
+/// Two boots with one processor each, and one with two.
+pub(crate) struct Table {
+    pub(crate) alone: [Boot; 2],
+    pub(crate) pair: Boot,
+}
+
+impl Table {
+    /// That the boots with one processor agree.
+    ///
+    /// # Errors
+    /// They do not: it says which contender at which size is how far apart. Or a boot has counted
+    /// nothing, or other things than the others.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let [first, second] = &self.alone;
+        let things = first.things();
+        ensure!(
+            !things.is_empty() && things == second.things() && things == self.pair.things(),
+            "the boots have not counted the same"
+        );
+        let too_far: Vec<_> = things
+            .into_iter()
+            .map(|(contender, size)| (contender, size, self.distance(contender, size)))
+            .filter(|(.., distance)| *distance > TOLERANCE)
+            .map(|(contender, size, distance)| {
+                format!("{contender}, {}: {distance:.1}%", bytes(size))
+            })
+            .collect();
+        ensure!(
+            too_far.is_empty(),
+            "two boots differ by more than {TOLERANCE}% ({}); \
+             try again when the machine has less to do",
+            too_far.join("; ")
+        );
+        Ok(())
+    }
+
+    /// How far apart the medians of the boots with one processor are, in percent of the lower.
+    fn distance(&self, contender: &str, size: usize) -> f64 {
+        let [first, second] = self
+            .alone
+            .each_ref()
+            .map(|boot| median(boot.values(contender, size)));
+        (first - second).abs() / first.min(second) * 100.0
+    }
+
+    /// The values of both boots with one processor.
+    fn alone(&self, contender: &str, size: usize) -> Vec<f64> {
+        let [first, second] = self
+            .alone
+            .each_ref()
+            .map(|boot| boot.values(contender, size));
+        [first, second].concat()
+    }
+
+    /// The lines for one size.
+    fn block(&self, f: &mut fmt::Formatter<'_>, size: usize) -> fmt::Result {
+        let ratios = format!("{:>10} {:>6}", "/raw CUSE", "/pipe");
+        writeln!(
+            f,
+            "\n{:<18}{:>9} {:>7} {:>6} {ratios}{:>11} {:>7} {ratios}",
+            bytes(size),
+            "1 vCPU",
+            "spread",
+            "boots",
+            "2 vCPUs",
+            "spread",
+        )?;
+        for Figures { contender, .. } in self.alone[0].0.iter().filter(|line| line.size == size) {
+            let alone = columns(contender, |name| self.alone(name, size));
+            let pair = columns(contender, |name| self.pair.values(name, size).to_vec());
+            writeln!(
+                f,
+                "{contender:<18}{:>9.0} {:>6.2}% {:>5.2}% {:>10.2} {:>6.2}{:>11.0} {:>6.2}% {:>10.2} {:>6.2}",
+                alone.median,
+                alone.spread,
+                self.distance(contender, size),
+                alone.to_yardstick,
+                alone.to_floor,
+                pair.median,
+                pair.spread,
+                pair.to_yardstick,
+                pair.to_floor,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SIZES.iter().try_for_each(|size| self.block(f, *size))
+    }
+}
+
+/// What the table says of one contender at one number of processors.
+struct Columns {
+    median: f64,
+    /// From the lowest to the highest round, in percent of the median.
+    spread: f64,
+    to_yardstick: f64,
+    to_floor: f64,
+}
+
+fn columns(contender: &str, values: impl Fn(&str) -> Vec<f64>) -> Columns {
+    let own = values(contender);
+    let (low, high) = spread(&own);
+    let median = median(&own);
+    Columns {
+        median,
+        spread: high - low,
+        to_yardstick: median / self::median(&values(YARDSTICK)),
+        to_floor: median / self::median(&values(FLOOR)),
+    }
+}
+
+fn bytes(size: usize) -> String {
+    match size {
+        1 => "1 byte".to_owned(),
+        _ => format!("{} KiB", size / 1024),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot(lines: &[(&str, &[f64])]) -> Boot {
+        Boot(
+            lines
+                .iter()
+                .map(|(contender, values)| Figures {
+                    contender: (*contender).to_owned(),
+                    size: 1,
+                    values: values.to_vec(),
+                })
+                .collect(),
+        )
+    }
+
+    fn table(first: &[f64], second: &[f64]) -> Table {
+        let one = |values| boot(&[(FLOOR, &[100.0]), (YARDSTICK, values)]);
+        Table {
+            alone: [one(first), one(second)],
+            pair: one(&[400.0]),
+        }
+    }
+
+    #[test]
+    fn boots_agree_up_to_the_tolerance() {
+        assert!(table(&[100.0], &[102.0]).check().is_ok());
+        assert!(table(&[102.0], &[100.0]).check().is_ok());
+        let error = table(&[103.0], &[100.0]).check().unwrap_err().to_string();
+        assert!(
+            error.contains("CUSE, raw C server, 1 byte: 3.0%"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_medians_are_compared_and_not_the_extremes() {
+        assert!(
+            table(&[100.0, 101.0, 150.0], &[90.0, 100.0, 100.0])
+                .check()
+                .is_ok()
+        );
+        assert!(
+            table(&[100.0, 110.0, 110.0], &[100.0, 100.0, 110.0])
+                .check()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn boots_that_count_different_things_do_not_agree() {
+        let other = boot(&[(FLOOR, &[100.0]), ("another", &[100.0])]);
+        for part in [other, boot(&[(FLOOR, &[100.0])]), boot(&[])] {
+            let full = || table(&[100.0], &[100.0]);
+            let [first, second] = [0, 1].map(|index| {
+                let mut table = full();
+                table.alone[index] = part.clone();
+                table
+            });
+            let mut third = full();
+            third.pair = part;
+            for table in [first, second, third] {
+                assert!(table.check().is_err());
+            }
+        }
+        let alone = [boot(&[]), boot(&[])];
+        let pair = boot(&[]);
+        assert!(Table { alone, pair }.check().is_err());
+    }
+
+    #[test]
+    fn ratios_are_those_of_one_number_of_processors() {
+        let text = table(&[200.0, 200.0], &[202.0]).to_string();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(YARDSTICK))
+            .unwrap();
+        let fields: Vec<_> = line[18..].split_whitespace().collect();
+        let expected = [
+            "200", "1.00%", "1.00%", "1.00", "2.00", "400", "0.00%", "1.00", "4.00",
+        ];
+        assert_eq!(fields, expected);
+    }
+}

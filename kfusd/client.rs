@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The client's side: what each operation on a device's node asks of the driver, and what it makes
+//! of the answer. What a device does not implement never gets to its driver.
+
+use kernel::{
+    bindings,
+    fs::File,
+    ioctl::{_IOC_DIR, _IOC_SIZE},
+    iov::{IovIterDest, IovIterSource},
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print,
+    sync::{Arc, ArcBorrow},
+    uaccess::{UserPtr, UserSlice},
+    uapi,
+};
+
+use crate::connection::Admission;
+use crate::device::Device;
+use crate::handle::Handle;
+use crate::request::{Ask, Body, Outcome, Request, Slot};
+use crate::sys::{self, FileOperations, PollTable, Seek, Table};
+use crate::wire::{self, operation};
+use crate::{kernel_version, registry};
+
+/// The file operations of devices.
+pub(crate) static TABLE: Table = Table::new::<Client>(kernel_version::owner());
+
+struct Client;
+
+/// A request without data to send and to come.
+fn ask(operation: u16, file: &File, fixed: &[u8]) -> Ask {
+    Ask {
+        operation,
+        flags: 0,
+        open_flags: file.flags(),
+        body: Body::new(fixed),
+        data: KVVec::new(),
+        capacity: 0,
+        notice: false,
+    }
+}
+
+/// Asks the driver, and waits. To be called with the place that `_admission` is.
+fn call(handle: &Arc<Handle>, _admission: &Admission<'_>, ask: Ask) -> Result<Outcome> {
+    let request = Request::new(handle, ask)?;
+    let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
+    handle.device().connection().queue(&request, slot)?;
+    request.wait()
+}
+
+/// Asks the driver something small.
+fn call_plain(handle: &Arc<Handle>, ask: Ask) -> Result<Outcome> {
+    let admission = Admission::new(handle, 0)?;
+    call(handle, &admission, ask)
+}
+
+#[vtable]
+impl FileOperations for Client {
+    type Data = Handle;
+
+    fn open(file: &File, minor: u32) -> Result<Arc<Handle>> {
+        let device = registry::find(minor).ok_or(ENOENT)?;
+        let handle = Handle::new(&device, file.flags())?;
+        if let Err(error) = open(&handle, file) {
+            handle.discard();
+            return Err(error);
+        }
+        if device.has_flag(wire::REGISTER_STREAM) {
+            Seek::never(file);
+        }
+        registry::changed();
+        Ok(handle)
+    }
+
+    fn release(handle: ArcBorrow<'_, Handle>) {
+        handle.release();
+        registry::changed();
+    }
+
+    fn read(
+        handle: ArcBorrow<'_, Handle>,
+        file: &File,
+        position: &mut i64,
+        to: &mut IovIterDest<'_>,
+    ) -> Result<usize> {
+        let handle = Arc::from(handle);
+        if !handle.device().implements(wire::IMPLEMENTS_READ) {
+            return Err(EINVAL);
+        }
+        let stream = handle.device().has_flag(wire::REGISTER_STREAM);
+        let mut done = 0_usize;
+        while !to.is_empty() {
+            let result = read_part(&handle, file, if stream { 0 } else { *position }, to);
+            let part = match result {
+                Ok(part) => part,
+                Err(_) if done != 0 => break,
+                Err(error) => return Err(error),
+            };
+            advance(&mut done, position, part.copied, stream);
+            // A stream gives what it has. A file is read on, unless it gave less than was asked.
+            if stream || part.short {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    fn write(
+        handle: ArcBorrow<'_, Handle>,
+        file: &File,
+        position: &mut i64,
+        from: &mut IovIterSource<'_>,
+    ) -> Result<usize> {
+        let handle = Arc::from(handle);
+        if !handle.device().implements(wire::IMPLEMENTS_WRITE) {
+            return Err(EINVAL);
+        }
+        let stream = handle.device().has_flag(wire::REGISTER_STREAM);
+        let mut done = 0_usize;
+        while !from.is_empty() {
+            let result = write_part(&handle, file, if stream { 0 } else { *position }, from);
+            let part = match result {
+                Ok(part) => part,
+                Err(_) if done != 0 => break,
+                Err(error) => return Err(error),
+            };
+            advance(&mut done, position, part.copied, stream);
+            if part.short {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    fn seek(handle: ArcBorrow<'_, Handle>, file: &File, offset: i64, whence: c_int) -> Result<i64> {
+        let handle = Arc::from(handle);
+        let whence = whence.unsigned_abs();
+        let drivers = matches!(
+            whence,
+            bindings::SEEK_END | bindings::SEEK_DATA | bindings::SEEK_HOLE
+        );
+        if !drivers || !handle.device().implements(wire::IMPLEMENTS_SEEK) {
+            // CAST: back to where it came from.
+            return Seek::plain(file, offset, whence as c_int);
+        }
+        let fixed = wire::Seek {
+            offset,
+            whence,
+            reserved: 0,
+        };
+        let outcome = call_plain(&handle, ask(operation::SEEK, file, &fixed.to_bytes()))?;
+        Seek::to(file, i64::try_from(outcome.value).map_err(|_| EOVERFLOW)?)
+    }
+
+    fn poll(handle: ArcBorrow<'_, Handle>, file: &File, table: &PollTable<'_>) -> u32 {
+        handle.poll(file, table)
+    }
+
+    fn ioctl(
+        handle: ArcBorrow<'_, Handle>,
+        file: &File,
+        command: u32,
+        argument: usize,
+        compat: bool,
+    ) -> Result<isize> {
+        let handle = Arc::from(handle);
+        if !handle.device().implements(wire::IMPLEMENTS_IOCTL) {
+            return Err(ENOTTY);
+        }
+        ioctl(&handle, file, command, argument, compat)
+    }
+
+    fn flush(handle: ArcBorrow<'_, Handle>, file: &File) -> Result {
+        let handle = Arc::from(handle);
+        let device = handle.device();
+        if !device.implements(wire::IMPLEMENTS_FLUSH) || !device.is_live() {
+            return Ok(());
+        }
+        if sys::exiting() {
+            return handle.flush_without_answer(file.flags());
+        }
+        call_plain(&handle, ask(operation::FLUSH, file, &[])).map(drop)
+    }
+
+    fn sync(handle: ArcBorrow<'_, Handle>, file: &File, data_only: bool) -> Result {
+        let handle = Arc::from(handle);
+        if !handle.device().implements(wire::IMPLEMENTS_SYNC) {
+            return Err(EINVAL);
+        }
+        let fixed = wire::Sync {
+            data_only: data_only.into(),
+            reserved: 0,
+        };
+        call_plain(&handle, ask(operation::SYNC, file, &fixed.to_bytes())).map(drop)
+    }
+
+    fn fasync(handle: ArcBorrow<'_, Handle>, fd: c_int, file: &File, on: c_int) -> Result<c_int> {
+        handle.listen(fd, file, on)
+    }
+
+    fn show(handle: ArcBorrow<'_, Handle>, to: &SeqFile) {
+        let device = handle.device();
+        seq_print!(to, "fusd-device:\t{}\n", device.name_text());
+        seq_print!(to, "fusd-file:\t{}\n", handle.id());
+        seq_print!(to, "fusd-driver:\t{}\n", device.connection().viewer().pid());
+        seq_print!(to, "fusd-live:\t{}\n", u32::from(device.is_live()));
+        seq_print!(to, "fusd-events:\t{:#x}\n", handle.events());
+    }
+}
+
+/// Asks the driver to open the file.
+fn open(handle: &Arc<Handle>, file: &File) -> Result {
+    // A device that has gone before the call began is no device any more.
+    let _admission =
+        Admission::new(handle, 0).map_err(|error| if error == EPIPE { ENOENT } else { error })?;
+    let request = Request::new(handle, ask(operation::OPEN, file, &[]))?;
+    let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
+    handle.device().connection().queue_open(&request, slot)?;
+    request.wait().map(drop)
+}
+
+/// What one request moved.
+struct Part {
+    /// Bytes.
+    copied: usize,
+    /// It was less than could have been.
+    short: bool,
+}
+
+/// Counts bytes.
+fn advance(done: &mut usize, position: &mut i64, bytes: usize, stream: bool) {
+    *done = done.saturating_add(bytes);
+    if !stream {
+        // The VFS has checked that position and size do not overflow together (rw_verify_area).
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        *position = position.saturating_add(bytes);
+    }
+}
+
+/// The fixed part of a read or a write.
+fn transfer(position: i64, size: u32) -> wire::Transfer {
+    wire::Transfer {
+        // The VFS lets no negative position through.
+        offset: position.unsigned_abs(),
+        size,
+        reserved: 0,
+    }
+}
+
+/// How much of `wanted` bytes goes into one request.
+fn one_request(device: &Device, wanted: usize) -> u32 {
+    u32::try_from(wanted).map_or(device.max_transfer(), |wanted| {
+        wanted.min(device.max_transfer())
+    })
+}
+
+/// Reads with one request.
+fn read_part(
+    handle: &Arc<Handle>,
+    file: &File,
+    position: i64,
+    to: &mut IovIterDest<'_>,
+) -> Result<Part> {
+    let size = one_request(handle.device(), to.len());
+    let admission = Admission::new(handle, size.into())?;
+    let fixed = transfer(position, size).to_bytes();
+    let ask = Ask {
+        capacity: size,
+        ..ask(operation::READ, file, &fixed)
+    };
+    let outcome = call(handle, &admission, ask)?;
+    let copied = to.copy_to_iter(&outcome.data);
+    if copied == 0 && !outcome.data.is_empty() {
+        return Err(EFAULT);
+    }
+    Ok(Part {
+        copied,
+        // CAST: widens.
+        short: copied < size as usize,
+    })
+}
+
+/// Writes with one request.
+fn write_part(
+    handle: &Arc<Handle>,
+    file: &File,
+    position: i64,
+    from: &mut IovIterSource<'_>,
+) -> Result<Part> {
+    let wanted = one_request(handle.device(), from.len());
+    let admission = Admission::new(handle, wanted.into())?;
+    // CAST: widens.
+    let mut data = KVVec::with_capacity(wanted as usize, GFP_KERNEL_ACCOUNT)?;
+    // CAST: widens.
+    let copied = sys::fill_from_iter(from, &mut data, wanted as usize);
+    if copied == 0 {
+        return Err(EFAULT);
+    }
+    let size = u32::try_from(copied).map_err(|_| EFAULT)?;
+    let fixed = transfer(position, size).to_bytes();
+    let ask = Ask {
+        data,
+        ..ask(operation::WRITE, file, &fixed)
+    };
+    let outcome = call(handle, &admission, ask)?;
+    // An answer of more than was written has been refused.
+    let taken = usize::try_from(outcome.value).map_err(|_| EIO)?;
+    Ok(Part {
+        copied: taken,
+        // CAST: widens.
+        short: taken < wanted as usize,
+    })
+}
+
+/// Makes an ioctl: with the argument's bytes as its number tells, or, on a device of raw ioctls,
+/// with the bare argument.
+fn ioctl(
+    handle: &Arc<Handle>,
+    file: &File,
+    command: u32,
+    argument: usize,
+    compat: bool,
+) -> Result<isize> {
+    let raw = handle.device().has_flag(wire::REGISTER_RAW_IOCTL);
+    let size_if = |direction| {
+        if raw || _IOC_DIR(command) & direction == 0 {
+            return 0;
+        }
+        // CAST: 14 bits.
+        _IOC_SIZE(command) as u32
+    };
+    let (in_size, out_size) = (size_if(uapi::_IOC_WRITE), size_if(uapi::_IOC_READ));
+    if in_size.max(out_size) > handle.device().max_transfer() {
+        return Err(EINVAL);
+    }
+    let admission = Admission::new(handle, u64::from(in_size) + u64::from(out_size))?;
+    // CAST: widens, here and below.
+    let memory = |size: u32| UserSlice::new(UserPtr::from_addr(argument), size as usize);
+    let mut data = KVVec::new();
+    memory(in_size).read_all(&mut data, GFP_KERNEL_ACCOUNT)?;
+    let fixed = wire::Ioctl {
+        argument: argument as u64,
+        command,
+        in_size,
+        out_size,
+        reserved: 0,
+    };
+    let ask = Ask {
+        flags: if compat { wire::REQUEST_COMPAT } else { 0 },
+        data,
+        capacity: out_size,
+        ..ask(operation::IOCTL, file, &fixed.to_bytes())
+    };
+    let outcome = call(handle, &admission, ask)?;
+    memory(out_size).writer().write_slice(&outcome.data)?;
+    isize::try_from(outcome.value).map_err(|_| EIO)
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A driver's connection: one open of the control node. Here is what is under its lock, and the
+//! client's side of a request: how it gets in and out. The driver's side, and the rest, is below.
+
+use kernel::{
+    prelude::*,
+    rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
+    sync::{lock::spinlock::SpinLockBackend, lock::Lock, new_spinlock, Arc, SpinLock},
+};
+
+use crate::device::Device;
+use crate::handle::Handle;
+use crate::limits::Load;
+use crate::request::{Next, Request, Slot, Stage};
+use crate::sys::{new_wait_queue, Viewer, WaitQueue};
+use crate::{error, limits, wire};
+
+mod activity;
+mod admission;
+mod answer;
+mod delivery;
+mod ending;
+
+pub(crate) use admission::Admission;
+pub(crate) use answer::Input;
+pub(crate) use delivery::Output;
+
+/// How far the handshake is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No hello yet.
+    Fresh,
+    /// The driver has taken these features.
+    Agreed(u64),
+    /// The control file is closed.
+    Closed,
+}
+
+/// What the connection's lock guards, with the [`kernel::sync::LockedBy`] parts of devices, files
+/// and requests.
+pub(crate) struct Inner {
+    phase: Phase,
+    /// The greeting has been read.
+    greeted: bool,
+    /// The last number given to a request or a file.
+    last: u64,
+    /// What the driver has yet to see, in order.
+    queue: RBTree<u64, Arc<Request>>,
+    /// What the driver has yet to answer.
+    sent: RBTree<u64, Arc<Request>>,
+    /// Requests whose callers have a signal the driver has yet to hear of.
+    interrupts: RBTree<u64, Arc<Request>>,
+    devices: RBTree<u64, Arc<Device>>,
+    device_count: u32,
+    /// Files the driver knows of, until it has taken their release.
+    files: RBTree<u64, Arc<Handle>>,
+    load: Load,
+    /// Clients that wait until the load is less.
+    waiting: u32,
+    /// Readers that are to return with [`operation::NUDGED`](crate::wire::operation::NUDGED).
+    pub(crate) nudges: u32,
+}
+
+/// A driver's connection.
+#[pin_data]
+pub(crate) struct Connection {
+    #[pin]
+    inner: SpinLock<Inner>,
+    /// The driver's threads that wait for a request, and who polls the control file.
+    #[pin]
+    pub(crate) arrivals: WaitQueue,
+    /// Clients that wait until the load is less.
+    #[pin]
+    room: WaitQueue,
+    viewer: Viewer,
+}
+
+/// A guard of a connection's lock. Nothing that can sleep may be dropped under it: whatever is
+/// taken out of a tree goes out of the guard's scope first.
+pub(crate) type Guard<'a> = kernel::sync::lock::Guard<'a, Inner, SpinLockBackend>;
+
+impl Inner {
+    /// A number never used before on this connection.
+    pub(crate) fn new_number(&mut self) -> u64 {
+        // At one per nanosecond it would take 584 years to come round.
+        self.last = self.last.wrapping_add(1);
+        self.last
+    }
+
+    /// Whether requests to `device` can still get an answer.
+    pub(crate) fn serves(&self, device: &Device) -> bool {
+        self.phase != Phase::Closed && device.state.access(self).live
+    }
+
+    /// Whether the driver has taken `feature`.
+    pub(crate) fn has(&self, feature: u64) -> bool {
+        matches!(self.phase, Phase::Agreed(features) if features & feature != 0)
+    }
+
+    /// Whether the driver would get something by a read.
+    pub(crate) fn has_message(&self) -> bool {
+        !self.greeted
+            || self.nudges != 0
+            || !self.interrupts.is_empty()
+            || !self.queue.is_empty()
+    }
+
+    /// Has one reader more return. They need not be counted beyond what a number holds.
+    pub(crate) fn add_nudge(&mut self) {
+        self.nudges = self.nudges.saturating_add(1);
+    }
+
+    /// Puts a new request, or notice, behind all others.
+    pub(crate) fn push(&mut self, request: Arc<Request>, slot: Slot) {
+        let id = self.new_number();
+        let state = request.state.access_mut(self);
+        state.id = id;
+        state.stage = Stage::Queued;
+        self.queue.insert(slot.into_node(id, request));
+    }
+
+    /// Forgets a file that no longer exists for the driver. The node is to be dropped unlocked.
+    pub(crate) fn forget(&mut self, handle: &Handle) -> Option<RBTreeNode<u64, Arc<Handle>>> {
+        let node = self.files.remove_node(&handle.id())?;
+        let state = handle.device().state.access_mut(self);
+        state.files = state.files.saturating_sub(1);
+        Some(node)
+    }
+}
+
+impl Connection {
+    /// A connection of a driver as seen by `viewer`.
+    pub(crate) fn new(viewer: Viewer) -> Result<Arc<Self>> {
+        let inner = Inner {
+            phase: Phase::Fresh,
+            greeted: false,
+            last: 0,
+            queue: RBTree::new(),
+            sent: RBTree::new(),
+            interrupts: RBTree::new(),
+            devices: RBTree::new(),
+            device_count: 0,
+            files: RBTree::new(),
+            load: Load::default(),
+            waiting: 0,
+            nudges: 0,
+        };
+        Arc::pin_init(
+            pin_init!(Self {
+                inner <- new_spinlock!(inner, "fusd_connection"),
+                arrivals <- new_wait_queue!(c"fusd_arrivals"),
+                room <- new_wait_queue!(c"fusd_room"),
+                viewer,
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The lock that guards parts of devices, files and requests.
+    pub(crate) fn lock_of_state(&self) -> &Lock<Inner, SpinLockBackend> {
+        &self.inner
+    }
+
+    /// Locks.
+    pub(crate) fn lock(&self) -> Guard<'_> {
+        self.inner.lock()
+    }
+
+    /// Whose ids callers are shown in.
+    pub(crate) fn viewer(&self) -> &Viewer {
+        &self.viewer
+    }
+
+    /// The driver's hello.
+    ///
+    /// # Errors
+    /// `EPROTO`: there was one already.
+    pub(crate) fn agree(&self, hello: wire::Hello) -> Result {
+        let mut inner = self.lock();
+        if inner.phase != Phase::Fresh {
+            return Err(error::eproto());
+        }
+        inner.phase = Phase::Agreed(hello.features);
+        Ok(())
+    }
+
+    /// # Errors
+    /// `EPROTO`: no hello yet.
+    pub(crate) fn ensure_agreed(&self) -> Result {
+        match self.lock().phase {
+            Phase::Agreed(_) => Ok(()),
+            Phase::Fresh | Phase::Closed => Err(error::eproto()),
+        }
+    }
+
+    /// Has one reader return, now or when it comes.
+    pub(crate) fn nudge(&self) {
+        self.lock().add_nudge();
+        self.arrivals.wake_one();
+    }
+
+    /// Takes in a device. From here on it has a number for the driver.
+    ///
+    /// # Errors
+    /// `EBUSY`: the driver has another device of that number. `ENOSPC`: too many devices.
+    pub(crate) fn add_device(&self, device: &Arc<Device>) -> Result {
+        let slot = RBTreeNodeReservation::new(GFP_KERNEL)?;
+        let mut inner = self.lock();
+        if inner.devices.get(&device.number()).is_some() {
+            return Err(EBUSY);
+        }
+        if inner.device_count >= limits::max_devices() {
+            return Err(ENOSPC);
+        }
+        inner.device_count = inner.device_count.saturating_add(1);
+        let node = slot.into_node(device.number(), device.clone());
+        inner.devices.insert(node);
+        Ok(())
+    }
+
+    /// Takes out the device the driver calls `number`: nobody gets to it any more. Only one caller
+    /// gets it, and has to end it.
+    pub(crate) fn remove_device(&self, number: u64) -> Option<Arc<Device>> {
+        let node = {
+            let mut inner = self.lock();
+            let node = inner.devices.remove_node(&number)?;
+            inner.device_count = inner.device_count.saturating_sub(1);
+            let (_, device) = node.to_key_value();
+            device.state.access_mut(&mut inner).live = false;
+            device
+        };
+        Some(node)
+    }
+
+    /// The file that the driver calls `id`.
+    pub(crate) fn file(&self, id: u64) -> Option<Arc<Handle>> {
+        self.lock().files.get(&id).cloned()
+    }
+
+    /// Makes `handle` known to the driver and queues the request that opens it.
+    ///
+    /// # Errors
+    /// `ENOENT`: the device is gone. `ENFILE`: too many files are open on it.
+    pub(crate) fn queue_open(&self, request: &Arc<Request>, slot: Slot) -> Result {
+        let handle = &request.handle;
+        let file_slot = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
+        let mut inner = self.lock();
+        if !inner.serves(handle.device()) {
+            return Err(ENOENT);
+        }
+        let state = handle.device().state.access_mut(&mut inner);
+        if state.files >= limits::max_files() {
+            return Err(ENFILE);
+        }
+        state.files = state.files.saturating_add(1);
+        let node = file_slot.into_node(handle.id(), handle.clone());
+        inner.files.insert(node);
+        inner.push(request.clone(), slot);
+        drop(inner);
+        self.arrivals.wake_one();
+        Ok(())
+    }
+
+    /// A number for a file.
+    pub(crate) fn new_file_number(&self) -> u64 {
+        self.lock().new_number()
+    }
+
+    /// Queues a request.
+    ///
+    /// # Errors
+    /// `EPIPE`: the device is gone.
+    pub(crate) fn queue(&self, request: &Arc<Request>, slot: Slot) -> Result {
+        let mut inner = self.lock();
+        if !inner.serves(request.handle.device()) {
+            return Err(EPIPE);
+        }
+        inner.push(request.clone(), slot);
+        drop(inner);
+        self.arrivals.wake_one();
+        Ok(())
+    }
+
+    /// A signal for the client of `request`. Takes back what the driver has not seen, and returns
+    /// true; else has the driver told.
+    pub(crate) fn take_back(&self, request: &Arc<Request>) -> bool {
+        // If there is no memory, the driver does not hear of it; the wait can still be killed.
+        let slot = Slot::new(GFP_KERNEL_ACCOUNT).ok();
+        let mut inner = self.lock();
+        let state = request.state.access_mut(&mut inner);
+        let id = state.id;
+        match (state.stage, state.begun) {
+            (Stage::Queued, false) => {
+                state.stage = Stage::Abandoned;
+                let node = inner.queue.remove_node(&id);
+                drop(inner);
+                drop(node);
+                return true;
+            }
+            (Stage::Done | Stage::Abandoned | Stage::New, _) => {}
+            _ => {
+                if let Some(slot) = slot {
+                    state.told = true;
+                    let node = slot.into_node(id, request.clone());
+                    let old = inner.interrupts.insert(node);
+                    drop(inner);
+                    drop(old);
+                    self.arrivals.wake_one();
+                }
+            }
+        }
+        false
+    }
+
+    /// The client of `request` is being killed. Returns whether it may go; if not, the answer is
+    /// there.
+    pub(crate) fn abandon(&self, request: &Arc<Request>) -> bool {
+        let mut inner = self.lock();
+        let state = request.state.access_mut(&mut inner);
+        if state.stage == Stage::Done {
+            return false;
+        }
+        state.stage = Stage::Abandoned;
+        let id = state.id;
+        let nodes = (inner.queue.remove_node(&id), inner.sent.remove_node(&id));
+        drop(inner);
+        drop(nodes);
+        true
+    }
+
+    /// What a woken client finds.
+    pub(crate) fn result(&self, request: &Arc<Request>) -> Option<Next> {
+        let mut inner = self.lock();
+        let state = request.state.access_mut(&mut inner);
+        match state.stage {
+            Stage::Asked => {
+                state.stage = Stage::Copying;
+                state.job.take().map(Next::Copy)
+            }
+            Stage::Done => state.outcome.take().map(Next::End),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a driver says of a request it has: the answer, or which memory of the caller it needs. A
+//! message that is refused changes nothing.
+
+use kernel::{prelude::*, sync::Arc};
+
+use super::{Connection, Guard};
+use crate::device::Device;
+use crate::request::{Job, Outcome, Request, Stage, State};
+use crate::wire::{self, operation, Reply};
+
+/// Where a message comes from.
+pub(crate) trait Input {
+    /// Appends the next `length` bytes to `out`. It need not reserve memory if `out` has it.
+    ///
+    /// # Errors
+    /// `EFAULT`, with `out` as it may be.
+    fn append(&mut self, out: &mut KVVec<u8>, length: usize) -> Result;
+}
+
+impl Request {
+    /// Whether the driver may answer this, with `length` bytes of data.
+    ///
+    /// # Errors
+    /// `EINVAL`.
+    fn accepts(&self, reply: &Reply, length: usize) -> Result {
+        // CAST: widens.
+        if length > self.capacity as usize {
+            return Err(EINVAL);
+        }
+        let limit = match self.operation {
+            _ if reply.error != 0 => 0,
+            operation::OPEN => u64::MAX,
+            operation::WRITE => {
+                let asked = wire::Transfer::from_bytes(self.body.as_slice());
+                u64::from(asked.size)
+            }
+            operation::SEEK => i64::MAX.unsigned_abs(),
+            operation::IOCTL => u64::from(i32::MAX.unsigned_abs()),
+            _ => 0,
+        };
+        if reply.value > limit {
+            return Err(EINVAL);
+        }
+        Ok(())
+    }
+
+    /// How the call ends with this answer.
+    fn outcome(&self, state: &State, reply: &Reply, data: KVVec<u8>) -> Result<Outcome> {
+        match crate::error::of_answer(reply.error) {
+            // As for any slow device: a call that a signal has ended is made again where the
+            // signal's handler was installed with SA_RESTART.
+            Some(error) if error == EINTR && state.told => Err(ERESTARTSYS),
+            Some(error) => Err(error),
+            None => Ok(Outcome {
+                value: reply.value,
+                data,
+            }),
+        }
+    }
+}
+
+impl Connection {
+    /// The driver's answer to request `id`, with `length` bytes to be read from `input`.
+    ///
+    /// # Errors
+    /// `ENOENT`: no such request, or its client has gone. `EBUSY`: the driver has asked for a copy
+    /// that is not yet done, or another thread answers just now. `EINVAL`: not an answer to this
+    /// request. `EFAULT`.
+    pub(crate) fn answer(
+        &self,
+        id: u64,
+        reply: &Reply,
+        has_events: bool,
+        length: usize,
+        input: &mut impl Input,
+    ) -> Result {
+        let events = has_events.then_some(reply.events);
+        let (request, mut landing) = {
+            let mut inner = self.lock();
+            let request = inner.sent.get(&id).cloned().ok_or(ENOENT)?;
+            let state = request.state.access_mut(&mut inner);
+            if state.stage != Stage::Delivered {
+                return Err(EBUSY);
+            }
+            request.accepts(reply, length)?;
+            if length == 0 {
+                self.finish(inner, &request, reply, events, KVVec::new());
+                return Ok(());
+            }
+            state.stage = Stage::Answering;
+            let landing = core::mem::take(&mut state.landing);
+            (request, landing)
+        };
+        let copied = input.append(&mut landing, length);
+        if copied.is_err() {
+            landing.clear();
+        }
+        let mut inner = self.lock();
+        let state = request.state.access_mut(&mut inner);
+        if state.stage != Stage::Answering {
+            // Killed, or its device was removed. What was copied goes after the guard has.
+            drop(inner);
+            return Err(ENOENT);
+        }
+        if let Err(error) = copied {
+            state.stage = Stage::Delivered;
+            state.landing = landing;
+            return Err(error);
+        }
+        self.finish(inner, &request, reply, events, landing);
+        Ok(())
+    }
+
+    /// Ends a request that the driver has.
+    fn finish(
+        &self,
+        mut inner: Guard<'_>,
+        request: &Arc<Request>,
+        reply: &Reply,
+        events: Option<u32>,
+        data: KVVec<u8>,
+    ) {
+        let length = data.len();
+        let state = request.state.access_mut(&mut inner);
+        let outcome = request.outcome(state, reply, data);
+        state.outcome = Some(outcome);
+        state.stage = Stage::Done;
+        let (id, told) = (state.id, state.told);
+        if request.operation == operation::OPEN && reply.error == 0 {
+            request.handle.set_cookie(reply.value);
+        }
+        let risen = events.map_or(0, |events| request.handle.store_events(events));
+        request.call_attention();
+        let node = inner.sent.remove_node(&id);
+        let interrupt = if told {
+            inner.interrupts.remove_node(&id)
+        } else {
+            None
+        };
+        drop(inner);
+        drop((node, interrupt));
+        request.handle.announce(risen);
+        request.wake();
+        let written = match request.operation {
+            operation::WRITE => reply.value,
+            _ => 0,
+        };
+        // CAST: widens.
+        request
+            .handle
+            .device()
+            .count(written.saturating_add(length as u64));
+    }
+
+    /// The driver wants memory of the caller of request `id` copied.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`: the feature was not taken. `ENOENT`: no such request. `EBUSY`: one copy is
+    /// not done yet, or another thread answers just now. `EINVAL`: it is no ioctl, its device is
+    /// not one of raw ioctls, or the length is over its limit.
+    pub(crate) fn copy(&self, id: u64, job: Job) -> Result {
+        let mut inner = self.lock();
+        if !inner.has(wire::FEATURE_COPY) {
+            return Err(crate::error::eopnotsupp());
+        }
+        let request = inner.sent.get(&id).cloned().ok_or(ENOENT)?;
+        let device: &Device = request.handle.device();
+        let raw = device.has_flag(wire::REGISTER_RAW_IOCTL);
+        if request.operation != operation::IOCTL || !raw || job.length > device.max_transfer() {
+            return Err(EINVAL);
+        }
+        let state = request.state.access_mut(&mut inner);
+        if state.stage != Stage::Delivered {
+            return Err(EBUSY);
+        }
+        state.stage = Stage::Asked;
+        state.job = Some(job);
+        request.call_attention();
+        drop(inner);
+        request.wake();
+        Ok(())
+    }
+
+    /// The client of `request` has copied: the driver is told how it ended, with the bytes of a
+    /// copy in.
+    pub(crate) fn copied(&self, request: &Arc<Request>, error: u32, data: KVVec<u8>) {
+        let mut inner = self.lock();
+        let state = request.state.access_mut(&mut inner);
+        if state.stage != Stage::Copying {
+            // The device is gone, and the request with it.
+            return;
+        }
+        let id = state.id;
+        state.stage = Stage::Queued;
+        state.copied = Some(error);
+        // What was there has been delivered, and is empty.
+        state.data = data;
+        if let Some(node) = inner.sent.remove_node(&id) {
+            inner.queue.insert(node);
+        }
+        drop(inner);
+        self.arrivals.wake_one();
+    }
+}

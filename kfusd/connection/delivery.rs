@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The next message for a driver: one whole message per read, and nothing lost by a read that
+//! fails. What a driver says is in `answer.rs`.
+
+use kernel::{prelude::*, rbtree::RBTreeNode, sync::Arc};
+
+use super::{Connection, Inner};
+use crate::handle::Handle;
+use crate::limits;
+use crate::request::{Request, Stage};
+use crate::sys::Mode;
+use crate::wire::{self, operation, RequestHeader};
+
+/// Where a message goes.
+pub(crate) trait Output {
+    /// Bytes of room.
+    fn room(&self) -> usize;
+
+    /// Writes `bytes` behind what was written before.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    fn put(&mut self, bytes: &[u8]) -> Result;
+}
+
+/// Something taken out of the connection, to be sent or put back.
+enum Parcel {
+    Greeting,
+    Nudge,
+    Interrupt {
+        request: Arc<Request>,
+        id: u64,
+        node: RBTreeNode<u64, Arc<Request>>,
+    },
+    Notice {
+        request: Arc<Request>,
+        node: RBTreeNode<u64, Arc<Request>>,
+    },
+    Request {
+        request: Arc<Request>,
+        id: u64,
+        data: KVVec<u8>,
+        copied: Option<u32>,
+        /// Whether the driver had seen it before.
+        begun: bool,
+    },
+}
+
+/// The beginning of a message: header and fixed part.
+struct Head {
+    bytes: [u8; HEAD_SIZE],
+    length: usize,
+}
+
+const HEAD_SIZE: usize = RequestHeader::SIZE + wire::Greeting::SIZE;
+
+impl Head {
+    /// A head with this fixed part, and with `data` bytes to follow.
+    fn new(mut header: RequestHeader, fixed: &[u8], data: usize) -> Result<Self> {
+        let length = RequestHeader::SIZE.saturating_add(fixed.len());
+        let total = length.checked_add(data).ok_or(EMSGSIZE)?;
+        header.length = u32::try_from(total).map_err(|_| EMSGSIZE)?;
+        let header = header.to_bytes();
+        let mut bytes = [0; HEAD_SIZE];
+        if let Some((first, rest)) = bytes.split_at_mut_checked(header.len()) {
+            first.copy_from_slice(&header);
+            for (to, from) in rest.iter_mut().zip(fixed) {
+                *to = *from;
+            }
+        }
+        Ok(Self { bytes, length })
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Request {
+    /// The header of a message about this request.
+    fn header(&self, operation: u16, id: u64) -> RequestHeader {
+        RequestHeader {
+            length: 0,
+            operation,
+            flags: self.flags,
+            id,
+            device: self.handle.device().number(),
+            file: self.handle.id(),
+            cookie: self.handle.cookie(),
+            pid: self.caller.pid,
+            tid: self.caller.tid,
+            uid: self.caller.uid,
+            gid: self.caller.gid,
+            open_flags: self.open_flags,
+            reserved: 0,
+        }
+    }
+
+    /// The driver has this notice, or will never. The node is to be dropped unlocked.
+    pub(crate) fn noticed(&self, inner: &mut Inner) -> Option<RBTreeNode<u64, Arc<Handle>>> {
+        if self.operation == operation::RELEASE {
+            return inner.forget(&self.handle);
+        }
+        *self.handle.last_flush.access_mut(inner) = false;
+        None
+    }
+}
+
+impl Connection {
+    /// Waits for a message, and writes it to `to`. Returns its length.
+    ///
+    /// # Errors
+    /// `EAGAIN`: there is none, and `nonblocking`. `EMSGSIZE`: it is longer than the room.
+    /// `EFAULT`. `ERESTARTSYS`: a signal. In all cases, the message stays to be read.
+    pub(crate) fn receive(&self, to: &mut impl Output, nonblocking: bool) -> Result<usize> {
+        let room = to.room();
+        let parcel = if nonblocking {
+            self.take_parcel(room).unwrap_or(Err(EAGAIN))
+        } else {
+            self.arrivals
+                .wait_in_line(Mode::Interruptible, || self.take_parcel(room))
+                .unwrap_or(Err(ERESTARTSYS))
+        }
+        .inspect_err(|error| {
+            // Woken for a message that it cannot take, or for nothing: somebody else may.
+            if *error == EMSGSIZE {
+                self.arrivals.wake_one();
+            }
+        })?;
+        let sent = parcel.send(to);
+        match sent {
+            Ok(_) => self.settle(parcel),
+            Err(_) => self.put_back(parcel),
+        }
+        sent
+    }
+
+    /// Takes out what is next, if it fits into `room` bytes.
+    fn take_parcel(&self, room: usize) -> Option<Result<Parcel>> {
+        let mut inner = self.lock();
+        if !inner.greeted {
+            return Some(fits(wire::Greeting::SIZE, 0, room).map(|()| {
+                inner.greeted = true;
+                Parcel::Greeting
+            }));
+        }
+        if inner.nudges != 0 {
+            return Some(fits(0, 0, room).map(|()| {
+                inner.nudges = inner.nudges.saturating_sub(1);
+                Parcel::Nudge
+            }));
+        }
+        if let Some(cursor) = inner.interrupts.cursor_front_mut() {
+            if let Err(error) = fits(0, 0, room) {
+                return Some(Err(error));
+            }
+            let (id, request) = cursor.current();
+            let (id, request) = (*id, request.clone());
+            let (_, node) = cursor.remove_current();
+            return Some(Ok(Parcel::Interrupt { request, id, node }));
+        }
+        let (id, request) = {
+            let cursor = inner.queue.cursor_front()?;
+            let (id, request) = cursor.current();
+            (*id, request.clone())
+        };
+        // The clone is not the last reference while the guard is held: the tree, or the parcel,
+        // has one.
+        let state = request.state.access_mut(&mut inner);
+        let fixed = match state.copied {
+            Some(_) => wire::Copied::SIZE,
+            None => request.body.as_slice().len(),
+        };
+        if let Err(error) = fits(fixed, state.data.len(), room) {
+            return Some(Err(error));
+        }
+        let node = inner.queue.remove_node(&id)?;
+        if request.notice {
+            return Some(Ok(Parcel::Notice { request, node }));
+        }
+        let state = request.state.access_mut(&mut inner);
+        let data = core::mem::take(&mut state.data);
+        let copied = state.copied.take();
+        let begun = core::mem::replace(&mut state.begun, true);
+        state.stage = Stage::Delivered;
+        inner.sent.insert(node);
+        Some(Ok(Parcel::Request {
+            request,
+            id,
+            data,
+            copied,
+            begun,
+        }))
+    }
+
+    /// After the driver has it.
+    fn settle(&self, parcel: Parcel) {
+        match parcel {
+            Parcel::Notice { request, .. } => {
+                let file = request.noticed(&mut self.lock());
+                drop(file);
+            }
+            Parcel::Greeting
+            | Parcel::Nudge
+            | Parcel::Interrupt { .. }
+            | Parcel::Request { .. } => {}
+        }
+    }
+
+    /// After the driver could not get it: it is next again.
+    fn put_back(&self, parcel: Parcel) {
+        match parcel {
+            Parcel::Greeting => self.lock().greeted = false,
+            Parcel::Nudge => self.lock().add_nudge(),
+            Parcel::Interrupt { request, node, .. } => {
+                let mut inner = self.lock();
+                // Another one for it cannot have come, for it is told once; an answer can.
+                if request.state.access(&inner).stage != Stage::Done {
+                    inner.interrupts.insert(node);
+                }
+            }
+            Parcel::Notice { node, .. } => {
+                self.lock().queue.insert(node);
+            }
+            Parcel::Request {
+                request,
+                id,
+                data,
+                copied,
+                begun,
+            } => self.requeue(request, id, data, copied, begun),
+        }
+        self.arrivals.wake_one();
+    }
+
+    fn requeue(
+        &self,
+        request: Arc<Request>,
+        id: u64,
+        data: KVVec<u8>,
+        copied: Option<u32>,
+        begun: bool,
+    ) {
+        // The guard goes first in every way out: what the parameters hold may sleep as it goes.
+        let mut inner = self.lock();
+        let state = request.state.access_mut(&mut inner);
+        if state.stage != Stage::Delivered {
+            // Answered, ended or given up meanwhile.
+            return;
+        }
+        if state.told && !begun {
+            // A signal has come that could not take it back while it was out. It can now.
+            state.stage = Stage::Done;
+            state.outcome = Some(Err(ERESTARTSYS));
+            request.call_attention();
+            let nodes = (
+                inner.sent.remove_node(&id),
+                inner.interrupts.remove_node(&id),
+            );
+            drop(inner);
+            drop(nodes);
+            request.wake();
+            return;
+        }
+        state.stage = Stage::Queued;
+        state.begun = begun;
+        state.copied = copied;
+        state.data = data;
+        if let Some(node) = inner.sent.remove_node(&id) {
+            inner.queue.insert(node);
+        }
+    }
+}
+
+/// Whether a message with `fixed` bytes after the header and `data` bytes after those fits.
+fn fits(fixed: usize, data: usize, room: usize) -> Result {
+    let total = RequestHeader::SIZE
+        .checked_add(fixed)
+        .and_then(|head| head.checked_add(data));
+    match total {
+        Some(total) if total <= room => Ok(()),
+        _ => Err(EMSGSIZE),
+    }
+}
+
+impl Parcel {
+    /// Writes it. Returns its length.
+    fn send(&self, to: &mut impl Output) -> Result<usize> {
+        let (head, data) = match self {
+            Self::Greeting => (greeting()?, None),
+            Self::Nudge => {
+                let header = RequestHeader {
+                    operation: operation::NUDGED,
+                    ..RequestHeader::default()
+                };
+                (Head::new(header, &[], 0)?, None)
+            }
+            Self::Interrupt { request, id, .. } => {
+                let header = request.header(operation::INTERRUPT, *id);
+                (Head::new(header, &[], 0)?, None)
+            }
+            Self::Notice { request, .. } => {
+                let header = request.header(request.operation, 0);
+                (Head::new(header, &[], 0)?, None)
+            }
+            Self::Request {
+                request,
+                id,
+                data,
+                copied: Some(error),
+                ..
+            } => {
+                let fixed = wire::Copied {
+                    error: *error,
+                    reserved: 0,
+                };
+                let header = request.header(operation::COPIED, *id);
+                (
+                    Head::new(header, &fixed.to_bytes(), data.len())?,
+                    Some(data),
+                )
+            }
+            Self::Request {
+                request, id, data, ..
+            } => {
+                let header = request.header(request.operation, *id);
+                let fixed = request.body.as_slice();
+                (Head::new(header, fixed, data.len())?, Some(data))
+            }
+        };
+        to.put(head.as_slice())?;
+        let data = data.map(|data| data.as_slice()).unwrap_or_default();
+        if !data.is_empty() {
+            to.put(data)?;
+        }
+        Ok(head.length.saturating_add(data.len()))
+    }
+}
+
+/// The module's first message.
+fn greeting() -> Result<Head> {
+    let greeting = wire::Greeting {
+        version: wire::VERSION,
+        max_transfer: limits::max_transfer(),
+        features: wire::FEATURES,
+        max_devices: limits::max_devices(),
+        max_files: limits::max_files(),
+        reserved: 0,
+    };
+    let header = RequestHeader {
+        operation: operation::GREETING,
+        ..RequestHeader::default()
+    };
+    Head::new(header, &greeting.to_bytes(), 0)
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The end of a device, or of a whole connection: what is under way fails, and nothing new comes.
+
+use kernel::{prelude::*, rbtree::RBTree, sync::Arc};
+
+use super::{Connection, Inner, Phase};
+use crate::device::Device;
+use crate::handle::Handle;
+use crate::request::{Request, Stage};
+
+impl Connection {
+    /// Ends what is under way on `device`, or on all of them: blocked calls fail with `EPIPE`, and
+    /// polls report it. To be called once nothing new can come.
+    pub(crate) fn fail(&self, device: Option<&Device>) {
+        let concerns = |request: &Request| {
+            device.is_none_or(|device| core::ptr::eq(request.handle.device(), device))
+        };
+        self.fail_tree(|inner| &mut inner.queue, concerns);
+        self.fail_tree(|inner| &mut inner.sent, concerns);
+        self.fail_tree(
+            |inner| &mut inner.interrupts,
+            |request| {
+                // A request that is interrupted has been ended above.
+                concerns(request)
+            },
+        );
+        self.room.wake_all();
+        let mut next = 0;
+        while let Some(handle) = self.file_from(next) {
+            next = handle.id().wrapping_add(1);
+            if device.is_none_or(|device| core::ptr::eq(handle.device(), device)) {
+                handle.hang_up();
+            }
+        }
+    }
+
+    /// The first file whose number is at least `from`.
+    fn file_from(&self, from: u64) -> Option<Arc<Handle>> {
+        let inner = self.lock();
+        let cursor = inner.files.cursor_lower_bound(&from)?;
+        let (_, handle) = cursor.current();
+        Some(handle.clone())
+    }
+
+    /// Takes everything out of a tree that `concerns` says, and ends it.
+    fn fail_tree(
+        &self,
+        tree: impl Fn(&mut Inner) -> &mut RBTree<u64, Arc<Request>>,
+        concerns: impl Fn(&Request) -> bool,
+    ) {
+        let mut next = 0;
+        loop {
+            let mut inner = self.lock();
+            let Some((id, request)) = find(tree(&mut inner), next, &concerns) else {
+                return;
+            };
+            next = id.wrapping_add(1);
+            let node = tree(&mut inner).remove_node(&id);
+            let mut file = None;
+            if request.notice {
+                file = request.noticed(&mut inner);
+            } else {
+                let state = request.state.access_mut(&mut inner);
+                if !matches!(state.stage, Stage::Done | Stage::Abandoned) {
+                    state.stage = Stage::Done;
+                    state.outcome = Some(Err(EPIPE));
+                    request.call_attention();
+                }
+            }
+            drop(inner);
+            drop((node, file));
+            request.wake();
+        }
+    }
+
+    /// The control file is closed: everything ends.
+    pub(crate) fn close(&self) {
+        self.lock().phase = Phase::Closed;
+        self.fail(None);
+        while let Some(number) = self.first_device() {
+            if let Some(device) = self.remove_device(number) {
+                device.end();
+            }
+        }
+    }
+
+    fn first_device(&self) -> Option<u64> {
+        let inner = self.lock();
+        let cursor = inner.devices.cursor_front()?;
+        Some(*cursor.current().0)
+    }
+}
+
+/// The first request in `tree` from `from` on that `concerns` says.
+fn find(
+    tree: &RBTree<u64, Arc<Request>>,
+    from: u64,
+    concerns: impl Fn(&Request) -> bool,
+) -> Option<(u64, Arc<Request>)> {
+    let mut from = from;
+    loop {
+        let cursor = tree.cursor_lower_bound(&from)?;
+        let (id, request) = cursor.current();
+        if concerns(request) {
+            return Some((*id, request.clone()));
+        }
+        from = id.wrapping_add(1);
+    }
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The control node, /dev/fusd/control: a driver writes and reads messages there, or does both by
+//! one ioctl.
+
+use kernel::{
+    fs::file::flags::{O_ACCMODE, O_NONBLOCK, O_RDWR},
+    fs::File,
+    iov::{IovIterDest, IovIterSource},
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print,
+    sync::{Arc, ArcBorrow},
+    uaccess::{UserPtr, UserSlice},
+};
+
+use crate::connection::{Connection, Input, Output};
+use crate::device::Device;
+use crate::kernel_version;
+use crate::request::Job;
+use crate::sys::{fill_from_iter, FileOperations, PollTable, Table, Viewer};
+use crate::wire::{self, Command};
+
+/// `POLLIN | POLLRDNORM`.
+const READABLE: u32 = 0x0041;
+/// `POLLOUT | POLLWRNORM`: a message can always be written.
+const WRITABLE: u32 = 0x0104;
+
+/// The file operations of the control node.
+pub(crate) static TABLE: Table = Table::new::<Control>(kernel_version::owner());
+
+struct Control;
+
+#[vtable]
+impl FileOperations for Control {
+    type Data = Connection;
+
+    fn open(file: &File, _minor: u32) -> Result<Arc<Connection>> {
+        Connection::new(Viewer::new(file))
+    }
+
+    fn release(connection: ArcBorrow<'_, Connection>) {
+        connection.close();
+    }
+
+    fn read(
+        connection: ArcBorrow<'_, Connection>,
+        file: &File,
+        _position: &mut i64,
+        to: &mut IovIterDest<'_>,
+    ) -> Result<usize> {
+        connection.receive(&mut IterOutput(to), is_nonblocking(file))
+    }
+
+    fn write(
+        connection: ArcBorrow<'_, Connection>,
+        _file: &File,
+        _position: &mut i64,
+        from: &mut IovIterSource<'_>,
+    ) -> Result<usize> {
+        let total = from.len();
+        take(&Arc::from(connection), total, &mut IterInput(from))?;
+        Ok(total)
+    }
+
+    fn poll(connection: ArcBorrow<'_, Connection>, file: &File, table: &PollTable<'_>) -> u32 {
+        connection.arrivals.register_poll(file, table);
+        match connection.lock().has_message() {
+            true => READABLE | WRITABLE,
+            false => WRITABLE,
+        }
+    }
+
+    fn ioctl(
+        connection: ArcBorrow<'_, Connection>,
+        file: &File,
+        command: u32,
+        argument: usize,
+        _compat: bool,
+    ) -> Result<isize> {
+        match command {
+            wire::IOCTL_EXCHANGE => exchange(&Arc::from(connection), file, argument),
+            _ => Err(ENOTTY),
+        }
+    }
+
+    fn show(connection: ArcBorrow<'_, Connection>, to: &SeqFile) {
+        let (devices, queued, sent) = connection.counts();
+        seq_print!(to, "fusd-devices:\t{}\n", devices);
+        seq_print!(to, "fusd-queued:\t{}\n", queued);
+        seq_print!(to, "fusd-unanswered:\t{}\n", sent);
+    }
+}
+
+fn is_nonblocking(file: &File) -> bool {
+    file.flags() & O_NONBLOCK != 0
+}
+
+/// Hands in a message, if there is one, and waits for the next.
+fn exchange(connection: &Arc<Connection>, file: &File, argument: usize) -> Result<isize> {
+    if file.flags() & O_ACCMODE != O_RDWR {
+        return Err(EBADF);
+    }
+    if !connection.lock().has(wire::FEATURE_EXCHANGE) {
+        return Err(crate::error::eopnotsupp());
+    }
+    let memory = UserPtr::from_addr(argument);
+    let mut bytes = [0; wire::Exchange::SIZE];
+    UserSlice::new(memory, bytes.len())
+        .reader()
+        .read_slice(&mut bytes)?;
+    let exchange = wire::Exchange::from_bytes(&bytes);
+    if exchange.reserved != 0 {
+        return Err(EINVAL);
+    }
+    // CAST: widens, here and below.
+    let total = exchange.command_length as usize;
+    if total != 0 {
+        let mut input = UserInput {
+            memory: address(exchange.command)?,
+            left: total,
+        };
+        take(connection, total, &mut input)?;
+        // If a signal comes while it waits, the call is made again with what now stands here: the
+        // message must not go twice.
+        let done = memory.wrapping_byte_add(core::mem::offset_of!(wire::Exchange, command_length));
+        UserSlice::new(done, 4).writer().write(&0_u32)?;
+    }
+    let mut output = UserOutput {
+        memory: address(exchange.buffer)?,
+        left: exchange.buffer_length as usize,
+    };
+    let received = connection.receive(&mut output, is_nonblocking(file))?;
+    isize::try_from(received).map_err(|_| EMSGSIZE)
+}
+
+fn address(address: u64) -> Result<UserPtr> {
+    let address = usize::try_from(address).map_err(|_| EFAULT)?;
+    Ok(UserPtr::from_addr(address))
+}
+
+/// Takes a message of `total` bytes from a driver.
+fn take(connection: &Arc<Connection>, total: usize, input: &mut impl Source) -> Result {
+    let mut head = [0; wire::HEAD_MAX];
+    let length = total.min(head.len());
+    let head = head.get_mut(..length).ok_or(EINVAL)?;
+    input.fill(head)?;
+    let (command, used) = Command::parse(head, total)?;
+    // What was read beyond the fixed part is data.
+    let early = head.get(used..).unwrap_or_default();
+    let mut rest = Rest { early, input };
+    if let Command::Hello(hello) = command {
+        return connection.agree(hello);
+    }
+    connection.ensure_agreed()?;
+    match command {
+        Command::Hello(_) => Ok(()),
+        Command::Register(register) => {
+            // CAST: widens. A name that is too long is not read at all.
+            let length = register.name_length as usize;
+            if length > wire::NAME_MAX {
+                return Err(crate::error::enametoolong());
+            }
+            let mut name = KVVec::with_capacity(length, GFP_KERNEL)?;
+            rest.append(&mut name, length)?;
+            Device::register(connection, &register, &name)
+        }
+        Command::Unregister(unregister) => {
+            let device = connection.remove_device(unregister.device).ok_or(ENOENT)?;
+            device.end();
+            Ok(())
+        }
+        Command::Reply {
+            id,
+            reply,
+            has_events,
+            length,
+        } => connection.answer(id, &reply, has_events, length, &mut rest),
+        Command::Notify(notify) => {
+            let handle = connection.file(notify.file).ok_or(ENOENT)?;
+            let before = handle.events();
+            let risen = handle.store_events(notify.events);
+            // Where the state is the same the driver says that there is news: whoever waits for
+            // an edge gets one.
+            handle.announce(if before == notify.events {
+                notify.events
+            } else {
+                risen
+            });
+            Ok(())
+        }
+        Command::Nudge => {
+            connection.nudge();
+            Ok(())
+        }
+        Command::CopyIn { id, copy } => connection.copy(
+            id,
+            Job {
+                address: copy.address,
+                data: KVVec::new(),
+                length: copy.length,
+                out: false,
+            },
+        ),
+        Command::CopyOut { id, copy } => {
+            // CAST: widens.
+            let length = copy.length as usize;
+            let mut data = KVVec::with_capacity(length, GFP_KERNEL_ACCOUNT)?;
+            rest.append(&mut data, length)?;
+            connection.copy(
+                id,
+                Job {
+                    address: copy.address,
+                    data,
+                    length: copy.length,
+                    out: true,
+                },
+            )
+        }
+    }
+}
+
+/// A driver's memory, to be read from.
+trait Source {
+    /// Fills `out`.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    fn fill(&mut self, out: &mut [u8]) -> Result;
+
+    /// Appends `length` bytes to `out`, within the capacity it has.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    fn append(&mut self, out: &mut KVVec<u8>, length: usize) -> Result;
+}
+
+/// What is left of a message: bytes read already, then the others.
+struct Rest<'a, S> {
+    early: &'a [u8],
+    input: &'a mut S,
+}
+
+impl<S: Source> Input for Rest<'_, S> {
+    fn append(&mut self, out: &mut KVVec<u8>, length: usize) -> Result {
+        let early = self.early.len().min(length);
+        let (now, later) = self.early.split_at_checked(early).ok_or(EINVAL)?;
+        self.early = later;
+        out.extend_from_slice(now, GFP_KERNEL_ACCOUNT)?;
+        match length.saturating_sub(early) {
+            0 => Ok(()),
+            left => self.input.append(out, left),
+        }
+    }
+}
+
+/// What write(2) takes.
+struct IterInput<'a, 'b>(&'a mut IovIterSource<'b>);
+
+impl Source for IterInput<'_, '_> {
+    fn fill(&mut self, out: &mut [u8]) -> Result {
+        if self.0.copy_from_iter(out) == out.len() {
+            Ok(())
+        } else {
+            Err(EFAULT)
+        }
+    }
+
+    fn append(&mut self, out: &mut KVVec<u8>, length: usize) -> Result {
+        if fill_from_iter(self.0, out, length) == length {
+            Ok(())
+        } else {
+            Err(EFAULT)
+        }
+    }
+}
+
+/// What read(2) fills.
+struct IterOutput<'a, 'b>(&'a mut IovIterDest<'b>);
+
+impl Output for IterOutput<'_, '_> {
+    fn room(&self) -> usize {
+        self.0.len()
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result {
+        if self.0.copy_to_iter(bytes) == bytes.len() {
+            Ok(())
+        } else {
+            Err(EFAULT)
+        }
+    }
+}
+
+/// Memory that an ioctl takes a message from.
+struct UserInput {
+    memory: UserPtr,
+    left: usize,
+}
+
+impl UserInput {
+    /// The next `length` bytes.
+    fn next(&mut self, length: usize) -> Result<UserSlice> {
+        let left = self.left.checked_sub(length).ok_or(EFAULT)?;
+        let slice = UserSlice::new(self.memory, length);
+        self.memory = self.memory.wrapping_byte_add(length);
+        self.left = left;
+        Ok(slice)
+    }
+}
+
+impl Source for UserInput {
+    fn fill(&mut self, out: &mut [u8]) -> Result {
+        self.next(out.len())?.reader().read_slice(out)
+    }
+
+    fn append(&mut self, out: &mut KVVec<u8>, length: usize) -> Result {
+        self.next(length)?.read_all(out, GFP_KERNEL_ACCOUNT)
+    }
+}
+
+/// Memory that an ioctl puts a message to.
+struct UserOutput {
+    memory: UserPtr,
+    left: usize,
+}
+
+impl Output for UserOutput {
+    fn room(&self) -> usize {
+        self.left
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result {
+        let left = self.left.checked_sub(bytes.len()).ok_or(EFAULT)?;
+        UserSlice::new(self.memory, bytes.len())
+            .writer()
+            .write_slice(bytes)?;
+        self.memory = self.memory.wrapping_byte_add(bytes.len());
+        self.left = left;
+        Ok(())
+    }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! An open file of a device: its numbers, its poll state as the driver last said, and the news of
+//! its end, which is ready from the beginning so that no lack of memory can hold it back.
+
+use kernel::{
+    fs::File,
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Full, Relaxed},
+        Arc, LockedBy,
+    },
+};
+
+use crate::connection::Inner;
+use crate::device::Device;
+use crate::limits::Load;
+use crate::request::{Ask, Body, Request, Slot};
+use crate::sys::{new_wait_queue, AsyncList, PollTable, WaitQueue};
+use crate::wire::{self, operation};
+
+const POLLERR: u32 = 0x0008;
+const POLLHUP: u32 = 0x0010;
+/// `DEFAULT_POLLMASK` (include/linux/poll.h): what a file without poll reports.
+const ALWAYS_READY: u32 = 0x0145;
+
+/// An open file.
+#[pin_data]
+pub(crate) struct Handle {
+    device: Arc<Device>,
+    id: u64,
+    /// The driver's own name for it.
+    cookie: Atomic<u64>,
+    /// The poll state.
+    events: Atomic<u32>,
+    #[pin]
+    polls: WaitQueue,
+    listeners: AsyncList,
+    /// What is under way.
+    pub(crate) load: LockedBy<Load, Inner>,
+    /// The release, until it is queued.
+    farewell: LockedBy<Option<(Arc<Request>, Slot)>, Inner>,
+    /// A flush without an answer is in the queue.
+    pub(crate) last_flush: LockedBy<bool, Inner>,
+}
+
+impl Handle {
+    /// A file of `device` that its driver does not know yet.
+    pub(crate) fn new(device: &Arc<Device>, open_flags: u32) -> Result<Arc<Self>> {
+        let connection = device.connection();
+        let lock = connection.lock_of_state();
+        let id = connection.new_file_number();
+        let handle = Arc::pin_init(
+            pin_init!(Self {
+                device: device.clone(),
+                id,
+                cookie: Atomic::new(0),
+                events: Atomic::new(0),
+                polls <- new_wait_queue!(c"fusd_polls"),
+                listeners: AsyncList::new(),
+                load: LockedBy::new(lock, Load::default()),
+                farewell: LockedBy::new(lock, None),
+                last_flush: LockedBy::new(lock, false),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        let release = Request::new(&handle, notice(operation::RELEASE, open_flags))?;
+        let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
+        // The request refers to the handle and the handle to the request, until `release` or
+        // `discard` takes it out. One of them is always called: the first for a file that was
+        // opened, the second for one that was not.
+        let mut inner = connection.lock();
+        *handle.farewell.access_mut(&mut inner) = Some((release, slot));
+        drop(inner);
+        Ok(handle)
+    }
+
+    /// The device.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The module's number for it, unique on its connection.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The driver's name for it.
+    pub(crate) fn cookie(&self) -> u64 {
+        self.cookie.load(Relaxed)
+    }
+
+    /// Sets the driver's name for it.
+    pub(crate) fn set_cookie(&self, cookie: u64) {
+        self.cookie.store(cookie, Relaxed);
+    }
+
+    /// The file was not opened after all.
+    pub(crate) fn discard(&self) {
+        let mut inner = self.device.connection().lock();
+        let farewell = self.farewell.access_mut(&mut inner).take();
+        let file = inner.forget(self);
+        drop(inner);
+        drop((farewell, file));
+    }
+
+    /// The file is closed for good: the driver is told, if there still is one.
+    pub(crate) fn release(&self) {
+        let connection = self.device.connection();
+        let mut inner = connection.lock();
+        let farewell = self.farewell.access_mut(&mut inner).take();
+        if !inner.serves(&self.device) {
+            let file = inner.forget(self);
+            drop(inner);
+            drop((farewell, file));
+            return;
+        }
+        if let Some((request, slot)) = farewell {
+            inner.push(request, slot);
+        }
+        drop(inner);
+        connection.arrivals.wake_one();
+    }
+
+    /// Queues a flush that nobody waits for, unless one is queued already.
+    pub(crate) fn flush_without_answer(self: &Arc<Self>, open_flags: u32) -> Result {
+        let connection = self.device.connection();
+        let request = Request::new(self, notice(operation::FLUSH, open_flags))?;
+        let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
+        let mut inner = connection.lock();
+        let queued = self.last_flush.access_mut(&mut inner);
+        if core::mem::replace(queued, true) {
+            return Ok(());
+        }
+        drop(inner);
+        connection.queue(&request, slot)
+    }
+
+    /// The file operation poll.
+    pub(crate) fn poll(&self, file: &File, table: &PollTable<'_>) -> u32 {
+        self.polls.register_poll(file, table);
+        // `poll_wait` has a full barrier: a state stored before a wake-up that was missed is seen.
+        if !self.device.is_live() {
+            return POLLERR | POLLHUP;
+        }
+        if !self.device.implements(wire::IMPLEMENTS_POLL) {
+            return ALWAYS_READY;
+        }
+        self.events.load(Relaxed)
+    }
+
+    /// The poll state.
+    pub(crate) fn events(&self) -> u32 {
+        self.events.load(Relaxed)
+    }
+
+    /// Sets the poll state. Returns what of it is new.
+    pub(crate) fn store_events(&self, events: u32) -> u32 {
+        events & !self.events.xchg(events, Full)
+    }
+
+    /// Wakes who waits for any of `events`.
+    pub(crate) fn announce(&self, events: u32) {
+        if events != 0 {
+            self.polls.wake_polls(events);
+            self.listeners.notify(events);
+        }
+    }
+
+    /// The device is gone.
+    pub(crate) fn hang_up(&self) {
+        self.polls.wake_all();
+        // Reads and writes do not wait any more: they fail.
+        self.listeners.notify(ALWAYS_READY);
+    }
+
+    /// The file operation fasync.
+    pub(crate) fn listen(&self, fd: c_int, file: &File, on: c_int) -> Result<c_int> {
+        self.listeners.update(fd, file, on)
+    }
+}
+
+/// A message that has no answer and no fixed part.
+fn notice(operation: u16, open_flags: u32) -> Ask {
+    Ask {
+        operation,
+        flags: 0,
+        open_flags,
+        body: Body::new(&[]),
+        data: KVVec::new(),
+        capacity: 0,
+        notice: true,
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The limits, out of the module's parameters, each brought into its range.
+
+use crate::module_parameters as given;
+use crate::wire;
+
+/// Bytes of data in one message, at most (4096 to [`wire::TRANSFER_MAX`]).
+pub(crate) fn max_transfer() -> u32 {
+    (*given::max_transfer.value()).clamp(4096, wire::TRANSFER_MAX)
+}
+
+/// Devices on one connection, at most.
+pub(crate) fn max_devices() -> u32 {
+    (*given::max_devices.value()).clamp(1, 1 << 16)
+}
+
+/// Files open on one device, at most, those counted whose release the driver has not yet taken.
+pub(crate) fn max_files() -> u32 {
+    (*given::max_files.value()).clamp(1, 1 << 20)
+}
+
+/// What may be under way at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Cap {
+    /// Requests.
+    pub(crate) requests: u32,
+    /// Bytes of kernel memory they take.
+    pub(crate) bytes: u64,
+}
+
+impl Cap {
+    /// On one open file: a sixteenth of a connection's.
+    pub(crate) fn of_file() -> Self {
+        Self::of_connection().part(16)
+    }
+
+    /// On one device: half of a connection's.
+    pub(crate) fn of_device() -> Self {
+        Self::of_connection().part(2)
+    }
+
+    /// On one connection.
+    pub(crate) fn of_connection() -> Self {
+        Self {
+            requests: (*given::max_requests.value()).clamp(16, 1 << 20),
+            bytes: (*given::max_bytes.value()).clamp(1 << 20, 1 << 40),
+        }
+    }
+
+    fn part(self, parts: u32) -> Self {
+        Self {
+            requests: self.requests / parts,
+            bytes: self.bytes / u64::from(parts),
+        }
+    }
+}
+
+/// What is under way.
+#[derive(Default)]
+pub(crate) struct Load {
+    requests: u32,
+    bytes: u64,
+}
+
+impl Load {
+    /// Whether one more request of `bytes` may come. The first one always may: a limit must not
+    /// be a reason to wait for ever.
+    pub(crate) fn admits(&self, cap: Cap, bytes: u64) -> bool {
+        self.requests == 0
+            || (self.requests < cap.requests && self.bytes.saturating_add(bytes) <= cap.bytes)
+    }
+
+    /// Counts a request in.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.requests = self.requests.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Counts a request out.
+    pub(crate) fn remove(&mut self, bytes: u64) {
+        self.requests = self.requests.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// How many requests there are.
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests
+    }
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A call of a client on its way to the driver and back, as the client sees it: it waits, may be
+//! interrupted, may be killed, and copies its own memory for the driver while it waits.
+
+use kernel::{
+    prelude::*,
+    rbtree::RBTreeNodeReservation,
+    sync::{
+        atomic::{Acquire, Atomic, Release},
+        Arc, LockedBy,
+    },
+    time::{Instant, Monotonic},
+    uaccess::{UserPtr, UserSlice},
+};
+
+use crate::connection::Inner;
+use crate::handle::Handle;
+use crate::sys::{new_wait_queue, Caller, Mode, WaitQueue};
+use crate::wire;
+
+/// A node for one of a connection's trees, allocated ahead: none is under the spinlock.
+pub(crate) type Slot = RBTreeNodeReservation<u64, Arc<Request>>;
+
+/// The fixed part of a request: at most an ioctl's.
+#[derive(Clone, Copy)]
+pub(crate) struct Body {
+    bytes: [u8; wire::Ioctl::SIZE],
+    length: usize,
+}
+
+impl Body {
+    /// `fixed`, which is no longer than an ioctl's part.
+    pub(crate) fn new(fixed: &[u8]) -> Self {
+        let mut bytes = [0; wire::Ioctl::SIZE];
+        let length = fixed.len().min(bytes.len());
+        for (to, from) in bytes.iter_mut().zip(fixed) {
+            *to = *from;
+        }
+        Self { bytes, length }
+    }
+
+    /// The bytes.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// What a client wants of the driver.
+pub(crate) struct Ask {
+    /// One of [`wire::operation`].
+    pub(crate) operation: u16,
+    /// `REQUEST_` flags.
+    pub(crate) flags: u16,
+    /// The file's flags as they are now.
+    pub(crate) open_flags: u32,
+    /// The fixed part.
+    pub(crate) body: Body,
+    /// What follows it.
+    pub(crate) data: KVVec<u8>,
+    /// Bytes the answer may carry.
+    pub(crate) capacity: u32,
+    /// The driver is only told: nobody waits, and there is no number for an answer.
+    pub(crate) notice: bool,
+}
+
+/// What the driver answered.
+pub(crate) struct Outcome {
+    /// As of [`wire::Reply::value`].
+    pub(crate) value: u64,
+    /// What came with it, at most [`Ask::capacity`] bytes.
+    pub(crate) data: KVVec<u8>,
+}
+
+/// Where a request is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Not under way yet.
+    New,
+    /// In the queue.
+    Queued,
+    /// The driver has it.
+    Delivered,
+    /// The driver's answer is being copied; nobody else may answer.
+    Answering,
+    /// The driver wants [`State::job`] done; the client has not begun.
+    Asked,
+    /// The client copies.
+    Copying,
+    /// [`State::outcome`] is there, or has been taken.
+    Done,
+    /// The client has gone.
+    Abandoned,
+}
+
+/// A copy from or to the caller's memory.
+pub(crate) struct Job {
+    /// Where, in the caller's memory.
+    pub(crate) address: u64,
+    /// Empty for a copy in; the bytes for a copy out.
+    pub(crate) data: KVVec<u8>,
+    /// Bytes.
+    pub(crate) length: u32,
+    /// The direction.
+    pub(crate) out: bool,
+}
+
+/// The changing part of a request, under the connection's lock.
+pub(crate) struct State {
+    /// Its number on the connection; 0 before it is queued.
+    pub(crate) id: u64,
+    /// Where it is.
+    pub(crate) stage: Stage,
+    /// The driver has seen it: it must not be taken back unseen.
+    pub(crate) begun: bool,
+    /// The driver is, or will be, told of a signal.
+    pub(crate) told: bool,
+    /// How the last copy ended, while the driver has yet to hear of it.
+    pub(crate) copied: Option<u32>,
+    /// To the driver.
+    pub(crate) data: KVVec<u8>,
+    /// Room for the driver's data, allocated by the client and charged to it.
+    pub(crate) landing: KVVec<u8>,
+    /// What the driver wants copied.
+    pub(crate) job: Option<Job>,
+    /// The end of it.
+    pub(crate) outcome: Option<Result<Outcome>>,
+}
+
+/// A call of a client.
+#[pin_data]
+pub(crate) struct Request {
+    /// The file it was made on.
+    pub(crate) handle: Arc<Handle>,
+    /// As of [`Ask`].
+    pub(crate) operation: u16,
+    /// As of [`Ask`].
+    pub(crate) flags: u16,
+    /// As of [`Ask`].
+    pub(crate) open_flags: u32,
+    /// As of [`Ask`].
+    pub(crate) body: Body,
+    /// As of [`Ask`].
+    pub(crate) capacity: u32,
+    /// As of [`Ask`].
+    pub(crate) notice: bool,
+    /// Who called.
+    pub(crate) caller: Caller,
+    /// When.
+    pub(crate) since: Instant<Monotonic>,
+    /// The rest.
+    pub(crate) state: LockedBy<State, Inner>,
+    /// The client is to look at the state: set under the lock, with `Done` or `Asked`.
+    attention: Atomic<bool>,
+    #[pin]
+    waiter: WaitQueue,
+}
+
+impl Request {
+    /// A request that nobody knows of yet.
+    pub(crate) fn new(handle: &Arc<Handle>, ask: Ask) -> Result<Arc<Self>> {
+        let connection = handle.device().connection();
+        // CAST: widens.
+        let landing = KVVec::with_capacity(ask.capacity as usize, GFP_KERNEL_ACCOUNT)?;
+        let state = State {
+            id: 0,
+            stage: Stage::New,
+            begun: false,
+            told: false,
+            copied: None,
+            data: ask.data,
+            landing,
+            job: None,
+            outcome: None,
+        };
+        Arc::pin_init(
+            pin_init!(Self {
+                handle: handle.clone(),
+                operation: ask.operation,
+                flags: ask.flags,
+                open_flags: ask.open_flags,
+                body: ask.body,
+                capacity: ask.capacity,
+                notice: ask.notice,
+                caller: connection.viewer().caller(),
+                since: Instant::now(),
+                state: LockedBy::new(connection.lock_of_state(), state),
+                attention: Atomic::new(false),
+                waiter <- new_wait_queue!(c"fusd_request"),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// Has the client look at the state. Without the lock, so that it does not run into it.
+    pub(crate) fn wake(&self) {
+        self.waiter.wake_all();
+    }
+
+    /// Says that there is something to look at. Under the lock.
+    pub(crate) fn call_attention(&self) {
+        self.attention.store(true, Release);
+    }
+
+    /// Waits for the answer of a request that has been queued.
+    ///
+    /// A signal takes back what the driver has not seen (`ERESTARTSYS`: the call has not begun).
+    /// Of what the driver has, it is told, and the client waits on: the answer would be lost
+    /// otherwise. Only a signal that kills ends that wait; an answer then comes too late.
+    pub(crate) fn wait(self: &Arc<Self>) -> Result<Outcome> {
+        let connection = self.handle.device().connection();
+        let mut mode = Mode::Interruptible;
+        loop {
+            let woken = self
+                .waiter
+                .wait(mode, || self.attention.load(Acquire).then_some(()));
+            if woken.is_err() {
+                match mode {
+                    Mode::Interruptible => {
+                        if connection.take_back(self) {
+                            return Err(ERESTARTSYS);
+                        }
+                        mode = Mode::Killable;
+                    }
+                    Mode::Killable => {
+                        if connection.abandon(self) {
+                            return Err(EINTR);
+                        }
+                    }
+                }
+                // Either it goes on, or the answer has come in between.
+                continue;
+            }
+            self.attention.store(false, Release);
+            match connection.result(self) {
+                Some(Next::End(result)) => return result,
+                Some(Next::Copy(job)) => {
+                    let (error, data) = job.run();
+                    connection.copied(self, error, data);
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// What a woken client finds.
+pub(crate) enum Next {
+    /// It is over.
+    End(Result<Outcome>),
+    /// The driver wants memory copied.
+    Copy(Job),
+}
+
+impl Job {
+    /// Copies, in the client's own context: its own memory, its own page faults, its own limits.
+    /// Returns the errno, 0 if all went well, and the bytes of a copy in.
+    fn run(mut self) -> (u32, KVVec<u8>) {
+        let result = self.copy();
+        let error = result.map_or_else(crate::error::to_errno, |()| 0);
+        if self.out || error != 0 {
+            self.data.clear();
+        }
+        (error, self.data)
+    }
+
+    fn copy(&mut self) -> Result {
+        let address = usize::try_from(self.address).map_err(|_| EFAULT)?;
+        let length = usize::try_from(self.length).map_err(|_| EFAULT)?;
+        let memory = UserSlice::new(UserPtr::from_addr(address), length);
+        if self.out {
+            memory.writer().write_slice(&self.data)
+        } else {
+            memory.read_all(&mut self.data, GFP_KERNEL_ACCOUNT)
+        }
+    }
+}

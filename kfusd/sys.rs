@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the kernel crate has no safe form for yet. All unsafe code of the module is below here,
+//! and nothing here knows of devices or the protocol.
+
+mod fasync;
+mod fops;
+mod misc;
+mod node;
+mod region;
+mod task;
+mod user;
+mod wait;
+
+pub(crate) use fasync::AsyncList;
+pub(crate) use fops::{FileOperations, PollTable, Table};
+pub(crate) use misc::MiscNode;
+pub(crate) use node::{nodes_left, path_exists, Class, Node};
+pub(crate) use region::{Region, MINORS};
+pub(crate) use task::{exiting, Caller, Owner, Viewer};
+pub(crate) use user::{fill_from_iter, Seek};
+pub(crate) use wait::{new_wait_queue, Mode, WaitQueue};

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Who calls: the current task's ids, as the driver is to see them.
+
+use kernel::{
+    bindings, cred::Credential, fs::File, pid_namespace::PidNamespace, prelude::*, sync::aref::ARef,
+};
+
+/// A caller's ids in the namespaces of a driver.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Caller {
+    /// The process; 0 where it is not visible.
+    pub(crate) pid: u32,
+    /// The thread; 0 where it is not visible.
+    pub(crate) tid: u32,
+    /// The file-system user id.
+    pub(crate) uid: u32,
+    /// The file-system group id.
+    pub(crate) gid: u32,
+}
+
+/// The owner of a node, in the kernel's own ids.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner {
+    pub(super) uid: bindings::kuid_t,
+    pub(super) gid: bindings::kgid_t,
+}
+
+/// The namespaces that ids are translated for: those of who opened the control node.
+pub(crate) struct Viewer {
+    pids: Option<ARef<PidNamespace>>,
+    credential: ARef<Credential>,
+    /// The process that opened, by the number the initial namespace has for it.
+    pid: u32,
+}
+
+impl Viewer {
+    /// The current task, which opens `file`.
+    pub(crate) fn new(file: &File) -> Self {
+        let task = kernel::current!();
+        Self {
+            pids: task.active_pid_ns().map(ARef::from),
+            credential: ARef::from(file.cred()),
+            pid: u32::try_from(task.tgid_nr_ns(None)).unwrap_or(0),
+        }
+    }
+
+    /// The process that opened, in the initial pid namespace.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn users(&self) -> *mut bindings::user_namespace {
+        // SAFETY: a credential's namespace never changes, and the credential holds it.
+        unsafe { (*self.credential.as_ptr()).user_ns }
+    }
+
+    /// The current task, as seen from here.
+    pub(crate) fn caller(&self) -> Caller {
+        let task = kernel::current!();
+        let pids = self
+            .pids
+            .as_ref()
+            .map_or(core::ptr::null_mut(), |pids| pids.as_ptr());
+        // SAFETY: the task is the current one, and the namespace is null or held.
+        let tid = unsafe {
+            bindings::__task_pid_nr_ns(task.as_ptr(), bindings::pid_type_PIDTYPE_PID, pids)
+        };
+        // SAFETY: only the task itself replaces its credentials, and it is here now.
+        let (uid, gid) = unsafe {
+            let credential = (*task.as_ptr()).cred;
+            ((*credential).fsuid, (*credential).fsgid)
+        };
+        Caller {
+            pid: u32::try_from(task.tgid_nr_ns(self.pids.as_deref())).unwrap_or(0),
+            tid: u32::try_from(tid).unwrap_or(0),
+            // SAFETY: the namespace is held by the credential, here and below.
+            uid: unsafe { bindings::from_kuid_munged(self.users(), uid) },
+            // SAFETY: as above.
+            gid: unsafe { bindings::from_kgid_munged(self.users(), gid) },
+        }
+    }
+
+    /// The user and group a driver means by these ids.
+    pub(crate) fn owner(&self, uid: u32, gid: u32) -> Result<Owner> {
+        // SAFETY: the namespace is held by the credential, here and below.
+        let user = unsafe { bindings::make_kuid(self.users(), uid) };
+        // SAFETY: as above.
+        let group = unsafe { bindings::make_kgid(self.users(), gid) };
+        if user.val == u32::MAX || group.val == u32::MAX {
+            return Err(EINVAL);
+        }
+        Ok(Owner {
+            uid: user,
+            gid: group,
+        })
+    }
+}
+
+/// Whether the current task is on its way out: no signal will ever wake it again
+/// (`complete_signal` passes over `PF_EXITING`), so it must not wait for anybody.
+pub(crate) fn exiting() -> bool {
+    let task = kernel::current!();
+    // SAFETY: only the task itself changes its `flags`.
+    let flags = unsafe { (*task.as_ptr()).flags };
+    flags & bindings::PF_EXITING != 0
+}

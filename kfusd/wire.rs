@@ -1,0 +1,1 @@
+../libfusd/src/wire.rs

@@ -1,0 +1,186 @@
+//! The open control node: whole messages in, whole messages out.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use crate::backend::{RequestId, buffer::Buffer};
+use crate::sys::descriptor;
+use crate::wire::{self, CommandHeader, Notify, Reply, RequestHeader, Unregister, operation};
+use crate::{Errno, PollEvents};
+
+/// The number of the one device on the connection.
+pub(super) const NUMBER: u64 = 1;
+
+/// The most parts that one writev(2) takes (`UIO_MAXIOV`).
+const PARTS_MAX: usize = 1024;
+
+/// A connection to the module.
+pub(super) struct Connection {
+    device: OwnedFd,
+    /// Bytes of data in one message, at most.
+    max_transfer: u32,
+}
+
+/// A message of the module. The bytes after its header are in the buffer it was received into.
+pub(super) struct Message {
+    pub(super) header: RequestHeader,
+    /// What follows the header, as far as it is the fixed part of a request.
+    pub(super) fixed: [u8; wire::Ioctl::SIZE],
+    /// Bytes of the whole message.
+    pub(super) length: usize,
+}
+
+impl Message {
+    /// Where in the buffer the data behind a fixed part of `size` bytes is.
+    pub(super) fn data(&self, size: usize) -> std::ops::Range<usize> {
+        let start = RequestHeader::SIZE + size;
+        start.min(self.length)..self.length
+    }
+}
+
+impl Connection {
+    /// A connection over `device`, on which a message carries at most `max_transfer` bytes of data.
+    pub(super) fn new(device: OwnedFd, max_transfer: u32) -> Self {
+        Self {
+            device,
+            max_transfer,
+        }
+    }
+
+    /// Bytes that the buffer of [`receive`](Self::receive) must have.
+    pub(super) fn buffer_size(&self) -> usize {
+        let fixed = RequestHeader::SIZE + wire::Greeting::SIZE;
+        // Lossless: at most 16 MiB.
+        fixed + self.max_transfer as usize
+    }
+
+    /// Waits for the next message; `None`: for nothing this time.
+    ///
+    /// # Errors
+    /// What cannot be mended by trying again.
+    pub(super) fn receive(&self, buffer: &mut Buffer) -> io::Result<Option<Message>> {
+        match descriptor::read(&self.device, buffer) {
+            Ok(length) => Ok(Message::parse(&buffer[..length])),
+            Err(error) => match Errno::from(&error) {
+                Errno::EINTR | Errno::EAGAIN => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Sends one whole message.
+    ///
+    /// # Errors
+    /// `ENOENT`: the module knows no such request, file or device (any more).
+    pub(super) fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        // It is taken whole or not at all.
+        descriptor::write_parts(&self.device, parts).map(drop)
+    }
+
+    /// Answers a request.
+    pub(super) fn reply(
+        &self,
+        RequestId(id): RequestId,
+        reply: &Reply,
+        flags: u16,
+        data: &[IoSlice<'_>],
+    ) -> io::Result<()> {
+        let payload: usize = data.iter().map(|part| part.len()).sum();
+        let header = header(operation::REPLY, Reply::SIZE + payload);
+        let header = CommandHeader {
+            flags,
+            id,
+            ..header
+        }
+        .to_bytes();
+        let reply = reply.to_bytes();
+        let head = [IoSlice::new(&header), IoSlice::new(&reply)];
+        match data {
+            [] => self.send(&head),
+            [part] => self.send(&[head[0], head[1], *part]),
+            _ if data.len() + head.len() <= PARTS_MAX => {
+                let all: Vec<_> = head.iter().chain(data).copied().collect();
+                self.send(&all)
+            }
+            _ => {
+                let all: Vec<u8> = data.iter().flat_map(|part| part.iter().copied()).collect();
+                self.send(&[head[0], head[1], IoSlice::new(&all)])
+            }
+        }
+    }
+
+    /// Pushes the poll state of the file that the module calls `file`.
+    pub(super) fn notify(&self, file: u64, events: PollEvents) -> io::Result<()> {
+        let notify = Notify {
+            file,
+            events: events.bits(),
+            reserved: 0,
+        };
+        self.send_plain(operation::NOTIFY, &notify.to_bytes())
+    }
+
+    /// Takes the device away.
+    pub(super) fn unregister(&self) -> io::Result<()> {
+        let unregister = Unregister { device: NUMBER };
+        self.send_plain(operation::UNREGISTER, &unregister.to_bytes())
+    }
+
+    /// Has one reader return.
+    pub(super) fn nudge(&self) -> io::Result<()> {
+        self.send_plain(operation::NUDGE, &[])
+    }
+
+    /// Sends a message about no request.
+    pub(super) fn send_plain(&self, operation: u16, body: &[u8]) -> io::Result<()> {
+        let header = header(operation, body.len()).to_bytes();
+        self.send(&[IoSlice::new(&header), IoSlice::new(body)])
+    }
+
+    /// For what nobody in particular waits for the fate of.
+    pub(super) fn report(&self, node: &Path, sent: io::Result<()>) {
+        if let Err(error) = sent {
+            tracing::debug!(node = %node.display(), %error, "message not delivered");
+        }
+    }
+
+    /// Ends the connection, also while other threads still use this value: the device goes, if it
+    /// is still there, and every call without an answer fails.
+    pub(super) fn sever(&self) -> io::Result<()> {
+        // As for FUSE: the descriptor is the last reference to the connection. What replaces it
+        // reads as empty and cannot be written to.
+        let end = File::open("/dev/null")?;
+        descriptor::replace(&self.device, &end)
+    }
+}
+
+/// The header of a message about no request, with `body` bytes behind it.
+///
+/// A length that does not fit becomes one that the module refuses.
+pub(super) fn header(operation: u16, body: usize) -> CommandHeader {
+    let length = CommandHeader::SIZE.saturating_add(body);
+    CommandHeader {
+        length: u32::try_from(length).unwrap_or(u32::MAX),
+        operation,
+        flags: 0,
+        id: 0,
+    }
+}
+
+impl Message {
+    /// The message that `bytes` are; `None` where they are none.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.get(RequestHeader::SIZE..)?;
+        let header = RequestHeader::from_bytes(bytes);
+        let mut fixed = [0; wire::Ioctl::SIZE];
+        for (to, from) in fixed.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        Some(Self {
+            header,
+            fixed,
+            length: bytes.len(),
+        })
+    }
+}

@@ -1,0 +1,284 @@
+//! The kfusd backend: a character device of the project's own kernel module.
+//!
+//! The messages are those of [`wire`](crate::wire), described in kfusd(4). One connection serves
+//! one device. The module keeps what CUSE and FUSE leave to the driver: the poll state, as the
+//! session pushes it, and the calls of clients that are killed.
+
+mod connection;
+mod files;
+mod handshake;
+mod ioctls;
+mod requests;
+
+use std::fs;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use self::connection::Connection;
+use self::files::Files;
+use self::ioctls::{Finished, Ioctls, Step};
+use self::requests::{Seeks, is_made_up};
+use super::buffer::Buffer;
+use super::place::{CREATE, Place};
+use super::{Answer, Backend, BackendKind, Call, FileId, Incoming, Placement, PollKey, RequestId};
+use crate::sync::lock;
+use crate::wire::{self, Reply};
+use crate::{Errno, Error, ErrorKind, PollEvents, Properties, Result};
+
+const DEVICE: &str = "/dev/fusd/control";
+
+/// A device as a kfusd device.
+pub(crate) struct KfusdDevice {
+    path: PathBuf,
+    connection: Connection,
+    /// The module has the device: nobody has taken it away yet.
+    registered: AtomicBool,
+    files: Files,
+    seeks: Seeks,
+    /// Ioctls for which memory of the caller is being fetched or filled.
+    ioctls: Mutex<Ioctls>,
+    /// The device takes ioctls of any number.
+    any_ioctl: bool,
+}
+
+impl KfusdDevice {
+    /// Makes the node. Clients find it when this returns.
+    ///
+    /// # Errors
+    /// Of the kind [`ErrorKind::Backend`], or about the module's control node: kfusd is not to be
+    /// had here. Others: the node is not.
+    pub(crate) fn create(placement: &Placement, properties: &Properties) -> Result<Self> {
+        let device = handshake::open_device()?;
+        let place = Place::check(placement)?;
+        let connection = handshake::agree(device, properties)?;
+        handshake::register(&connection, &place, placement, properties)?;
+        let device = Self {
+            path: placement.path.clone(),
+            connection,
+            registered: AtomicBool::new(true),
+            files: Files::default(),
+            seeks: Seeks::default(),
+            ioctls: Mutex::default(),
+            any_ioctl: handshake::is_any_ioctl(properties),
+        };
+        device.dress(placement)?;
+        Ok(device)
+    }
+
+    /// Makes sure that the node is there, and gives it what of its mode the module does not.
+    fn dress(&self, placement: &Placement) -> Result<()> {
+        let failed = |error: io::Error| {
+            let gone = error.kind() == io::ErrorKind::NotFound;
+            let kind = if gone {
+                ErrorKind::Backend
+            } else {
+                ErrorKind::Node
+            };
+            let error = Error::system(kind, error, CREATE).on(&self.path);
+            match gone {
+                true => error
+                    .because("the kernel has made the device, but /dev is not the kernel's own (devtmpfs), so the node is not in it")
+                    .hint("choose the backend fuse"),
+                false => error,
+            }
+        };
+        fs::symlink_metadata(&self.path).map_err(failed)?;
+        // The kernel takes a mode of 0 for none, and makes it 0600 (devtmpfs_create_node).
+        if placement.mode & !handshake::MODE_MASK == 0 && placement.mode != 0 {
+            return Ok(());
+        }
+        let mode = fs::Permissions::from_mode(placement.mode);
+        fs::set_permissions(&self.path, mode).map_err(failed)
+    }
+
+    /// Sends an answer that the module takes as it is.
+    fn reply(
+        &self,
+        id: RequestId,
+        reply: &Reply,
+        flags: u16,
+        data: &[IoSlice<'_>],
+    ) -> io::Result<()> {
+        self.connection.reply(id, reply, flags, data)
+    }
+
+    fn fail(&self, id: RequestId, errno: Errno) -> io::Result<()> {
+        self.reply(id, &requests::failure(errno), 0, &[])
+    }
+
+    /// Goes on with an ioctl whose caller's memory is being copied.
+    fn step(&self, id: RequestId, step: Step) -> Incoming {
+        let sent = match step {
+            Step::Again(incoming) => return incoming,
+            Step::Send(command) => self.connection.send(&[IoSlice::new(&command)]),
+            Step::Finish(Finished::Failed(errno)) => self.fail(id, errno),
+            Step::Finish(Finished::Done(result)) => {
+                self.reply(id, &requests::value(result), 0, &[])
+            }
+            Step::Nothing => Ok(()),
+        };
+        self.connection.report(&self.path, sent);
+        Incoming::Nothing
+    }
+}
+
+impl Backend for KfusdDevice {
+    fn kind(&self) -> BackendKind {
+        BackendKind::Kfusd
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn places_appends(&self) -> bool {
+        false
+    }
+
+    fn takes_readiness(&self) -> bool {
+        true
+    }
+
+    fn buffer_size(&self) -> usize {
+        self.connection.buffer_size()
+    }
+
+    fn receive(&self, buffer: &mut Buffer) -> io::Result<Incoming> {
+        let Some(message) = self.connection.receive(buffer)? else {
+            return Ok(Incoming::Nothing);
+        };
+        Ok(match message.header.operation {
+            wire::operation::INTERRUPT => {
+                let id = RequestId(message.header.id);
+                match lock(&self.ioctls).interrupt(id) {
+                    true => Incoming::Nothing,
+                    false => Incoming::Interrupt { id, token: id },
+                }
+            }
+            wire::operation::COPIED => {
+                let id = RequestId(message.header.id);
+                let step = lock(&self.ioctls).copied(&message, buffer);
+                self.step(id, step)
+            }
+            wire::operation::IOCTL => lock(&self.ioctls).arrived(&message, self.any_ioctl),
+            wire::operation::NUDGED => lock(&self.ioctls).take_ready().unwrap_or(Incoming::Nothing),
+            wire::operation::OPEN => {
+                self.files.opening(message.header.id, message.header.file);
+                requests::sort(&message, &self.seeks)
+            }
+            wire::operation::RELEASE => {
+                self.files.released(FileId(message.header.cookie));
+                requests::sort(&message, &self.seeks)
+            }
+            _ => requests::sort(&message, &self.seeks),
+        })
+    }
+
+    fn answer(&self, id: RequestId, call: Call, answer: Answer<'_>) -> io::Result<()> {
+        if is_made_up(id) {
+            // Nobody waits for it: a release, or the flush of a process that ends.
+            return Ok(());
+        }
+        match answer {
+            Answer::Opened(file, events) => {
+                self.files.opened(id.0, file);
+                let reply = Reply {
+                    events: events.bits(),
+                    value: file.0,
+                    error: 0,
+                };
+                let sent = self.reply(id, &reply, wire::REPLY_EVENTS, &[]);
+                if sent.is_err() {
+                    // Nobody has the file, and so nobody will close it.
+                    self.files.released(file);
+                }
+                sent
+            }
+            Answer::Again { input, output } => {
+                let step = {
+                    let mut ioctls = lock(&self.ioctls);
+                    let step = ioctls.again(id, input, output);
+                    if ioctls.is_ready() {
+                        self.nudge();
+                    }
+                    step
+                };
+                self.step(id, step);
+                Ok(())
+            }
+            Answer::Ioctl { result, output } => {
+                let step = lock(&self.ioctls).answered(id, result, output);
+                match step {
+                    // The usual case: what is filled is the argument, and goes with the answer.
+                    Step::Nothing => {
+                        let value = requests::value(result);
+                        self.reply(id, &value, 0, &[IoSlice::new(output)])
+                    }
+                    step => {
+                        self.step(id, step);
+                        Ok(())
+                    }
+                }
+            }
+            Answer::Error(errno) => {
+                self.forget(id, call);
+                self.fail(id, errno)
+            }
+            Answer::Unimplemented => self.fail(id, Errno::ENOSYS),
+            Answer::Done => self.reply(id, &Reply::default(), 0, &[]),
+            Answer::Data(parts) => self.reply(id, &Reply::default(), 0, parts),
+            Answer::Count(count) => self.reply(id, &requests::value(i64::from(count)), 0, &[]),
+            Answer::Size(size) => match self.seeks.position(id, size) {
+                Ok(position) => self.reply(id, &requests::value(position), 0, &[]),
+                Err(errno) => self.fail(id, errno),
+            },
+            // The module answers polls by itself.
+            Answer::Ready(_) => self.fail(id, Errno::ENOSYS),
+        }
+    }
+
+    fn wake_poll(&self, _key: PollKey) {}
+
+    fn push_readiness(&self, file: FileId, events: PollEvents) {
+        // A file that the module does not know yet is told of when it is opened.
+        if let Some(number) = self.files.number(file) {
+            let sent = self.connection.notify(number, events);
+            self.connection.report(&self.path, sent);
+        }
+    }
+
+    fn nudge(&self) {
+        self.connection.report(&self.path, self.connection.nudge());
+    }
+
+    fn detach(&self) -> Result<()> {
+        if !self.registered.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        match self.connection.unregister() {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                Err(Error::system(ErrorKind::Node, error, "remove the node").on(&self.path))
+            }
+        }
+    }
+
+    fn close(&self) {
+        self.connection.report(&self.path, self.connection.sever());
+    }
+}
+
+impl KfusdDevice {
+    /// Forgets what was kept for the answer to a request that has failed.
+    fn forget(&self, id: RequestId, call: Call) {
+        match call {
+            Call::Open => self.files.refused(id.0),
+            Call::Size => self.seeks.forget(id),
+            Call::Ioctl => lock(&self.ioctls).forget(id),
+            _ => {}
+        }
+    }
+}

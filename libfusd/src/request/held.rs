@@ -1,0 +1,136 @@
+//! Answers that wait until the readiness they bring about has been told.
+//!
+//! Where the kernel keeps the state of polls, a client that has its answer must not find an older
+//! state. But while a [`WaitQueue`](crate::WaitQueue) serves a call, its state, and with it the
+//! readiness, is still changing: so the answers given meanwhile by its thread are kept here, and
+//! sent when the readiness has been. To the driver they are delivered: the client was waiting when
+//! they were given. What can still happen is that it is killed before it gets one, as it might be
+//! right after.
+
+use std::cell::RefCell;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use crate::backend::{Answer, Backend, Call, FileId, RequestId};
+use crate::{Area, Errno, PollEvents};
+
+thread_local! {
+    /// What this thread has answered since it began to hold; `None` where it does not.
+    static HELD: RefCell<Option<Vec<Held>>> = const { RefCell::new(None) };
+}
+
+/// An answer, with all that it takes to send it.
+struct Held {
+    backend: Arc<dyn Backend>,
+    id: RequestId,
+    call: Call,
+    answer: Owned,
+}
+
+/// An [`Answer`] that borrows nothing.
+enum Owned {
+    Error(Errno),
+    Unimplemented,
+    Done,
+    Opened(FileId, PollEvents),
+    Data(Vec<u8>),
+    Count(u32),
+    Ioctl(i32, Vec<u8>),
+    Again(Vec<Area>, Vec<Area>),
+    Ready(PollEvents),
+    Size(u64),
+}
+
+/// While it lives, answers of this thread are held; then they are sent.
+pub(crate) struct Holding {
+    outermost: bool,
+}
+
+/// Holds the answers of this thread. Declare it before a lock that must be let go first.
+pub(crate) fn hold() -> Holding {
+    let outermost = HELD.with_borrow_mut(|held| match held {
+        Some(_) => false,
+        None => {
+            *held = Some(Vec::new());
+            true
+        }
+    });
+    Holding { outermost }
+}
+
+/// Keeps the answer, if this thread holds; else it is for the caller to send.
+pub(super) fn keep(
+    backend: &Arc<dyn Backend>,
+    id: RequestId,
+    call: Call,
+    answer: &Answer<'_>,
+) -> bool {
+    HELD.with_borrow_mut(|held| {
+        let Some(held) = held else { return false };
+        held.push(Held {
+            backend: Arc::clone(backend),
+            id,
+            call,
+            answer: Owned::from(answer),
+        });
+        true
+    })
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        if !self.outermost {
+            return;
+        }
+        let held = HELD.with_borrow_mut(Option::take);
+        for held in held.into_iter().flatten() {
+            held.send();
+        }
+    }
+}
+
+impl Held {
+    fn send(self) {
+        let parts;
+        let answer = match &self.answer {
+            Owned::Error(errno) => Answer::Error(*errno),
+            Owned::Unimplemented => Answer::Unimplemented,
+            Owned::Done => Answer::Done,
+            Owned::Opened(file, events) => Answer::Opened(*file, *events),
+            Owned::Data(data) => {
+                parts = [IoSlice::new(data)];
+                Answer::Data(&parts)
+            }
+            Owned::Count(count) => Answer::Count(*count),
+            Owned::Ioctl(result, output) => Answer::Ioctl {
+                result: *result,
+                output,
+            },
+            Owned::Again(input, output) => Answer::Again { input, output },
+            Owned::Ready(events) => Answer::Ready(*events),
+            Owned::Size(size) => Answer::Size(*size),
+        };
+        if let Err(error) = self.backend.answer(self.id, self.call, answer) {
+            tracing::debug!(call = %self.call, %error, "answer not delivered");
+        }
+    }
+}
+
+impl From<&Answer<'_>> for Owned {
+    fn from(answer: &Answer<'_>) -> Self {
+        match answer {
+            Answer::Error(errno) => Self::Error(*errno),
+            Answer::Unimplemented => Self::Unimplemented,
+            Answer::Done => Self::Done,
+            Answer::Opened(file, events) => Self::Opened(*file, *events),
+            Answer::Data(parts) => {
+                Self::Data(parts.iter().flat_map(|part| part.iter().copied()).collect())
+            }
+            Answer::Count(count) => Self::Count(*count),
+            Answer::Ioctl { result, output } => Self::Ioctl(*result, output.to_vec()),
+            Answer::Again { input, output } => Self::Again(input.to_vec(), output.to_vec()),
+            Answer::Ready(events) => Self::Ready(*events),
+            Answer::Size(size) => Self::Size(*size),
+        }
+    }
+}

@@ -1,0 +1,609 @@
+// SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT OR Apache-2.0
+
+//! The protocol between the kernel module kfusd and a driver: every message, number and limit, for
+//! both sides. kfusd(4) tells what the messages mean and in which order they come.
+//!
+//! A message is one `read` or one `write` of the control node: a header, the fixed part of its
+//! operation, and data if it has any. Numbers are in the machine's byte order. This file uses
+//! `core` alone, compiles as edition 2021, and no function in it panics, whatever it is given.
+
+/// The version of the protocol. The module serves this one alone.
+pub const VERSION: u32 = 1;
+
+/// The ioctl [`Exchange`] may be used.
+pub const FEATURE_EXCHANGE: u64 = 1 << 0;
+/// [`CopyIn`] and [`CopyOut`] may be used, on devices registered with [`REGISTER_RAW_IOCTL`].
+pub const FEATURE_COPY: u64 = 1 << 1;
+/// All features of this version.
+pub const FEATURES: u64 = FEATURE_EXCHANGE | FEATURE_COPY;
+
+/// The name of the lowest feature in `bits`, for messages to people. `None` if there is none, or
+/// it is unknown.
+pub const fn feature_name(bits: u64) -> Option<&'static str> {
+    match bits & bits.wrapping_neg() {
+        FEATURE_EXCHANGE => Some("exchange"),
+        FEATURE_COPY => Some("copy"),
+        _ => None,
+    }
+}
+
+/// Bytes in a device's name, at most: it stands twice in a uevent of 2 KiB.
+pub const NAME_MAX: usize = 255;
+/// The largest errno an answer may carry. Above are numbers that mean something to the kernel
+/// alone, from `ERESTARTSYS` (512) on.
+pub const ERRNO_MAX: u32 = 511;
+/// Bytes of data in one message, at the very most; [`Greeting::max_transfer`] has the limit in
+/// force.
+pub const TRANSFER_MAX: u32 = 16 << 20;
+/// The bits of poll(2) a driver may set: `POLLIN`, `POLLPRI`, `POLLOUT`, `POLLERR`, `POLLHUP`,
+/// `POLLRDNORM`, `POLLRDBAND`, `POLLWRNORM`, `POLLWRBAND`, `POLLRDHUP`.
+pub const POLL_MASK: u32 = 0x23df;
+
+/// Device operation: read(2).
+pub const IMPLEMENTS_READ: u64 = 1 << 0;
+/// Device operation: write(2).
+pub const IMPLEMENTS_WRITE: u64 = 1 << 1;
+/// Device operation: ioctl(2).
+pub const IMPLEMENTS_IOCTL: u64 = 1 << 2;
+/// Device operation: poll(2) and `SIGIO`, by pushed state.
+pub const IMPLEMENTS_POLL: u64 = 1 << 3;
+/// Device operation: each close(2) of a descriptor.
+pub const IMPLEMENTS_FLUSH: u64 = 1 << 4;
+/// Device operation: fsync(2), fdatasync(2).
+pub const IMPLEMENTS_SYNC: u64 = 1 << 5;
+/// Device operation: lseek(2) relative to what only the driver knows (`SEEK_END`, `SEEK_DATA`,
+/// `SEEK_HOLE`).
+pub const IMPLEMENTS_SEEK: u64 = 1 << 6;
+/// All device operations. Open and release go to every device.
+pub const IMPLEMENTS_ALL: u64 = (1 << 7) - 1;
+
+/// Registration flag: files have no position.
+pub const REGISTER_STREAM: u32 = 1 << 0;
+/// Registration flag: ioctl numbers encode nothing, and arguments are moved by [`CopyIn`] and
+/// [`CopyOut`].
+pub const REGISTER_RAW_IOCTL: u32 = 1 << 1;
+
+/// Reply flag: [`Reply::events`] is the file's new poll state.
+pub const REPLY_EVENTS: u16 = 1 << 0;
+
+/// Request flag: the caller of an ioctl is a 32-bit program on a 64-bit kernel.
+pub const REQUEST_COMPAT: u16 = 1 << 0;
+
+/// The number of the ioctl [`Exchange`]: `_IOWR(0xf1, 0, 32)` as all architectures but three encode
+/// it (`include/uapi/asm-generic/ioctl.h`).
+pub const IOCTL_EXCHANGE: u32 = 3 << 30 | 32 << 16 | 0xf1 << 8;
+
+/// What a message is about: [`RequestHeader::operation`], [`CommandHeader::operation`].
+pub mod operation {
+    /// Module to driver, first: [`Greeting`](super::Greeting).
+    pub const GREETING: u16 = 1;
+    /// Driver to module, first: [`Hello`](super::Hello).
+    pub const HELLO: u16 = 2;
+    /// Driver to module: [`Register`](super::Register), then the name.
+    pub const REGISTER: u16 = 3;
+    /// Driver to module: [`Unregister`](super::Unregister).
+    pub const UNREGISTER: u16 = 4;
+    /// Driver to module: [`Reply`](super::Reply), then data.
+    pub const REPLY: u16 = 5;
+    /// Driver to module: [`Notify`](super::Notify).
+    pub const NOTIFY: u16 = 6;
+    /// Driver to module: [`CopyIn`](super::CopyIn).
+    pub const COPY_IN: u16 = 7;
+    /// Driver to module: [`CopyOut`](super::CopyOut), then data.
+    pub const COPY_OUT: u16 = 8;
+    /// Driver to module: one reader is to get [`NUDGED`]. No fixed part.
+    pub const NUDGE: u16 = 9;
+
+    /// Request: a client opens the node. No fixed part.
+    pub const OPEN: u16 = 32;
+    /// Notice: a file is closed for good. No fixed part, no reply.
+    pub const RELEASE: u16 = 33;
+    /// Request: a descriptor is closed. No fixed part; no reply if its id is 0.
+    pub const FLUSH: u16 = 34;
+    /// Request: [`Transfer`](super::Transfer).
+    pub const READ: u16 = 35;
+    /// Request: [`Transfer`](super::Transfer), then data.
+    pub const WRITE: u16 = 36;
+    /// Request: [`Seek`](super::Seek).
+    pub const SEEK: u16 = 37;
+    /// Request: [`Ioctl`](super::Ioctl), then data.
+    pub const IOCTL: u16 = 38;
+    /// Request: [`Sync`](super::Sync).
+    pub const SYNC: u16 = 39;
+
+    /// Notice: the caller of a request has a signal. No fixed part, no reply.
+    pub const INTERRUPT: u16 = 48;
+    /// The end of a [`CopyIn`](super::CopyIn) or [`CopyOut`](super::CopyOut):
+    /// [`Copied`](super::Copied), then data.
+    pub const COPIED: u16 = 49;
+    /// Notice: the driver has asked for it ([`NUDGE`]). No fixed part, no reply.
+    pub const NUDGED: u16 = 50;
+}
+
+/// Copies `N` bytes at `at`; zeros where there are none.
+#[inline]
+fn take<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    if let Some(part) = bytes.get(at..).and_then(|rest| rest.get(..N)) {
+        out.copy_from_slice(part);
+    }
+    out
+}
+
+/// Puts `bytes` at `at`, if there is room.
+#[inline]
+fn put(out: &mut [u8], at: usize, bytes: &[u8]) {
+    let slot = out
+        .get_mut(at..)
+        .and_then(|rest| rest.get_mut(..bytes.len()));
+    if let Some(slot) = slot {
+        slot.copy_from_slice(bytes);
+    }
+}
+
+/// Declares the structures: layout, size in bytes, and the way to and from bytes.
+macro_rules! layout {
+    ($($(#[$attribute:meta])* $name:ident: $size:literal {
+        $($(#[$about:meta])* $field:ident: $kind:ident @ $at:literal,)*
+    })*) => {$(
+        $(#[$attribute])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$about])* pub $field: $kind,)*
+        }
+
+        const _: () = assert!(core::mem::size_of::<$name>() == $size);
+        $(const _: () = assert!(core::mem::offset_of!($name, $field) == $at);)*
+
+        impl $name {
+            /// Bytes in a message.
+            pub const SIZE: usize = $size;
+
+            /// As it stands in a message.
+            #[inline]
+            pub fn to_bytes(self) -> [u8; $size] {
+                let mut out = [0; $size];
+                $(put(&mut out, $at, &self.$field.to_ne_bytes());)*
+                out
+            }
+
+            /// From the bytes of a message; what is missing is zero.
+            #[inline]
+            pub fn from_bytes(bytes: &[u8]) -> Self {
+                Self { $($field: $kind::from_ne_bytes(take(bytes, $at)),)* }
+            }
+        }
+    )*};
+}
+
+layout! {
+    /// Begins every message to the driver.
+    RequestHeader: 64 {
+        /// Bytes in the message, this header included.
+        length: u32 @ 0,
+        /// One of [`operation`].
+        operation: u16 @ 4,
+        /// [`REQUEST_COMPAT`].
+        flags: u16 @ 6,
+        /// Names the request in its reply; 0 where there is none to be given.
+        id: u64 @ 8,
+        /// The device, by the driver's own number ([`Register::device`]).
+        device: u64 @ 16,
+        /// The open file, by a number of the module that is never used again.
+        file: u64 @ 24,
+        /// The open file, by what the driver answered to its open; 0 before.
+        cookie: u64 @ 32,
+        /// The calling process, in the driver's pid namespace; 0 if it is not there.
+        pid: u32 @ 40,
+        /// The calling thread, likewise.
+        tid: u32 @ 44,
+        /// The caller's file-system user id, in the driver's user namespace.
+        uid: u32 @ 48,
+        /// The caller's file-system group id, likewise.
+        gid: u32 @ 52,
+        /// The file's `O_` flags as they are now.
+        open_flags: u32 @ 56,
+        /// 0.
+        reserved: u32 @ 60,
+    }
+
+    /// Begins every message to the module.
+    CommandHeader: 16 {
+        /// Bytes in the message, this header included; the same as are written.
+        length: u32 @ 0,
+        /// One of [`operation`].
+        operation: u16 @ 4,
+        /// [`REPLY_EVENTS`], for a reply; else 0.
+        flags: u16 @ 6,
+        /// The request that is meant, for a reply or a copy; else 0.
+        id: u64 @ 8,
+    }
+
+    /// What the module offers.
+    Greeting: 32 {
+        /// The version it serves.
+        version: u32 @ 0,
+        /// Bytes of data in one message, at most (4096 to [`TRANSFER_MAX`]).
+        max_transfer: u32 @ 4,
+        /// The features it has.
+        features: u64 @ 8,
+        /// Devices on this connection, at most.
+        max_devices: u32 @ 16,
+        /// Files open on one device, at most.
+        max_files: u32 @ 20,
+        /// 0.
+        reserved: u64 @ 24,
+    }
+
+    /// What the driver takes.
+    Hello: 16 {
+        /// The version it speaks.
+        version: u32 @ 0,
+        /// 0.
+        reserved: u32 @ 4,
+        /// The features it wants, out of those offered.
+        features: u64 @ 8,
+    }
+
+    /// Makes a device. The name follows, without a terminating zero.
+    Register: 48 {
+        /// The driver's number for it, of its own choice, unique on the connection.
+        device: u64 @ 0,
+        /// The operations that are to reach the driver (`IMPLEMENTS_`).
+        operations: u64 @ 8,
+        /// `REGISTER_` flags.
+        flags: u32 @ 16,
+        /// Permissions of the node, 0 to 0o777.
+        mode: u32 @ 20,
+        /// Owner of the node, in the driver's user namespace.
+        uid: u32 @ 24,
+        /// Group of the node, likewise.
+        gid: u32 @ 28,
+        /// Bytes of data in one request, at most: 0 for the module's own limit, which also holds
+        /// where this is more.
+        max_transfer: u32 @ 32,
+        /// Bytes of the name, 1 to [`NAME_MAX`].
+        name_length: u32 @ 36,
+        /// 0.
+        reserved: u64 @ 40,
+    }
+
+    /// Removes a device.
+    Unregister: 8 {
+        /// As in [`Register::device`].
+        device: u64 @ 0,
+    }
+
+    /// Answers a request.
+    Reply: 16 {
+        /// 0, or the errno the call fails with (1 to [`ERRNO_MAX`]).
+        error: u32 @ 0,
+        /// With [`REPLY_EVENTS`], the file's new poll state; else 0.
+        events: u32 @ 4,
+        /// Open: the cookie. Write: bytes taken. Seek: the new position. Ioctl: what the call
+        /// returns, 0 to `i32::MAX`. Else, and with an error, 0.
+        value: u64 @ 8,
+    }
+
+    /// Pushes the poll state of a file.
+    Notify: 16 {
+        /// The file, as in [`RequestHeader::file`].
+        file: u64 @ 0,
+        /// The new state, within [`POLL_MASK`].
+        events: u32 @ 8,
+        /// 0.
+        reserved: u32 @ 12,
+    }
+
+    /// Fetches memory of a caller that waits in an ioctl.
+    CopyIn: 16 {
+        /// Where, in the caller's memory.
+        address: u64 @ 0,
+        /// Bytes, 1 to the device's largest transfer.
+        length: u32 @ 8,
+        /// 0.
+        reserved: u32 @ 12,
+    }
+
+    /// Writes memory of a caller that waits in an ioctl. The bytes follow.
+    CopyOut: 16 {
+        /// Where, in the caller's memory.
+        address: u64 @ 0,
+        /// Bytes, 1 to the device's largest transfer.
+        length: u32 @ 8,
+        /// 0.
+        reserved: u32 @ 12,
+    }
+
+    /// The fixed part of a read or a write.
+    Transfer: 16 {
+        /// Where, in bytes; 0 on a stream.
+        offset: u64 @ 0,
+        /// Bytes wanted or given, 1 to the device's largest transfer.
+        size: u32 @ 8,
+        /// 0.
+        reserved: u32 @ 12,
+    }
+
+    /// The fixed part of a seek.
+    Seek: 16 {
+        /// Bytes from there, signed.
+        offset: i64 @ 0,
+        /// `SEEK_END` (2), `SEEK_DATA` (3), `SEEK_HOLE` (4).
+        whence: u32 @ 8,
+        /// 0.
+        reserved: u32 @ 12,
+    }
+
+    /// The fixed part of an ioctl.
+    Ioctl: 24 {
+        /// The argument as it was passed: a value, or an address in the caller's memory.
+        argument: u64 @ 0,
+        /// The number.
+        command: u32 @ 8,
+        /// Bytes of the argument that follow.
+        in_size: u32 @ 12,
+        /// Bytes the reply may carry.
+        out_size: u32 @ 16,
+        /// 0.
+        reserved: u32 @ 20,
+    }
+
+    /// The fixed part of a sync.
+    Sync: 8 {
+        /// 1 for fdatasync(2).
+        data_only: u32 @ 0,
+        /// 0.
+        reserved: u32 @ 4,
+    }
+
+    /// How a copy ended.
+    Copied: 8 {
+        /// 0, or an errno: `EFAULT` for memory that is not there, and nothing is given.
+        error: u32 @ 0,
+        /// 0.
+        reserved: u32 @ 4,
+    }
+
+    /// The argument of [`IOCTL_EXCHANGE`]: hands in a message, if there is one, and waits for the
+    /// next. The ioctl returns that one's length.
+    Exchange: 32 {
+        /// Address of the message to the module.
+        command: u64 @ 0,
+        /// Address of the room for the message to the driver.
+        buffer: u64 @ 8,
+        /// Bytes of the first; 0 for none. Set to 0 once it has been taken.
+        command_length: u32 @ 16,
+        /// Bytes of the second.
+        buffer_length: u32 @ 20,
+        /// 0.
+        reserved: u64 @ 24,
+    }
+}
+
+/// Bytes of the longest beginning that [`Command::parse`] looks at.
+pub const HEAD_MAX: usize = CommandHeader::SIZE + Register::SIZE;
+
+/// What is wrong with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is shorter than its operation demands, or its length is not what was written.
+    Length,
+    /// No such operation.
+    Operation,
+    /// A flag that does not exist, or not there.
+    Flags,
+    /// A field that must be 0 is not.
+    Reserved,
+    /// A number out of its range.
+    Range,
+    /// A version other than [`VERSION`].
+    Version,
+    /// A feature that does not exist.
+    Feature,
+}
+
+/// A message to the module, checked as far as it can be on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// [`operation::HELLO`].
+    Hello(Hello),
+    /// [`operation::REGISTER`]; the name follows.
+    Register(Register),
+    /// [`operation::UNREGISTER`].
+    Unregister(Unregister),
+    /// [`operation::REPLY`]; data follows.
+    Reply {
+        /// The request.
+        id: u64,
+        /// The answer.
+        reply: Reply,
+        /// Whether [`Reply::events`] counts.
+        has_events: bool,
+        /// Bytes of data.
+        length: usize,
+    },
+    /// [`operation::NOTIFY`].
+    Notify(Notify),
+    /// [`operation::NUDGE`].
+    Nudge,
+    /// [`operation::COPY_IN`].
+    CopyIn {
+        /// The request.
+        id: u64,
+        /// What to copy.
+        copy: CopyIn,
+    },
+    /// [`operation::COPY_OUT`]; the bytes follow.
+    CopyOut {
+        /// The request.
+        id: u64,
+        /// What to copy.
+        copy: CopyOut,
+    },
+}
+
+/// `Ok` if it holds.
+fn ensure(holds: bool, fault: Fault) -> Result<(), Fault> {
+    holds.then_some(()).ok_or(fault)
+}
+
+impl Command {
+    /// Parses a message of `total` bytes by its first ones: `head` has all, or at least
+    /// [`HEAD_MAX`]. Returns the message and how many of its bytes were looked at; the rest is
+    /// data.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(head: &[u8], total: usize) -> Result<(Self, usize), Fault> {
+        ensure(
+            total >= CommandHeader::SIZE && head.len() >= total.min(HEAD_MAX),
+            Fault::Length,
+        )?;
+        let header = CommandHeader::from_bytes(head);
+        ensure(usize::try_from(header.length) == Ok(total), Fault::Length)?;
+        let body = head.get(CommandHeader::SIZE..).unwrap_or_default();
+        let fixed = fixed_size(header.operation).ok_or(Fault::Operation)?;
+        let used = CommandHeader::SIZE + fixed;
+        let length = total.checked_sub(used).ok_or(Fault::Length)?;
+        let about_request = matches!(
+            header.operation,
+            operation::REPLY | operation::COPY_IN | operation::COPY_OUT
+        );
+        ensure(about_request || header.id == 0, Fault::Reserved)?;
+        let flags = match header.operation {
+            operation::REPLY => REPLY_EVENTS,
+            _ => 0,
+        };
+        ensure(header.flags & !flags == 0, Fault::Flags)?;
+        let command = Self::body(header, body, length)?;
+        Ok((command, used))
+    }
+
+    /// The fixed part, of which `body` has enough, with `length` bytes behind it.
+    fn body(header: CommandHeader, body: &[u8], length: usize) -> Result<Self, Fault> {
+        let id = header.id;
+        let no_more = ensure(length == 0, Fault::Length);
+        Ok(match header.operation {
+            operation::HELLO => {
+                no_more?;
+                Self::Hello(Hello::from_bytes(body).checked()?)
+            }
+            operation::REGISTER => Self::Register(Register::from_bytes(body).checked(length)?),
+            operation::UNREGISTER => {
+                no_more?;
+                Self::Unregister(Unregister::from_bytes(body))
+            }
+            operation::REPLY => {
+                let has_events = header.flags & REPLY_EVENTS != 0;
+                let reply = Reply::from_bytes(body).checked(has_events, length)?;
+                Self::Reply {
+                    id,
+                    reply,
+                    has_events,
+                    length,
+                }
+            }
+            operation::NOTIFY => {
+                no_more?;
+                let notify = Notify::from_bytes(body);
+                ensure(notify.reserved == 0, Fault::Reserved)?;
+                ensure(notify.events & !POLL_MASK == 0, Fault::Range)?;
+                Self::Notify(notify)
+            }
+            operation::NUDGE => {
+                no_more?;
+                Self::Nudge
+            }
+            operation::COPY_IN => {
+                no_more?;
+                let copy = CopyIn::from_bytes(body);
+                ensure(copy.reserved == 0, Fault::Reserved)?;
+                ensure(
+                    copy.length != 0 && copy.length <= TRANSFER_MAX,
+                    Fault::Range,
+                )?;
+                Self::CopyIn { id, copy }
+            }
+            operation::COPY_OUT => {
+                let copy = CopyOut::from_bytes(body);
+                ensure(copy.reserved == 0, Fault::Reserved)?;
+                ensure(
+                    copy.length != 0 && copy.length <= TRANSFER_MAX,
+                    Fault::Range,
+                )?;
+                ensure(usize::try_from(copy.length) == Ok(length), Fault::Length)?;
+                Self::CopyOut { id, copy }
+            }
+            _ => return Err(Fault::Operation),
+        })
+    }
+}
+
+/// Bytes of the fixed part of a message to the module; `None` for an operation that is none.
+const fn fixed_size(operation: u16) -> Option<usize> {
+    Some(match operation {
+        operation::HELLO => Hello::SIZE,
+        operation::REGISTER => Register::SIZE,
+        operation::UNREGISTER => Unregister::SIZE,
+        operation::REPLY => Reply::SIZE,
+        operation::NOTIFY => Notify::SIZE,
+        operation::NUDGE => 0,
+        operation::COPY_IN => CopyIn::SIZE,
+        operation::COPY_OUT => CopyOut::SIZE,
+        _ => return None,
+    })
+}
+
+impl Hello {
+    fn checked(self) -> Result<Self, Fault> {
+        ensure(self.version == VERSION, Fault::Version)?;
+        ensure(self.reserved == 0, Fault::Reserved)?;
+        ensure(self.features & !FEATURES == 0, Fault::Feature)?;
+        Ok(self)
+    }
+}
+
+impl Register {
+    fn checked(self, length: usize) -> Result<Self, Fault> {
+        ensure(self.reserved == 0, Fault::Reserved)?;
+        ensure(self.operations & !IMPLEMENTS_ALL == 0, Fault::Flags)?;
+        ensure(
+            self.flags & !(REGISTER_STREAM | REGISTER_RAW_IOCTL) == 0,
+            Fault::Flags,
+        )?;
+        ensure(self.mode & !0o777 == 0, Fault::Range)?;
+        ensure(
+            usize::try_from(self.name_length) == Ok(length),
+            Fault::Length,
+        )?;
+        ensure(length != 0, Fault::Range)?;
+        Ok(self)
+    }
+}
+
+impl Reply {
+    fn checked(self, has_events: bool, length: usize) -> Result<Self, Fault> {
+        ensure(self.error <= ERRNO_MAX, Fault::Range)?;
+        ensure(
+            self.error == 0 || (self.value == 0 && length == 0),
+            Fault::Range,
+        )?;
+        ensure(has_events || self.events == 0, Fault::Reserved)?;
+        ensure(self.events & !POLL_MASK == 0, Fault::Range)?;
+        Ok(self)
+    }
+}
+
+/// Whether a device may have this name: components of `[A-Za-z0-9._-]`, separated by single
+/// slashes, neither "." nor "..".
+pub fn is_name(name: &[u8]) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    name.split(|byte| *byte == b'/').all(|component| {
+        !component.is_empty()
+            && component != b"."
+            && component != b".."
+            && component.iter().all(allowed)
+    })
+}

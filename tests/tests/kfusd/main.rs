@@ -1,0 +1,22 @@
+//! The kernel module, by its raw protocol: what the control node takes and gives, and what clients
+//! of the nodes see. Every fault that the first FUSD's module is known to have had has a test.
+//!
+//! The tests take root and the environment variable `FUSD_KFUSD_MODULE`, the path of kfusd.ko,
+//! which they insert. They leave it inserted.
+
+mod driver;
+mod ending;
+mod handshake;
+mod hostile;
+mod ioctls;
+mod languages;
+mod loading;
+mod module;
+mod names;
+mod polling;
+mod raw;
+mod signals;
+mod status;
+mod stress;
+mod transfers;
+mod workers;
