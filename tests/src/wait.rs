@@ -6,11 +6,17 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take that ought to happen at once: generous, as machines that run tests
-/// are busy. A guest of the lab says what it is by `FUSD_LAB`; it runs many times slower.
-pub fn deadline() -> Duration {
+/// Whether this is a guest of the lab, which says so by `FUSD_LAB`. It runs many times slower, and
+/// its clock ticks every 10 ms.
+pub fn in_guest() -> bool {
     static GUEST: LazyLock<bool> = LazyLock::new(|| env::var_os("FUSD_LAB").is_some());
-    Duration::from_secs(if *GUEST { 120 } else { 30 })
+    *GUEST
+}
+
+/// How long anything may take that ought to happen at once: generous, as machines that run tests
+/// are busy.
+pub fn deadline() -> Duration {
+    Duration::from_secs(if in_guest() { 120 } else { 30 })
 }
 
 /// The pause between two looks at a condition.
