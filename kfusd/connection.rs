@@ -222,15 +222,11 @@ impl Connection {
     /// Takes out the device the driver calls `number`: nobody gets to it any more. Only one caller
     /// gets it, and has to end it.
     pub(crate) fn remove_device(&self, number: u64) -> Option<Arc<Device>> {
-        let node = {
-            let mut inner = self.lock();
-            let node = inner.devices.remove_node(&number)?;
-            inner.device_count = inner.device_count.saturating_sub(1);
-            let (_, device) = node.to_key_value();
-            device.state.access_mut(&mut inner).live = false;
-            device
-        };
-        Some(node)
+        let mut inner = self.lock();
+        let (_, device) = inner.devices.remove_node(&number)?.to_key_value();
+        inner.device_count = inner.device_count.saturating_sub(1);
+        device.state.access_mut(&mut inner).live = false;
+        Some(device)
     }
 
     /// The file that the driver calls `id`.
@@ -323,9 +319,15 @@ impl Connection {
         }
         state.stage = Stage::Abandoned;
         let id = state.id;
+        // The driver may yet have to hear of the signal: what is large does not wait for that.
+        let memory = (
+            core::mem::take(&mut state.data),
+            core::mem::take(&mut state.landing),
+            state.job.take(),
+        );
         let nodes = (inner.queue.remove_node(&id), inner.sent.remove_node(&id));
         drop(inner);
-        drop(nodes);
+        drop((nodes, memory));
         true
     }
 

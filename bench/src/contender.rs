@@ -19,6 +19,9 @@ pub(crate) const SIZES: [usize; 3] = [1, 4096, 65536];
 /// The program that `bench/c/cuse.c` is compiled to.
 pub(crate) const RAW_CUSE_PROGRAM: &str = "fusd-bench-cuse";
 
+/// The program that `bench/c/kfusd.c` is compiled to.
+pub(crate) const RAW_KFUSD_PROGRAM: &str = "fusd-bench-kfusd";
+
 /// The contender whose figure the others are divided by.
 pub(crate) const YARDSTICK: &str = "CUSE, raw C server";
 /// What an exchange between two processes costs at least, and so the other divisor.
@@ -32,7 +35,7 @@ pub(crate) struct Contender {
 }
 
 /// All of them, in the order of the tables.
-pub(crate) const CONTENDERS: [Contender; 6] = [
+pub(crate) const CONTENDERS: [Contender; 8] = [
     Contender {
         name: "/dev/zero",
         start: |size| Running::new(reads(Path::new("/dev/zero"), size)?, None, None),
@@ -48,6 +51,14 @@ pub(crate) const CONTENDERS: [Contender; 6] = [
     Contender {
         name: "CUSE, libfusd",
         start: cuse,
+    },
+    Contender {
+        name: "kfusd, raw C driver",
+        start: raw_kfusd,
+    },
+    Contender {
+        name: "kfusd, libfusd",
+        start: kfusd,
     },
     Contender {
         name: "FUSE, raw server",
@@ -115,16 +126,34 @@ fn pipe(size: usize) -> anyhow::Result<Running> {
     Running::new(call, Some(server), None)
 }
 
-fn raw_cuse(size: usize) -> anyhow::Result<Running> {
+/// A character device that a program of `bench/c` serves.
+fn raw(program: &str, size: usize) -> anyhow::Result<Running> {
     let node = Path::new(NODE);
     let name = node.file_name().unwrap_or_default();
-    let server = Server::spawn(Command::new(beside(RAW_CUSE_PROGRAM)?).arg(name), true)?;
+    let server = Server::spawn(Command::new(beside(program)?).arg(name), true)?;
     Running::new(reads(node, size)?, Some(server), None)
 }
 
-fn cuse(size: usize) -> anyhow::Result<Running> {
-    let server = Server::start(&["serve-library", "--backend", "cuse", NODE], true)?;
+/// A character device that the library serves.
+fn library(backend: &str, size: usize) -> anyhow::Result<Running> {
+    let server = Server::start(&["serve-library", "--backend", backend, NODE], true)?;
     Running::new(reads(Path::new(NODE), size)?, Some(server), None)
+}
+
+fn raw_cuse(size: usize) -> anyhow::Result<Running> {
+    raw(RAW_CUSE_PROGRAM, size)
+}
+
+fn cuse(size: usize) -> anyhow::Result<Running> {
+    library("cuse", size)
+}
+
+fn raw_kfusd(size: usize) -> anyhow::Result<Running> {
+    raw(RAW_KFUSD_PROGRAM, size)
+}
+
+fn kfusd(size: usize) -> anyhow::Result<Running> {
+    library("kfusd", size)
 }
 
 fn raw_fuse(size: usize) -> anyhow::Result<Running> {

@@ -11,10 +11,13 @@
 //! is what a hand-off to another processor takes: to wake it from idling, to go idle. What does not
 //! show is that both work at the same time, and wait for each other's locks and cache lines.
 
+use std::env;
+use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use nix::kmod::{ModuleInitFlags, finit_module};
 
 use crate::contender::{CONTENDERS, SIZES};
 use crate::figures::Figures;
@@ -24,6 +27,9 @@ use crate::server::beside;
 
 /// The program that `bench/c/loop.c` is compiled to.
 pub(crate) const LOOP_PROGRAM: &str = "fusd-bench-loop";
+
+/// The variable that says where kfusd.ko is.
+pub(crate) const MODULE: &str = "FUSD_KFUSD_MODULE";
 
 /// What comes before the rounds: until all that is loaded on demand is there, and the library has
 /// forgotten that a first call took long because of that (some 200 ms, `libfusd/src/session/crew.rs`).
@@ -38,6 +44,7 @@ const STRAY: f64 = 0.01;
 /// Prints a line for each contender and size ([`Figures`]).
 pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
     check_clock()?;
+    insert_module()?;
     let placement = Placement::look()?;
     for contender in CONTENDERS {
         for size in SIZES {
@@ -58,6 +65,12 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn insert_module() -> anyhow::Result<()> {
+    let path = env::var_os(MODULE).with_context(|| format!("{MODULE} is not set"))?;
+    let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    finit_module(&file, c"", ModuleInitFlags::empty()).context("cannot insert the module kfusd")
 }
 
 /// That the clock counts instructions, and counts none on a processor that has nothing to do.

@@ -11,16 +11,17 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::contender::RAW_CUSE_PROGRAM;
-use crate::count::LOOP_PROGRAM;
+use crate::contender::{RAW_CUSE_PROGRAM, RAW_KFUSD_PROGRAM};
+use crate::count::{LOOP_PROGRAM, MODULE};
 use crate::figures::Boot;
 use crate::server::beside;
 use crate::table::Table;
 
 /// What is written in C, for it is to be nothing but system calls: the name of the program and its
 /// source. The programs go into this one's folder, which the guest sees.
-const PROGRAMS: [(&str, &str); 2] = [
+const PROGRAMS: [(&str, &str); 3] = [
     (RAW_CUSE_PROGRAM, include_str!("../c/cuse.c")),
+    (RAW_KFUSD_PROGRAM, include_str!("../c/kfusd.c")),
     (LOOP_PROGRAM, include_str!("../c/loop.c")),
 ];
 
@@ -37,9 +38,13 @@ processor moves many at a time. Compare contenders that copy equally often, not 
 pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
     compile()?;
     build_kernel()?;
+    let module = &build_module()?;
     let table = Table {
-        alone: [boot(1, "first", rounds)?, boot(1, "second", rounds)?],
-        pair: boot(2, "only", rounds)?,
+        alone: [
+            boot(module, 1, "first", rounds)?,
+            boot(module, 1, "second", rounds)?,
+        ],
+        pair: boot(module, 2, "only", rounds)?,
     };
     println!("instructions per read, median of {rounds} rounds a boot, in QEMU (TCG, -icount)");
     print!("{table}");
@@ -76,8 +81,19 @@ fn build_kernel() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a guest with `cpus` processors counts.
-fn boot(cpus: u32, which: &str, rounds: usize) -> anyhow::Result<Boot> {
+/// Builds kfusd for that kernel, and returns where it is.
+fn build_module() -> anyhow::Result<String> {
+    let output = lab()
+        .args(["module", "x86"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    ensure!(output.status.success(), "there is no module to count with");
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+}
+
+/// What a guest with `cpus` processors counts, with the module at hand.
+fn boot(module: &str, cpus: u32, which: &str, rounds: usize) -> anyhow::Result<Boot> {
     let plural = if cpus == 1 { "" } else { "s" };
     eprintln!("counting with {cpus} vCPU{plural}, {which} boot");
     let output = lab()
@@ -88,6 +104,7 @@ fn boot(cpus: u32, which: &str, rounds: usize) -> anyhow::Result<Boot> {
         .arg(env::current_exe()?)
         .args(["count", "--rounds"])
         .arg(rounds.to_string())
+        .env(MODULE, module)
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;

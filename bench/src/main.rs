@@ -42,7 +42,7 @@ enum What {
         #[arg(long, default_value_t = 200)]
         turn: u64,
     },
-    /// Instructions of reads through CUSE and FUSE, raw and by the library, in the lab
+    /// Instructions of reads through kfusd, CUSE and FUSE, raw and by the library, in the lab
     ///
     /// Counts in the lab's kernel x86, which it builds first if need be: twice with one processor,
     /// once with two. Fails if the counts with one processor differ by more than 2 %.

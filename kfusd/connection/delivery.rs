@@ -220,8 +220,16 @@ impl Connection {
                     inner.interrupts.insert(node);
                 }
             }
-            Parcel::Notice { node, .. } => {
-                self.lock().queue.insert(node);
+            Parcel::Notice { request, node } => {
+                let mut inner = self.lock();
+                if inner.serves(request.handle.device()) {
+                    inner.queue.insert(node);
+                } else {
+                    // Its device was removed meanwhile: nothing more is heard of that.
+                    let file = request.noticed(&mut inner);
+                    drop(inner);
+                    drop(file);
+                }
             }
             Parcel::Request {
                 request,

@@ -18,13 +18,8 @@ impl Connection {
         };
         self.fail_tree(|inner| &mut inner.queue, concerns);
         self.fail_tree(|inner| &mut inner.sent, concerns);
-        self.fail_tree(
-            |inner| &mut inner.interrupts,
-            |request| {
-                // A request that is interrupted has been ended above.
-                concerns(request)
-            },
-        );
+        // These have been ended above: only their news is left.
+        self.fail_tree(|inner| &mut inner.interrupts, concerns);
         self.room.wake_all();
         let mut next = 0;
         while let Some(handle) = self.file_from(next) {

@@ -65,8 +65,8 @@ impl Context {
     }
 
     /// The same, of a call at `cursor`.
-    pub(crate) fn at(self, cursor: Option<Cursor>) -> Self {
-        Self { cursor, ..self }
+    pub(crate) fn at(&mut self, cursor: Cursor) {
+        self.cursor = Some(cursor);
     }
 
     /// The process that made the call.

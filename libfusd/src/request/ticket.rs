@@ -47,6 +47,7 @@ impl Ticket {
         self.call
     }
 
+    #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
         self.state.load(Ordering::Acquire) == ABANDONED
     }
@@ -66,6 +67,7 @@ impl Ticket {
     }
 
     /// Answers the request unless somebody was faster.
+    #[inline]
     pub(crate) fn finish(&self, answer: Answer<'_>) -> Delivery {
         if !self.leave(ANSWERED) {
             return Delivery::Unwanted;
@@ -123,6 +125,7 @@ impl Ticket {
             .is_ok()
     }
 
+    #[inline]
     fn log(&self, answer: &Answer<'_>) {
         let Some(since) = self.since else { return };
         tracing::info!(
@@ -314,6 +317,7 @@ impl Link {
     }
 
     /// Takes a settled ticket out of the table, if it is there.
+    #[inline]
     fn forget(&self, ticket: &Ticket) {
         if ticket.tabled.load(Ordering::SeqCst) {
             let ticket = lock(&self.table).remove(&ticket.id);

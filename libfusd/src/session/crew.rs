@@ -221,6 +221,7 @@ impl<T> Crew<T> {
 
     /// The leader has a call; `switched`: of another file than the one before. `start` as for
     /// [`next`](Self::next).
+    #[inline(always)]
     pub(super) fn begin(&self, call: T, switched: bool, start: &dyn Fn()) -> Lead<T> {
         if switched {
             self.switches.fetch_add(1, Ordering::Relaxed);

@@ -24,6 +24,7 @@ const HANDLER: &str = "a handler";
 impl<D: Device> Engine<D> {
     /// Puts a job into the order of its file. `None`: whoever is busy with the file will run it, or
     /// there is nothing to run. `recent` keeps the file, for the next job is likely to be of it too.
+    #[inline]
     pub(super) fn queue(&self, job: Job, recent: &mut Recent<D::File>) -> Option<Task<D::File>> {
         let Some(id) = job.file() else {
             return Some(Task::Free(job));
@@ -175,13 +176,13 @@ impl<D: Device> Engine<D> {
                 length,
                 ..
             } => {
-                let context = entry.context(pending, Some(flags));
-                let (context, offset) = self.place(entry, context, offset, false);
+                let mut context = entry.context(pending, Some(flags));
+                let offset = self.place(entry, &mut context, offset, false);
                 device.read(file, ReadRequest::new(context, offset, length));
             }
             Operation::Write { flags, offset, .. } => {
-                let context = entry.context(pending, Some(flags));
-                let (context, offset) = self.place(entry, context, offset, true);
+                let mut context = entry.context(pending, Some(flags));
+                let offset = self.place(entry, &mut context, offset, true);
                 device.write(file, WriteRequest::new(context, offset, data));
             }
             Operation::Ioctl {
@@ -226,22 +227,23 @@ impl<D: Device> Engine<D> {
     fn place(
         &self,
         entry: &Entry<D::File>,
-        context: Context,
+        context: &mut Context,
         offset: u64,
         write: bool,
-    ) -> (Context, u64) {
+    ) -> u64 {
         let backend = &self.link.backend;
         if self.properties.position == Position::Stream {
-            return (context, offset);
+            return offset;
         }
         let append = write && context.flags().append() && !backend.places_appends();
         let end = append.then(|| self.device.size(Some(&entry.file)));
         if backend.tells_offsets() {
-            return (context, end.unwrap_or(offset));
+            return end.unwrap_or(offset);
         }
         let cursor = entry.cursor(end);
         let start = cursor.start();
-        (context.at(Some(cursor)), start)
+        context.at(cursor);
+        start
     }
 
     /// An ioctl with the memory that belongs to it. `None`: it comes again with that, or has

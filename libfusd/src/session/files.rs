@@ -134,6 +134,7 @@ impl<T> Entry<T> {
     }
 
     /// Whether `job` may be handled now: else it waits here for whoever is busy with the file.
+    #[inline(always)]
     pub(super) fn begin(&self, job: Job) -> Option<Job> {
         if self.turn_to(IDLE, BUSY) {
             return Some(job);
@@ -151,6 +152,7 @@ impl<T> Entry<T> {
     }
 
     /// After a handler: the job that waited longest; without one the file is idle.
+    #[inline(always)]
     pub(super) fn next(&self) -> Option<Job> {
         if self.turn_to(BUSY, IDLE) {
             return None;

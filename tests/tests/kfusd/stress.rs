@@ -150,13 +150,19 @@ fn work(shared: &Shared, seed: u64) {
                     };
                     (operation::COPY_OUT, copy.to_bytes(), b"01234567")
                 };
-                command = message(operation, 0, request.id(), &[&fixed, data]);
+                let copy = message(operation, 0, request.id(), &[&fixed, data]);
+                // Only a device of raw ioctls allows it; the end of the copy then comes as a
+                // message.
+                if shared.driver.say(&copy).is_err() {
+                    command = honest(&request, &mut random);
+                }
             }
             6 if random.below(8) == 0 => {
                 // A device goes and comes back under its clients.
                 let which = random.below(2);
                 let _ = shared.driver.unregister(which as u64);
                 let _ = register(&shared.driver, &shared.names, which);
+                command = honest(&request, &mut random);
             }
             _ => command = honest(&request, &mut random),
         }
@@ -302,15 +308,16 @@ fn round(seed: u64) {
         .driver
         .register(&last, 9, wire::IMPLEMENTS_READ, 0)
         .expect("register");
-    // Each open wakes one, which then leaves without an answer.
+    // Each open wakes one, which then leaves.
     let knocking: Vec<_> = (0..workers.len())
         .map(|_| crate::driver::open(&node(&last), OFlag::O_RDONLY))
         .collect();
     workers.into_iter().for_each(Started::wait);
     later.wait();
     drop(shared);
+    // What became of them is nobody's business: a worker may have answered before it left.
     for opening in knocking {
-        assert!(matches!(opening.wait(), Err(Errno::ENOENT | Errno::ENXIO)));
+        drop(opening.wait());
     }
     assert!(nodes.iter().all(|node| !node.exists()));
 }

@@ -165,6 +165,36 @@ tests! {
         assert_eq!(reading.wait(), (Ok(5), *b"ab", *b"cde\0"));
     }
 
+    fn splice_and_sendfile_are_reads() {
+        let (driver, node) = Driver::with_device(ALL, 0);
+        let (file, _) = driver.open(&node);
+        let copying = start(move || {
+            // Between files, the standard library has the kernel copy.
+            let mut from = std::fs::File::from(file.into_fd());
+            let target = tempfile::NamedTempFile::new().expect("a file");
+            let mut to = std::fs::File::create(target.path()).expect("a file");
+            let count = std::io::copy(&mut from, &mut to).expect("copy");
+            (count, std::fs::read(target.path()).expect("read"))
+        });
+        let data = pattern::bytes(3, 100_000);
+        loop {
+            let request = driver.next();
+            if request.header.operation != operation::READ {
+                driver.answer(request.id(), 0, b"").expect("answer");
+                continue;
+            }
+            let start = (request.transfer().offset as usize).min(data.len());
+            let end = data.len().min(start + request.transfer().size as usize);
+            driver.answer(request.id(), 0, &data[start..end]).expect("answer");
+            if start == end {
+                break;
+            }
+        }
+        let (count, got) = copying.wait();
+        assert_eq!(count, 100_000);
+        assert!(got == data, "the bytes");
+    }
+
     fn streams_have_no_position() {
         let (driver, node) = Driver::with_device(ALL, REGISTER_STREAM);
         let (file, _) = driver.open(&node);

@@ -86,7 +86,7 @@ second=$!
 setsid -w "$here/command" </dev/null >/run/lab.1 2>/run/lab.2 8>&- 9>&-
 result=$?
 # What the command left running may hold the pipes: it gets two seconds.
-(sleep 2 && kill $first $second) 2>/dev/null &
+(linger 20 && kill $first $second) 2>/dev/null &
 wait $first $second 2>/dev/null
 mark="lab: end of ${here##*/}"
 printf '%s' "$mark" >&8

@@ -2,8 +2,10 @@
 #
 # Each finding is a line of the kernel's log: there the host looks for faults.
 
-# How long a killed process may take to end, in seconds: a busy host's guest is slow.
+# How long a killed process may take to end, in seconds (a busy host's guest is slow), and how often
+# to look at least: a clock that counts instructions leaps while all wait.
 patience=20
+looks=30
 
 tell() {
     echo "<3>lab: $1" >/dev/kmsg
@@ -12,6 +14,15 @@ tell() {
 seconds() {
     read -r now _ </proc/uptime
     echo "${now%.*}"
+}
+
+# Waits for some tenths of a second, and not in one go: see $looks.
+linger() {
+    tenths=$1
+    while [ "$tenths" -gt 0 ]; do
+        sleep 0.1
+        tenths=$((tenths - 1))
+    done
 }
 
 # Fills $left with the threads of programs that did not end, each as its name, its number and its
@@ -43,9 +54,11 @@ find_survivors() {
 kill_all() {
     kill -KILL -1 2>/dev/null
     end=$(($(seconds) + patience))
+    look=0
     while
         find_survivors
-        [ -n "$left" ] && [ "$(seconds)" -lt $end ]
+        look=$((look + 1))
+        [ -n "$left" ] && { [ $look -lt $looks ] || [ "$(seconds)" -lt $end ]; }
     do
         sleep 0.1
     done

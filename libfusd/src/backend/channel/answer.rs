@@ -16,6 +16,7 @@ impl Channel {
     ///
     /// # Errors
     /// `ENOENT`: nobody waits for it any more. Others: it could not be handed over.
+    #[inline]
     pub(crate) fn answer(
         &self,
         RequestId(unique): RequestId,
@@ -86,6 +87,7 @@ impl Channel {
     }
 
     /// The request `unique` succeeded; `parts` follow the header.
+    #[inline]
     pub(crate) fn success(&self, unique: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let payload = parts.iter().map(|part| part.len()).sum();
         let header = encode::header(unique, payload);

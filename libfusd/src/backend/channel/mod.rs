@@ -70,6 +70,7 @@ impl Channel {
     ///
     /// # Errors
     /// What cannot be mended by trying again.
+    #[inline]
     pub(crate) fn receive(
         &self,
         buffer: &mut [u8],
@@ -184,6 +185,7 @@ impl AsFd for Greeting<'_> {
     }
 }
 
+#[inline]
 fn arrival(device: &OwnedFd, buffer: &mut [u8]) -> io::Result<Arrival> {
     let error = match descriptor::read(device, buffer) {
         // Only what replaced a severed connection reads as empty.

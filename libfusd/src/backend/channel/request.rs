@@ -7,6 +7,7 @@ use crate::{Caller, Errno, IoctlCommand, OpenFlags, Position};
 
 impl Channel {
     /// What `frame` is, for the kinds that FUSE and CUSE have in common. The others are refused.
+    #[inline(always)]
     pub(crate) fn sort(&self, frame: &Frame) -> Incoming {
         let operation = match frame.body {
             Body::Interrupt { unique } => {
@@ -100,6 +101,7 @@ impl Channel {
 }
 
 /// The call of a client that `frame` tells of.
+#[inline(always)]
 pub(crate) fn request(frame: &Frame, operation: Operation) -> Incoming {
     Incoming::Request(Message {
         id: RequestId(frame.unique),

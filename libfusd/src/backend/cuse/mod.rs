@@ -65,6 +65,7 @@ impl CuseDevice {
         })
     }
 
+    #[inline(always)]
     fn sort(&self, frame: &Frame) -> Incoming {
         if matches!(frame.body, Body::Open { .. }) && self.nudging.load(Ordering::Acquire) {
             // It is this one's own, or comes too late: the node is gone.

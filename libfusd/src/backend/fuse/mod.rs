@@ -77,6 +77,7 @@ impl FuseFile {
     }
 
     /// Answers what the session need not know; the rest becomes a message.
+    #[inline(always)]
     fn sort(&self, frame: &Frame) -> Incoming {
         let file = match frame.body {
             Body::Getattr { fh } => fh,
