@@ -70,7 +70,7 @@ impl Table {
         let ratios = format!("{:>10} {:>6}", "/raw CUSE", "/pipe");
         writeln!(
             f,
-            "\n{:<18}{:>9} {:>7} {:>6} {ratios}{:>11} {:>7} {ratios}",
+            "\n{:<20}{:>9} {:>7} {:>6} {ratios}{:>11} {:>7} {ratios}",
             bytes(size),
             "1 vCPU",
             "spread",
@@ -83,7 +83,7 @@ impl Table {
             let pair = columns(contender, |name| self.pair.values(name, size).to_vec());
             writeln!(
                 f,
-                "{contender:<18}{:>9.0} {:>6.2}% {:>5.2}% {:>10.2} {:>6.2}{:>11.0} {:>6.2}% {:>10.2} {:>6.2}",
+                "{contender:<20}{:>9.0} {:>6.2}% {:>5.2}% {:>10.2} {:>6.2}{:>11.0} {:>6.2}% {:>10.2} {:>6.2}",
                 alone.median,
                 alone.spread,
                 self.distance(contender, size),
@@ -211,7 +211,7 @@ mod tests {
             .lines()
             .find(|line| line.starts_with(YARDSTICK))
             .unwrap();
-        let fields: Vec<_> = line[18..].split_whitespace().collect();
+        let fields: Vec<_> = line[20..].split_whitespace().collect();
         let expected = [
             "200", "1.00%", "1.00%", "1.00", "2.00", "400", "0.00%", "1.00", "4.00",
         ];

@@ -115,6 +115,11 @@ pub fn skips(test: &str, backend: Backend, missing: Option<String>) -> bool {
     true
 }
 
+/// Says that `test` cannot run here for want of something that is no backend.
+pub fn skip(test: &str, reason: &str) {
+    say("SKIP", test, reason);
+}
+
 /// Says a word on a test, past the capture of output, so that it is seen in a successful run; on a
 /// line of its own, whatever the test runner has begun to print.
 pub(crate) fn say(word: &str, test: &str, reason: &str) {

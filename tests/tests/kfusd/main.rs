@@ -16,6 +16,7 @@ mod names;
 mod polling;
 mod raw;
 mod signals;
+mod stalls;
 mod status;
 mod stress;
 mod transfers;

@@ -1,8 +1,9 @@
 //! System calls that have no safe form elsewhere: the only unsafe code of this program.
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::Mutex;
 
 use fusd::wire::{Exchange, IOCTL_EXCHANGE};
 use nix::errno::Errno;
@@ -161,4 +162,120 @@ pub(crate) fn own_by_thread(file: &impl AsFd) -> Result<(), Errno> {
     // SAFETY: the kernel reads two integers there.
     let result = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), F_SETOWN_EX, owner.as_ptr()) };
     Errno::result(result).map(drop)
+}
+
+/// A page that nobody can touch until [`Stall::release`]: whoever tries sleeps (userfaultfd(2)).
+pub(crate) struct Stall {
+    page: *mut libc::c_void,
+    length: usize,
+    faults: Mutex<Option<OwnedFd>>,
+}
+
+// SAFETY: the mapping belongs to no thread.
+unsafe impl Send for Stall {}
+// SAFETY: what is in the page is never looked at from here.
+unsafe impl Sync for Stall {}
+
+impl Stall {
+    /// Maps it. `None` where the kernel has no userfaultfd.
+    pub(crate) fn new() -> Option<Self> {
+        // SAFETY: asks for a descriptor.
+        let fd =
+            unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK) };
+        let fd = i32::try_from(Errno::result(fd).ok()?).expect("a descriptor");
+        // SAFETY: it was made for us by the call above.
+        let faults = unsafe { OwnedFd::from_raw_fd(fd) };
+        let length = 4096;
+        // SAFETY: a new mapping at a place of the kernel's choice.
+        let page = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        assert_ne!(page, libc::MAP_FAILED);
+        // UFFDIO_API with struct uffdio_api, UFFDIO_REGISTER with struct uffdio_register and the
+        // mode for missing pages (include/uapi/linux/userfaultfd.h).
+        let mut api = [0xaa_u64, 0, 0];
+        let mut register = [page.expose_provenance() as u64, length as u64, 1, 0];
+        // SAFETY: the kernel reads and writes the structures, which are as large as the numbers
+        // say.
+        let results = unsafe {
+            [
+                libc::ioctl(fd, 0xc018_aa3f, api.as_mut_ptr()),
+                libc::ioctl(fd, 0xc020_aa00, register.as_mut_ptr()),
+            ]
+        };
+        assert_eq!(results, [0, 0]);
+        Some(Self {
+            page,
+            length,
+            faults: Mutex::new(Some(faults)),
+        })
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> u64 {
+        self.page.expose_provenance() as u64
+    }
+
+    /// Somebody sleeps there.
+    pub(crate) fn holds_somebody(&self) -> bool {
+        let faults = self.faults.lock().expect("no panic");
+        let Some(faults) = &*faults else { return false };
+        let mut fds = [nix::poll::PollFd::new(
+            faults.as_fd(),
+            nix::poll::PollFlags::POLLIN,
+        )];
+        nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO) == Ok(1)
+    }
+
+    /// Lets everybody go on, with a page of zeros.
+    pub(crate) fn release(&self) {
+        // The kernel wakes them as the last descriptor is closed.
+        drop(self.faults.lock().expect("no panic").take());
+    }
+
+    /// writev(2) of `first` and then the page's first `length` bytes.
+    pub(crate) fn write_behind(
+        &self,
+        file: &impl AsFd,
+        first: &[u8],
+        length: usize,
+    ) -> Result<usize, Errno> {
+        assert!(length <= self.length);
+        let parts = [
+            libc::iovec {
+                iov_base: first.as_ptr().cast_mut().cast(),
+                iov_len: first.len(),
+            },
+            libc::iovec {
+                iov_base: self.page,
+                iov_len: length,
+            },
+        ];
+        // SAFETY: the kernel reads memory that is ours, and mapped or to be mapped.
+        let result = unsafe { libc::writev(file.as_fd().as_raw_fd(), parts.as_ptr(), 2) };
+        Errno::result(result).map(|count| usize::try_from(count).expect("no negative count"))
+    }
+
+    /// read(2) of `length` bytes into the page.
+    pub(crate) fn read(&self, file: &impl AsFd, length: usize) -> Result<usize, Errno> {
+        assert!(length <= self.length);
+        // SAFETY: the page is ours, and nothing refers to it.
+        let result = unsafe { libc::read(file.as_fd().as_raw_fd(), self.page, length) };
+        Errno::result(result).map(|count| usize::try_from(count).expect("no negative count"))
+    }
+}
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        self.release();
+        // SAFETY: the page of `new`; threads that read into it hold this value.
+        unsafe { libc::munmap(self.page, self.length) };
+    }
 }

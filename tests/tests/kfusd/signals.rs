@@ -15,7 +15,7 @@ use crate::driver::{ALL, Driver};
 use crate::module::tests;
 
 /// A client in a process of its own.
-struct Client(Child);
+pub(crate) struct Client(Child);
 
 impl Client {
     fn start(node: &Path, words: &[&str]) -> Self {
@@ -48,7 +48,7 @@ impl Client {
     }
 
     #[track_caller]
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.signal(Signal::SIGKILL);
         wait_until("the killed client is gone", || self.ended());
     }
@@ -62,7 +62,7 @@ impl Drop for Client {
 }
 
 /// Starts a client and lets it open the node.
-fn opened(driver: &Driver, node: &Path, words: &[&str]) -> Client {
+pub(crate) fn opened(driver: &Driver, node: &Path, words: &[&str]) -> Client {
     let client = Client::start(node, words);
     let request = driver.expect(operation::OPEN);
     assert_eq!(request.header.pid, client.0.id());

@@ -51,6 +51,8 @@ struct Shared {
     served: AtomicUsize,
     /// Requests to be answered later.
     kept: Mutex<Vec<Message>>,
+    /// Whether devices may be replaced: not any more when the clients are to end.
+    replacing: Mutex<bool>,
     /// So many requests are enough.
     limit: usize,
     /// The driver is to end. Not before no program is being started any more: who starts one
@@ -160,8 +162,12 @@ fn work(shared: &Shared, seed: u64) {
             6 if random.below(8) == 0 => {
                 // A device goes and comes back under its clients.
                 let which = random.below(2);
-                let _ = shared.driver.unregister(which as u64);
-                let _ = register(&shared.driver, &shared.names, which);
+                let replacing = shared.replacing.lock().expect("no panic");
+                if *replacing {
+                    let _ = shared.driver.unregister(which as u64);
+                    let _ = register(&shared.driver, &shared.names, which);
+                }
+                drop(replacing);
                 command = honest(&request, &mut random);
             }
             _ => command = honest(&request, &mut random),
@@ -260,6 +266,7 @@ fn round(seed: u64) {
         names,
         served: AtomicUsize::new(0),
         kept: Mutex::new(Vec::new()),
+        replacing: Mutex::new(true),
         limit: 500 + random.below(1500),
         stop: AtomicBool::new(false),
     });
@@ -297,6 +304,7 @@ fn round(seed: u64) {
             victim.try_wait().expect("wait").is_some()
         });
     }
+    *shared.replacing.lock().expect("no panic") = false;
     for which in 0..2 {
         let _ = shared.driver.unregister(which);
     }
