@@ -9,9 +9,16 @@ use std::time::{Duration, Instant};
 /// How long anything may take that ought to happen at once: generous, as machines that run tests
 /// are busy. A guest of the lab says what it is by `FUSD_LAB`; it runs many times slower.
 pub fn deadline() -> Duration {
-    static GUEST: LazyLock<bool> = LazyLock::new(|| env::var_os("FUSD_LAB").is_some());
     Duration::from_secs(if *GUEST { 120 } else { 30 })
 }
+
+/// How often to repeat what goes wrong by chance, if at all: `full` times, a quarter of that in a
+/// guest, where each system call takes as long as dozens elsewhere.
+pub fn rounds(full: usize) -> usize {
+    if *GUEST { full.div_ceil(4) } else { full }
+}
+
+static GUEST: LazyLock<bool> = LazyLock::new(|| env::var_os("FUSD_LAB").is_some());
 
 /// The pause between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(2);

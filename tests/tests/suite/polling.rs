@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fusd_tests::client::{Handle, open};
-use fusd_tests::wait::{deadline, start};
+use fusd_tests::wait::{deadline, rounds, start};
 use fusd_tests::{Ability, Case};
 use nix::poll::PollFlags;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -72,7 +72,7 @@ pub(crate) fn row5_readiness_is_never_stale(case: &Case) {
     let _more: Vec<_> = (0..300)
         .map(|_| open(driver.node()).expect("open"))
         .collect();
-    for round in 0..3000 {
+    for round in 0..rounds(3000) {
         driver.ask("push xy");
         assert_eq!(file.ready(both()), IN, "round {round}");
         assert_eq!(other.ready(both()), IN, "round {round}");
