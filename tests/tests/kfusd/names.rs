@@ -31,7 +31,7 @@ tests! {
         assert_eq!(status.permissions().mode() & 0o7777, 0o640);
         assert_eq!((status.uid(), status.gid()), (123, 456));
         drop(driver);
-        assert!(!node(&name).exists(), "the node goes with its driver");
+        wait_until("the node goes with its driver", || !node(&name).exists());
     }
 
     fn bad_names_are_refused_and_nothing_is_made() {
