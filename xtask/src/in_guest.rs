@@ -40,7 +40,7 @@ done
 fn limit(kernel: Kernel) -> u64 {
     match kernel == Kernel::Um {
         true => 20 * 60,
-        false => 90 * 60,
+        false => 240 * 60,
     }
 }
 

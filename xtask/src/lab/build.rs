@@ -1,6 +1,7 @@
 //! Builds a kernel into the cache, or finds it there.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -73,7 +74,10 @@ pub(crate) fn ensure(kernel: Kernel, update: bool) -> Result<PathBuf> {
             source: &source,
             tools: &tools,
             folder: partial,
-            log: Log::new(log),
+            log: Log {
+                busy: Some(partial.join(BUSY)),
+                ..Log::new(log)
+            },
         }
         .run()
     })
@@ -89,6 +93,9 @@ fn entry(kernel: Kernel, source: &Source, toolchain: &Toolchain) -> String {
     )
 }
 
+/// The name, in the folder of a build, of the file that is there while a step changes it.
+const BUSY: &str = "lab.busy";
+
 struct Build<'a> {
     kernel: Kernel,
     source: &'a Source,
@@ -98,8 +105,10 @@ struct Build<'a> {
 }
 
 impl Build<'_> {
-    /// Configures and compiles. What an interrupted build left in the folder is used.
+    /// Configures and compiles. What a build that failed or was interrupted left in the folder is
+    /// used.
     fn run(&self) -> Result<()> {
+        remove_ruin(self.folder)?;
         let fragment = self.folder.join("lab.config");
         fs::write(&fragment, self.kernel.fragments().concat())
             .with_context(|| format!("cannot write {}", fragment.display()))?;
@@ -165,6 +174,29 @@ impl Build<'_> {
     }
 }
 
+/// Empties the folder of a build that was killed: make(1) takes a file that was written by half for
+/// a whole one, as it goes by the time of its last change.
+fn remove_ruin(folder: &Path) -> Result<()> {
+    let busy = folder.join(BUSY);
+    if !busy.exists() {
+        return Ok(());
+    }
+    eprintln!("the last build was killed, so this one starts anew");
+    let remove = || -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() && !path.is_symlink() {
+                fs::remove_dir_all(path)?;
+            } else if path != busy {
+                fs::remove_file(path)?;
+            }
+        }
+        // Last: this may be interrupted, too.
+        fs::remove_file(&busy)
+    };
+    remove().with_context(|| format!("cannot empty {}", folder.display()))
+}
+
 /// The Makefile of a build, with what finds the folder that it is in instead of `folder`.
 fn without_folder(makefile: &str, folder: &Path) -> String {
     makefile.replace(
@@ -176,6 +208,21 @@ fn without_folder(makefile: &str, folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_a_killed_build_left_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let object = folder.path().join("kernel/x.o");
+        fs::create_dir(folder.path().join("kernel")).unwrap();
+        fs::write(&object, "half").unwrap();
+        symlink("/", folder.path().join("source")).unwrap();
+        remove_ruin(folder.path()).unwrap();
+        assert!(object.exists());
+        fs::write(folder.path().join(BUSY), "").unwrap();
+        remove_ruin(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_builds_makefile_finds_its_folder_wherever_it_is() {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
+use nix::unistd::syncfs;
 
 /// The lab's folder.
 pub(crate) struct Cache {
@@ -120,6 +121,10 @@ impl Writer<'_> {
         fs::create_dir_all(&partial)
             .with_context(|| format!("cannot make {}", partial.display()))?;
         make(&partial, &self.cache.log(entry))?;
+        // So that after a power failure the name is not there without what it stands for.
+        File::open(&partial)
+            .and_then(|folder| Ok(syncfs(&folder)?))
+            .with_context(|| format!("cannot write {} to the disk", partial.display()))?;
         fs::rename(&partial, &whole)
             .with_context(|| format!("cannot rename {}", partial.display()))?;
         Ok(whole)

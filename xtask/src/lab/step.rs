@@ -1,13 +1,18 @@
 //! A long step: a program whose output goes to a log, with something to look at meanwhile.
+//!
+//! Ctrl-C reaches this program and the step alike. This one waits for the step, which tidies up, and
+//! ends then.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use nix::sys::signal::{SigSet, Signal};
 
 use super::console::tail;
 
@@ -19,6 +24,8 @@ pub(crate) struct Log<'a> {
     pub(crate) path: &'a Path,
     /// Replaced wherever it occurs, with what stands for it.
     pub(crate) hidden: Vec<(String, &'static str)>,
+    /// A file that is there while a step runs, and after one that had no time to tidy up.
+    pub(crate) busy: Option<PathBuf>,
 }
 
 impl<'a> Log<'a> {
@@ -26,6 +33,7 @@ impl<'a> Log<'a> {
         Self {
             path,
             hidden: Vec::new(),
+            busy: None,
         }
     }
 
@@ -35,29 +43,25 @@ impl<'a> Log<'a> {
     ///
     /// The command cannot be started or fails; the end of the log is then on standard error.
     pub(crate) fn run(&self, title: &str, command: &mut Command) -> Result<()> {
-        let progress = Progress::start(title);
-        let status = self.write(command, &progress);
-        progress.end(matches!(&status, Ok(status) if status.success()));
-        let status = status.with_context(|| {
+        let status = self.run_to_its_end(title, command).with_context(|| {
             let program = command.get_program().to_string_lossy();
             format!("{title}: cannot run {program}")
         })?;
         if status.success() {
             return Ok(());
         }
-        let text = std::fs::read(self.path).unwrap_or_default();
+        let text = fs::read(self.path).unwrap_or_default();
         for line in tail(&String::from_utf8_lossy(&text), SHOWN) {
             eprintln!("    {line}");
         }
         bail!("{title}: {status}; the whole log: {}", self.path.display())
     }
 
-    fn write(
-        &self,
-        command: &mut Command,
-        progress: &Progress,
-    ) -> io::Result<std::process::ExitStatus> {
+    fn run_to_its_end(&self, title: &str, command: &mut Command) -> io::Result<ExitStatus> {
         let mut log = File::options().append(true).create(true).open(self.path)?;
+        if let Some(busy) = &self.busy {
+            fs::write(busy, "")?;
+        }
         let (output, input) = io::pipe()?;
         let mut child = command
             .stdin(Stdio::null())
@@ -66,6 +70,27 @@ impl<'a> Log<'a> {
             .spawn()?;
         // The command holds the writing ends too; without this the output would never end.
         command.stdout(Stdio::null()).stderr(Stdio::null());
+        // Only now, as the child would inherit it; and before the progress has a thread.
+        let _patience = Patience::begin();
+        let progress = Progress::start(title);
+        let status = self.copy(output, &mut log, &progress, &mut child);
+        progress.end(matches!(&status, Ok(status) if status.success()));
+        let status = status?;
+        if let Some(busy) = &self.busy
+            && has_tidied_up(status)
+        {
+            fs::remove_file(busy)?;
+        }
+        Ok(status)
+    }
+
+    fn copy(
+        &self,
+        output: impl io::Read,
+        log: &mut File,
+        progress: &Progress,
+        child: &mut Child,
+    ) -> io::Result<ExitStatus> {
         for line in BufReader::new(output).split(b'\n') {
             let line = self.hide(&String::from_utf8_lossy(&line?));
             writeln!(log, "{line}")?;
@@ -80,6 +105,32 @@ impl<'a> Log<'a> {
             .fold(line.trim_end().to_owned(), |line, (text, instead)| {
                 line.replace(text, instead)
             })
+    }
+}
+
+/// Whether a program that ended so could remove what it had made by half: make(1) does so after a
+/// failure and at an interrupt.
+fn has_tidied_up(status: ExitStatus) -> bool {
+    status
+        .signal()
+        .is_none_or(|signal| signal == Signal::SIGINT as i32)
+}
+
+/// While it lives, an interrupt of this program waits.
+struct Patience(SigSet);
+
+impl Patience {
+    fn begin() -> Self {
+        let signals = SigSet::from(Signal::SIGINT);
+        // If not, the interrupt comes at once, and what is left is taken for a ruin.
+        let _ = signals.thread_block();
+        Self(signals)
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        let _ = self.0.thread_unblock();
     }
 }
 
@@ -143,7 +194,7 @@ mod tests {
         command.args(["-c", "echo a secret place; echo b >&2"]);
         log.run("say", &mut command).unwrap();
         assert_eq!(
-            std::fs::read_to_string(&path).unwrap(),
+            fs::read_to_string(&path).unwrap(),
             "a ARCHIVE place\nb\n"
         );
     }
@@ -158,5 +209,25 @@ mod tests {
             .to_string();
         assert!(error.starts_with("fail: exit status: 3; the whole log: "));
         assert!(error.ends_with(path.to_str().unwrap()), "{error}");
+    }
+
+    #[test]
+    fn what_was_killed_is_known_by_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let busy = folder.path().join("busy");
+        let log = Log {
+            busy: Some(busy.clone()),
+            ..Log::new(&path)
+        };
+        let run = |script: &str| log.run("try", Command::new("sh").args(["-c", script]).arg(&busy));
+        run("[ -e $0 ]").unwrap();
+        assert!(!busy.exists());
+        run("exit 3").unwrap_err();
+        assert!(!busy.exists());
+        run("kill -INT $$").unwrap_err();
+        assert!(!busy.exists());
+        run("kill -KILL $$").unwrap_err();
+        assert!(busy.exists());
     }
 }

@@ -139,6 +139,8 @@ fn bindgen(writer: &Writer<'_>) -> Result<PathBuf> {
         Log::new(log).run(
             "building bindgen",
             cargo(&["install", "bindgen-cli", "--locked", "--version", BINDGEN])
+                // An interruption may leave a program that cargo would not replace.
+                .arg("--force")
                 .arg("--root")
                 .arg(partial)
                 .arg("--target-dir")
