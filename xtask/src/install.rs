@@ -32,7 +32,8 @@ pub(crate) enum Proof {
 pub(crate) struct Needs {
     /// Who needs them: the start of a sentence.
     pub(crate) who: &'static str,
-    pub(crate) packages: &'static [Package],
+    /// In groups, as needs share some.
+    pub(crate) packages: &'static [&'static [Package]],
     /// The command that goes on without them, if that is possible.
     pub(crate) without: Option<&'static str>,
 }
@@ -40,7 +41,7 @@ pub(crate) struct Needs {
 /// What the tests need.
 pub(crate) const TESTS: Needs = Needs {
     who: "The tests",
-    packages: &[
+    packages: &[&[
         Package {
             name: "fuse3",
             proof: Proof::Program("fusermount3"),
@@ -56,7 +57,7 @@ pub(crate) const TESTS: Needs = Needs {
             proof: Proof::Program("groff"),
             why: "it formats the manual pages",
         },
-    ],
+    ]],
     without: Some("cargo xtask test --no-install"),
 };
 
@@ -140,6 +141,8 @@ impl Needs {
     pub(crate) fn missing(&self) -> Vec<&'static Package> {
         self.packages
             .iter()
+            .copied()
+            .flatten()
             .filter(|package| !package.proof.holds())
             .collect()
     }

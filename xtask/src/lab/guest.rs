@@ -63,9 +63,10 @@ impl Boot<'_> {
     fn start(&self, ends: &Ends) -> Result<Child> {
         if self.kernel.is_for_qemu() && find_program(qemu::PROGRAM).is_none() {
             bail!(
-                "there is no {} here; install {}",
+                "there is no {} here (package {}); to install it: cargo xtask lab build {}",
                 qemu::PROGRAM,
-                qemu::PACKAGE
+                qemu::PACKAGE,
+                self.kernel.name()
             );
         }
         let mut command = Command::new("setpriv");

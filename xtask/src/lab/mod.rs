@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::host::{Host, workspace};
-use crate::install::{self, Consent};
+use crate::install::{self, Consent, Needs};
 pub(crate) use kernel::Kernel;
 
 /// Build a kernel, and run commands in it
@@ -79,35 +79,37 @@ fn build_command(args: &BuildArgs) -> Result<ExitCode> {
         true => Consent::Given,
         false => Consent::Ask,
     };
-    install::ensure(
-        packages::needs(args.kernel),
-        consent,
-        Host::look().is_root(),
-    )?;
+    // What is built and not updated needs less.
+    let is_there = !args.update && build::find(args.kernel)?.is_some();
+    let needs = Needs {
+        who: "The kernel's build",
+        packages: packages::packages(args.kernel, is_there),
+        without: None,
+    };
+    install::ensure(&needs, consent, Host::look().is_root())?;
     let built = build::ensure(args.kernel, args.update)?;
     println!("{}", built.join(args.kernel.image()).display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Installs what building `kernel` takes, unless it is built, as far as `consent` goes. Returns why
-/// it cannot be built where nothing may be installed.
+/// Installs what tests in `kernel` take, and its build unless it is built, as far as `consent` goes.
+/// Returns why no test can run in it where nothing may be installed.
 ///
 /// # Errors
 ///
 /// A package is missing, and cannot be installed or nobody said that it may be.
 pub(crate) fn prepare(kernel: Kernel, consent: Consent) -> Result<Option<String>> {
-    if build::find(kernel)?.is_some() {
-        return Ok(None);
-    }
-    let needs = packages::needs(kernel);
+    let needs = Needs {
+        who: "Tests in a kernel of the lab",
+        packages: packages::packages(kernel, build::find(kernel)?.is_some()),
+        without: install::TESTS.without,
+    };
     let missing: Vec<_> = needs.missing().iter().map(|package| package.name).collect();
     if consent == Consent::Withheld && !missing.is_empty() {
         let missing = missing.join(" ");
-        return Ok(Some(format!(
-            "the kernel is not built, and these packages are not installed: {missing}"
-        )));
+        return Ok(Some(format!("these packages are not installed: {missing}")));
     }
-    install::ensure(needs, consent, Host::look().is_root())?;
+    install::ensure(&needs, consent, Host::look().is_root())?;
     Ok(None)
 }
 

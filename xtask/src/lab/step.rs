@@ -193,10 +193,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo a secret place; echo b >&2"]);
         log.run("say", &mut command).unwrap();
-        assert_eq!(
-            fs::read_to_string(&path).unwrap(),
-            "a ARCHIVE place\nb\n"
-        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a ARCHIVE place\nb\n");
     }
 
     #[test]
