@@ -82,7 +82,7 @@ fn build_command(args: &BuildArgs) -> Result<ExitCode> {
     // What is built and not updated needs less.
     let is_there = !args.update && build::find(args.kernel)?.is_some();
     let needs = Needs {
-        who: "The kernel's build",
+        who: "The kernels of the lab",
         packages: packages::packages(args.kernel, is_there),
         without: None,
     };
@@ -100,7 +100,7 @@ fn build_command(args: &BuildArgs) -> Result<ExitCode> {
 /// A package is missing, and cannot be installed or nobody said that it may be.
 pub(crate) fn prepare(kernel: Kernel, consent: Consent) -> Result<Option<String>> {
     let needs = Needs {
-        who: "Tests in a kernel of the lab",
+        who: "The kernels of the lab",
         packages: packages::packages(kernel, build::find(kernel)?.is_some()),
         without: install::TESTS.without,
     };
