@@ -107,7 +107,16 @@ impl Which {
 }
 
 impl Program {
-    /// Whether it has any of `which` tests whose name contains `filter`.
+    /// What the name of each of its tests that is to run contains: nothing in particular where its
+    /// own title contains `filter`.
+    pub(crate) fn filter<'a>(&self, filter: &'a str) -> &'a str {
+        match self.title.contains(filter) {
+            true => "",
+            false => filter,
+        }
+    }
+
+    /// Whether it has any of `which` tests that `filter` chooses.
     pub(crate) fn has(&self, which: Which, filter: &str) -> Result<bool> {
         let output = self
             .command(which, filter)
@@ -118,7 +127,7 @@ impl Program {
         Ok(list.lines().any(|line| line.ends_with(": test")))
     }
 
-    /// Runs `which` tests on the host and shows their output as it comes. A backend that `required`
+    /// Runs those of `which` tests that `filter` chooses on the host and shows their output as it comes. A backend that `required`
     /// names, separated by commas, has to work.
     pub(crate) fn run(&self, which: Which, filter: &str, required: &str) -> Result<Report> {
         println!("\n{}", self.title);
@@ -130,6 +139,7 @@ impl Program {
     }
 
     fn command(&self, which: Which, filter: &str) -> Command {
+        let filter = self.filter(filter);
         let mut command = Command::new(&self.file);
         command
             .current_dir(&self.folder)
@@ -218,6 +228,14 @@ mod tests {
         .unwrap();
         assert_eq!(unit.title, "libfusd: fusd (lib)");
         assert!(!unit.is_end_to_end);
+    }
+
+    #[test]
+    fn a_filter_chooses_programs_and_tests() {
+        let program = program(&message(&[])).unwrap();
+        assert_eq!(program.filter("conformance"), "");
+        assert_eq!(program.filter(""), "");
+        assert_eq!(program.filter("kfusd::row9"), "kfusd::row9");
     }
 
     #[test]

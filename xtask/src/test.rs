@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long = "in", value_name = "KERNEL", conflicts_with = "all")]
     only_in: Vec<Kernel>,
 
-    /// Run only the checks and tests whose name contains this.
+    /// Run only the checks and tests whose name contains this, and the test programs whose name does.
     filter: Option<String>,
 }
 

@@ -19,18 +19,18 @@ use crate::results::{Place, Results};
 /// What begins a line of the script below.
 pub(super) const MARK: &str = "@fusd-guest ";
 
-/// Runs test programs one after the other: of each the folder, the file, how many tests at once, and
-/// which. The empty line before a mark ends a line that a program has left unfinished.
+/// Runs test programs one after the other: of each the folder, the file, how many tests at once,
+/// which, and what their names contain. The empty line before a mark ends a line that a program has left unfinished.
 const SCRIPT: &str = r#"
-mark=$1 filter=$2
-shift 2
+mark=$1
+shift
 echo "${mark}kernel $(uname -sr)"
 while [ $# -gt 0 ]; do
     printf '\n%sbegin\n' "$mark"
     (cd "$1" && exec "$2" --test-threads="$3" "$4" --show-output --color=never \
-        ${filter:+"$filter"})
+        ${5:+"$5"})
     printf '\n%send %s\n' "$mark" "$?"
-    shift 4
+    shift 5
 done
 "#;
 
@@ -92,7 +92,6 @@ fn start(kernel: Kernel, module: &Path, programs: &[&Program], filter: &str) -> 
         .args(["lab", "run", kernel.name()])
         .arg(format!("--timeout={}", limit(kernel)))
         .args(["--", "/bin/sh", "-c", SCRIPT, "sh", MARK])
-        .arg(filter)
         .env("FUSD_REQUIRE", REQUIRED)
         .env("FUSD_KFUSD_MODULE", module)
         .stdin(Stdio::null())
@@ -103,7 +102,8 @@ fn start(kernel: Kernel, module: &Path, programs: &[&Program], filter: &str) -> 
             .arg(&program.folder)
             .arg(&program.file)
             .arg(threads(program))
-            .arg(which(program).option().unwrap_or_default());
+            .arg(which(program).option().unwrap_or_default())
+            .arg(program.filter(filter));
     }
     command.spawn().context("cannot run this program again")
 }
@@ -138,9 +138,10 @@ mod tests {
         fs::write(&program, "#!/bin/sh\nprintf '%s' \"$*\"; exit 3").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let output = Command::new("/bin/sh")
-            .args(["-c", SCRIPT, "sh", MARK, "it's", "/"])
+            .args(["-c", SCRIPT, "sh", MARK, "/"])
             .arg(&program)
-            .args(["8", "--ignored", "/", "/bin/true", "1", "--ignored"])
+            .args(["8", "--ignored", "it's"])
+            .args(["/", "/bin/true", "1", "--ignored", ""])
             .output()
             .unwrap();
         let output = String::from_utf8(output.stdout).unwrap();
