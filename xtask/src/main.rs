@@ -1,4 +1,9 @@
 //! The project's own commands: `cargo xtask COMMAND`. Each command is a module of its own.
+//!
+//! To read `test`, begin with `test`: it has `check` check the sources, `programs` build and run the
+//! test programs on the host, and `in_guest` run them in the kernels of `lab`. `libtest` reads what a
+//! test program prints; `results` and `count` keep what became of the tests. `conformance` makes the
+//! README's table of that.
 
 mod bench;
 mod check;
