@@ -7,18 +7,40 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that ought to happen at once: generous, as machines that run tests
-/// are busy. A guest of the lab says what it is by `FUSD_LAB`; it runs many times slower.
+/// are busy. A guest of the lab runs many times slower, most of all where QEMU interprets it.
 pub fn deadline() -> Duration {
-    Duration::from_secs(if *GUEST { 120 } else { 30 })
+    Duration::from_secs(match *MACHINE {
+        Machine::Host => 30,
+        Machine::UserMode => 120,
+        Machine::Interpreted => 600,
+    })
 }
 
-/// How often to repeat what goes wrong by chance, if at all: `full` times, a quarter of that in a
-/// guest, where each system call takes as long as dozens elsewhere.
+/// How often to repeat what goes wrong by chance, if at all: `full` times, and a part of that in a
+/// guest, where each system call takes as long as dozens or hundreds elsewhere.
 pub fn rounds(full: usize) -> usize {
-    if *GUEST { full.div_ceil(4) } else { full }
+    full.div_ceil(match *MACHINE {
+        Machine::Host => 1,
+        Machine::UserMode => 4,
+        Machine::Interpreted => 16,
+    })
 }
 
-static GUEST: LazyLock<bool> = LazyLock::new(|| env::var_os("FUSD_LAB").is_some());
+/// What the tests run on.
+enum Machine {
+    Host,
+    /// User-Mode Linux, where system calls are slow.
+    UserMode,
+    /// QEMU, where each instruction is.
+    Interpreted,
+}
+
+/// A guest of the lab says which kernel it has by `FUSD_LAB`.
+static MACHINE: LazyLock<Machine> = LazyLock::new(|| match env::var_os("FUSD_LAB") {
+    None => Machine::Host,
+    Some(kernel) if kernel == "um" => Machine::UserMode,
+    Some(_) => Machine::Interpreted,
+});
 
 /// The pause between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(2);
