@@ -30,13 +30,15 @@ fn which(program: &Program) -> Which {
     }
 }
 
-/// How many of a program's tests run at once. From end to end, they mostly wait for other processes.
-/// Those of a crate that need root fork themselves: at this speed a fork would hold what another test
-/// has just closed open for long.
-fn threads(program: &Program) -> &'static str {
-    match program.is_end_to_end {
-        true => "8",
-        false => "1",
+/// How many of a program's tests run at once. From end to end, they mostly wait for other processes;
+/// but where QEMU interprets all instructions the two processors are never idle, and more at once
+/// only bring each nearer to its deadline. Those of a crate that need root fork themselves: at this
+/// speed a fork would hold what another test has just closed open for long.
+fn threads(kernel: Kernel, program: &Program) -> &'static str {
+    match (program.is_end_to_end, kernel.is_for_qemu()) {
+        (false, _) => "1",
+        (true, true) => "3",
+        (true, false) => "8",
     }
 }
 

@@ -101,7 +101,7 @@ fn start(kernel: Kernel, module: &Path, programs: &[&Program], filter: &str) -> 
         command
             .arg(&program.folder)
             .arg(&program.file)
-            .arg(threads(program))
+            .arg(threads(kernel, program))
             .arg(which(program).option().unwrap_or_default())
             .arg(program.filter(filter));
     }
