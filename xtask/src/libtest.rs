@@ -6,10 +6,12 @@
 //! backend can never do; `WEAKER NAME: REASON`, it passes, but promises less (hidden). NAME may lack
 //! the modules in front.
 
+mod run;
+
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 
 use crate::results::{Outcome, Report, Test};
+use run::{Ended, Run, Word};
 
 /// Which part of a test program's output the next line belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,36 +30,7 @@ enum Section {
     Failed,
 }
 
-/// What a test says beyond passing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Word {
-    Skip,
-    Lacks,
-    Weaker,
-}
-
-const WORDS: [(&str, Word); 3] = [
-    ("SKIP ", Word::Skip),
-    ("LACKS ", Word::Lacks),
-    ("WEAKER ", Word::Weaker),
-];
-
-/// How many names a reason is shown with.
-const NAMES: usize = 3;
-
-/// The tests of one run of libtest: a test program has one, documentation has several.
-#[derive(Default)]
-struct Run {
-    /// As the line of each test has it: all there is when the program crashes.
-    seen: BTreeMap<String, Outcome>,
-    /// As the last lists have it: nothing that tests print gets between these, but a test may print
-    /// what looks like another program's.
-    passed: BTreeSet<String>,
-    failed: BTreeSet<String>,
-    /// What was said, and why, by whom.
-    said: BTreeMap<(Word, String), BTreeSet<String>>,
-}
-
+/// Takes the lines of one test program.
 pub(crate) struct Reader {
     /// What to put before the names of tests.
     prefix: String,
@@ -84,15 +57,12 @@ impl Reader {
     pub(crate) fn line<'a>(&mut self, line: &'a str) -> Option<Cow<'a, str>> {
         if self.section != Section::Outside
             && line.starts_with("test result: ")
-            && self.is_result(line)
+            && let Some(result) = self.result(line)
         {
-            let said = self.close();
-            return Some(format!("{said}{line}").into());
+            return Some(result.into());
         }
         if self.section != Section::Failures
-            && let Some((word, text)) = WORDS
-                .iter()
-                .find_map(|(start, word)| Some((*word, line.strip_prefix(start)?)))
+            && let Some((word, text)) = Run::word(line)
         {
             self.say(word, text);
             return None;
@@ -195,116 +165,38 @@ impl Reader {
     fn say(&mut self, word: Word, text: &str) {
         let (name, reason) = text.split_once(": ").unwrap_or((text, ""));
         let name = self.block.as_deref().unwrap_or(name);
-        self.run
-            .said
-            .entry((word, reason.to_owned()))
-            .or_default()
-            .insert(name.to_owned());
+        self.run.say(word, name, reason);
     }
 
-    /// Whether `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; ...` is of this program:
-    /// then it has the numbers of the lists. Else a test has printed it, and goes on.
-    fn is_result(&mut self, line: &str) -> bool {
-        let number = |label: &str| {
-            line.split([';', '.'])
-                .filter_map(|part| part.trim().strip_suffix(label))
-                .find_map(|number| number.trim().parse::<usize>().ok())
-        };
-        let run = &mut self.run;
-        let numbers = [number("passed"), number("failed")];
-        if numbers != [Some(run.passed.len()), Some(run.failed.len())] {
+    /// What to show of a line that is the result of the program; `None` if a test has printed it, and
+    /// goes on. libtest counts what was skipped as passed.
+    fn result(&mut self, line: &str) -> Option<String> {
+        if !self.run.is_settled_by(line) {
             match self.section {
                 Section::Failed => self.enter(Section::Failures),
                 Section::Passed => self.enter(Section::Successes),
                 _ => {}
             }
-            return false;
+            return None;
         }
-        // Documentation that is only compiled has another name in its line than in the list.
-        run.seen
-            .retain(|_, outcome| matches!(outcome, Outcome::Skipped(_)));
-        for (names, outcome) in [
-            (std::mem::take(&mut run.passed), Outcome::Passed),
-            (std::mem::take(&mut run.failed), Outcome::Failed),
-        ] {
-            run.seen
-                .extend(names.into_iter().map(|name| (name, outcome.clone())));
-        }
-        true
+        let ended = self.close();
+        let time = line.rsplit_once("; finished in ").unwrap_or_default().1;
+        Some(format!("{}{}, in {time}", ended.said, ended.count()))
     }
 
-    /// Ends a run: what the tests said is applied to what became of them. Gives what to show of it.
-    fn close(&mut self) -> String {
-        let run = std::mem::take(&mut self.run);
-        let mut shown = String::new();
-        let mut tests: BTreeMap<_, _> = run
-            .seen
-            .into_iter()
-            .map(|(name, outcome)| {
-                let weaker = BTreeSet::new();
-                (name, Test { outcome, weaker })
-            })
-            .collect();
-        for ((word, reason), names) in run.said {
-            for name in &names {
-                match named(&mut tests, name) {
-                    Some(test) => test.say(word, &reason),
-                    None => {
-                        let fault = format!("{name} is no test of it, but says: {reason}");
-                        self.report.faults.push(fault);
-                    }
-                }
-            }
-            if word != Word::Weaker {
-                shown += &self.summary(word, &reason, &names);
-            }
-        }
-        self.report.tests.append(&mut tests);
+    /// Ends a run, and adds it to the report.
+    fn close(&mut self) -> Ended {
+        let ended = std::mem::take(&mut self.run).end(&self.prefix);
+        self.report.tests.extend(ended.tests.clone());
+        self.report.faults.extend(ended.faults.clone());
         self.enter(Section::Outside);
-        shown
-    }
-
-    /// One line for all tests that gave the same reason.
-    fn summary(&self, word: Word, reason: &str, names: &BTreeSet<String>) -> String {
-        let (start, _) = WORDS[word as usize];
-        let mut who = names.iter().take(NAMES).cloned().collect::<Vec<_>>();
-        if let Some(more @ 1..) = names.len().checked_sub(NAMES) {
-            who.push(format!("and {more} more"));
-        }
-        format!("{start}{}{}: {reason}\n", self.prefix, who.join(", "))
-    }
-}
-
-impl Test {
-    fn say(&mut self, word: Word, reason: &str) {
-        match (word, &self.outcome) {
-            // One that went on and failed has failed.
-            (_, Outcome::Failed) => {}
-            (Word::Weaker, _) => _ = self.weaker.insert(reason.to_owned()),
-            (Word::Skip, Outcome::Lacks(_)) => {}
-            (Word::Skip, _) => self.outcome = Outcome::Skipped(reason.to_owned()),
-            (Word::Lacks, _) => self.outcome = Outcome::Lacks(reason.to_owned()),
-        }
+        ended
     }
 }
 
 /// The name in a line of a list.
 fn listed(line: &str) -> Option<String> {
     line.strip_prefix("    ").map(str::to_owned)
-}
-
-/// The test of this name, or the only one whose name ends so after its modules.
-fn named<'a>(tests: &'a mut BTreeMap<String, Test>, name: &str) -> Option<&'a mut Test> {
-    let key = match tests.contains_key(name) {
-        true => name.to_owned(),
-        false => {
-            let end = format!("::{name}");
-            let mut found = tests.keys().filter(|key| key.ends_with(&end));
-            let first = found.next()?.clone();
-            found.next().is_none().then_some(first)?
-        }
-    };
-    tests.get_mut(&key)
 }
 
 /// `running 3 tests`
