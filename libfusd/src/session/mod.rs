@@ -176,11 +176,15 @@ impl Session {
             self.shared.backend.nudge();
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                tracing::warn!(
-                    device = %self.path().display(),
-                    handlers = self.shared.workers(),
-                    "handlers still run at the end of the session",
-                );
+                // The last may have ended just now.
+                let handlers = self.shared.workers();
+                if handlers > 0 {
+                    tracing::warn!(
+                        device = %self.path().display(),
+                        handlers,
+                        "handlers still run at the end of the session",
+                    );
+                }
                 break;
             }
             let end = lock(&self.shared.end);
