@@ -26,6 +26,15 @@ pub fn rounds(full: usize) -> usize {
     })
 }
 
+/// How often to repeat what takes a program's start or a module's each time: `full` times, and a
+/// tenth of that where QEMU interprets all instructions.
+pub fn starts(full: usize) -> usize {
+    match *MACHINE {
+        Machine::Host | Machine::UserMode => full,
+        Machine::Interpreted => full.div_ceil(10),
+    }
+}
+
 /// What the tests run on.
 enum Machine {
     Host,

@@ -1,11 +1,10 @@
 //! Inserting and removing the module.
 
-use std::env;
 use std::path::Path;
 
 use fusd::wire::{Greeting, operation};
 use fusd_tests::client;
-use fusd_tests::wait::wait_until;
+use fusd_tests::wait::{starts, wait_until};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
@@ -52,13 +51,8 @@ fn it_comes_and_goes_a_thousand_times() {
     let Some(_alone) = module::alone("it_comes_and_goes_a_thousand_times") else {
         return;
     };
-    // The first FUSD failed after 73 times: it kept its major numbers. Under KASAN each time takes
-    // seconds.
-    let rounds = match env::var_os("FUSD_LAB") {
-        Some(kernel) if kernel == "kasan" => 100,
-        _ => 1000,
-    };
-    for round in 0..rounds {
+    // The first FUSD failed after 73 times: it kept its major numbers.
+    for round in 0..starts(1000) {
         remove();
         module::insert("").unwrap_or_else(|errno| panic!("insert {round}: {errno}"));
         if round % 50 == 0 {

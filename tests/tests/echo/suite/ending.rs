@@ -3,7 +3,7 @@
 use fusd_tests::Case;
 use fusd_tests::client::{open, open_with};
 use fusd_tests::leftovers::processes;
-use fusd_tests::wait::{start, wait_until};
+use fusd_tests::wait::{start, starts, wait_until};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
@@ -24,7 +24,7 @@ pub(crate) fn ctrl_c_and_sigterm_end_it_with_0(case: &Case) {
 }
 
 pub(crate) fn killed_200_times_it_comes_back_at_once(case: &Case) {
-    for round in 0..200 {
+    for round in 0..starts(200) {
         let driver = echo(case, ["--repeat", "text"]).start();
         let reader = (round % 2 == 0).then(|| {
             let file = open_with(driver.node(), OFlag::O_RDONLY).expect("open");
