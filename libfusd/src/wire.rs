@@ -141,6 +141,62 @@ fn put(out: &mut [u8], at: usize, bytes: &[u8]) {
     }
 }
 
+/// A field of a structure: what a test must know of it to try each at its wrong values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it begins, in bytes from the structure's beginning.
+    pub at: usize,
+    /// Bytes it takes: 2, 4 or 8.
+    pub size: usize,
+}
+
+/// The structures of a message to the module, as tests go through them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// One of [`operation`].
+    pub operation: u16,
+    /// The fields of the fixed part, counted from its own beginning.
+    pub fields: &'static [Field],
+}
+
+/// All messages to the module. Each begins with the fields of [`CommandHeader::FIELDS`].
+pub const COMMANDS: &[Layout] = &[
+    Layout {
+        operation: operation::HELLO,
+        fields: Hello::FIELDS,
+    },
+    Layout {
+        operation: operation::REGISTER,
+        fields: Register::FIELDS,
+    },
+    Layout {
+        operation: operation::UNREGISTER,
+        fields: Unregister::FIELDS,
+    },
+    Layout {
+        operation: operation::REPLY,
+        fields: Reply::FIELDS,
+    },
+    Layout {
+        operation: operation::NOTIFY,
+        fields: Notify::FIELDS,
+    },
+    Layout {
+        operation: operation::COPY_IN,
+        fields: CopyIn::FIELDS,
+    },
+    Layout {
+        operation: operation::COPY_OUT,
+        fields: CopyOut::FIELDS,
+    },
+    Layout {
+        operation: operation::NUDGE,
+        fields: &[],
+    },
+];
+
 /// Declares the structures: layout, size in bytes, and the way to and from bytes.
 macro_rules! layout {
     ($($(#[$attribute:meta])* $name:ident: $size:literal {
@@ -159,6 +215,13 @@ macro_rules! layout {
         impl $name {
             /// Bytes in a message.
             pub const SIZE: usize = $size;
+
+            /// Its fields, in their order.
+            pub const FIELDS: &'static [Field] = &[$(Field {
+                name: stringify!($field),
+                at: $at,
+                size: core::mem::size_of::<$kind>(),
+            },)*];
 
             /// As it stands in a message.
             #[inline]

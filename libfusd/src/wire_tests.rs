@@ -304,6 +304,48 @@ fn every_field_at_its_wrong_values() {
 }
 
 #[test]
+fn the_table_of_messages_is_complete() {
+    let mut known: Vec<u16> = COMMANDS.iter().map(|layout| layout.operation).collect();
+    known.sort_unstable();
+    let taken: Vec<u16> = (0..=u16::MAX)
+        .filter(|operation| {
+            let header = CommandHeader {
+                length: 200,
+                operation: *operation,
+                ..CommandHeader::default()
+            };
+            let mut message = vec![0; 200];
+            message[..CommandHeader::SIZE].copy_from_slice(&header.to_bytes());
+            parse(&message) != Err(Fault::Operation)
+        })
+        .collect();
+    assert_eq!(known, taken);
+    for layout in COMMANDS {
+        // Each byte belongs to one field: what a message's fixed part takes is its fields.
+        let end = layout.fields.iter().fold(0, |at, field| {
+            assert_eq!(field.at, at, "{layout:?}");
+            at + field.size
+        });
+        let mut message = vec![0; CommandHeader::SIZE + end];
+        let header = CommandHeader {
+            length: u32::try_from(message.len()).unwrap(),
+            operation: layout.operation,
+            ..CommandHeader::default()
+        };
+        message[..CommandHeader::SIZE].copy_from_slice(&header.to_bytes());
+        assert_ne!(
+            parse(&message),
+            Err(Fault::Length),
+            "{layout:?} has room enough"
+        );
+        let short = u32::try_from(message.len() - 1).unwrap();
+        message.pop();
+        message[..4].copy_from_slice(&short.to_ne_bytes());
+        assert_eq!(parse(&message), Err(Fault::Length), "{layout:?}");
+    }
+}
+
+#[test]
 fn any_bytes_parse_or_are_refused() {
     // Every header there is, over every length of what follows: none may panic.
     for operation in 0..=64u16 {

@@ -6,6 +6,7 @@
 
 mod driver;
 mod ending;
+mod fuzz;
 mod handshake;
 mod hostile;
 mod ioctls;

@@ -21,6 +21,7 @@ use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 
 use crate::driver::{Driver, Message, answer, message, name, node};
+use crate::fuzz::honest;
 use crate::{module, raw};
 
 /// Pseudo-random numbers (xorshift).
@@ -64,22 +65,6 @@ impl Shared {
     fn done(&self) -> bool {
         self.served.load(Ordering::Relaxed) >= self.limit
     }
-}
-
-/// What an honest driver would answer.
-fn honest(request: &Message, random: &mut Random) -> Vec<u8> {
-    let (value, data) = match request.header.operation {
-        operation::READ => {
-            let size = request.transfer().size as usize;
-            (0, vec![b'r'; size - random.below(2).min(size)])
-        }
-        operation::WRITE => (request.transfer().size.into(), Vec::new()),
-        operation::SEEK => (random.next() >> 2, Vec::new()),
-        operation::IOCTL => (1, vec![b'i'; request.ioctl().out_size as usize]),
-        operation::OPEN => (random.next(), Vec::new()),
-        _ => (0, Vec::new()),
-    };
-    answer(request.id(), 0, value, &data)
 }
 
 /// One worker, until the driver is to end.
@@ -238,7 +223,7 @@ fn call(nodes: &[PathBuf; 2], seed: u64) {
 }
 
 /// Starts a client process that reads under a hail of signals.
-fn victim(node: &Path, random: &mut Random) -> Child {
+pub(crate) fn victim(node: &Path, random: &mut Random) -> Child {
     let words: &[&str] = match random.below(3) {
         0 => &["alarm", "reads", "10"],
         1 => &["reads", "100000"],
