@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod conformance;
 mod count;
+mod fuzz;
 mod host;
 mod in_guest;
 mod install;
@@ -26,6 +27,7 @@ enum Command {
     Conformance(conformance::Args),
     Man(man::Args),
     Bench(bench::Args),
+    Fuzz(fuzz::Args),
     Lab(lab::Args),
 }
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
     };

@@ -11,7 +11,6 @@ mod mutator;
 mod side;
 mod ways;
 
-use std::env;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +20,7 @@ use fusd::wire::IOCTL_EXCHANGE;
 use fusd_tests::wait::{Started, start, wait_until};
 
 use crate::driver::{Driver, name, node};
-use crate::module;
+use crate::module::{self, setting};
 use crate::raw::Arena;
 use crate::stress::{Random, victim};
 pub(crate) use mutator::honest;
@@ -33,14 +32,6 @@ const SIDES: usize = 3;
 /// Whether an ioctl of the control node has this number.
 pub(crate) fn is_known_ioctl(number: u32) -> bool {
     number == IOCTL_EXCHANGE
-}
-
-/// A whole number that the environment may give.
-fn setting(variable: &str, default: u64) -> u64 {
-    env::var(variable).map_or(default, |text| {
-        text.parse()
-            .unwrap_or_else(|_| panic!("{variable}: {text:?} is no number"))
-    })
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //! clients that do all they can, are interrupted and killed. At the end nothing may be left, and
 //! the kernel must have nothing to say. `FUSD_KFUSD_ROUNDS` sets how long (6).
 
-use std::env;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -320,8 +319,7 @@ fn everything_at_once() {
     let Some(_alone) = module::alone("everything_at_once") else {
         return;
     };
-    let rounds =
-        env::var("FUSD_KFUSD_ROUNDS").map_or(6, |rounds| rounds.parse().expect("a number"));
+    let rounds = module::setting("FUSD_KFUSD_ROUNDS", 6);
     for seed in 1..=rounds {
         round(seed);
     }
