@@ -191,6 +191,8 @@ fn watch(
     let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
     let mut victims = 0;
     let mut told = 0;
+    // To start a program takes as long as hundreds of messages.
+    let step = (messages / 200).clamp(200, 2000);
     loop {
         let before = count(&tally.messages);
         if before >= messages {
@@ -206,7 +208,7 @@ fn watch(
         });
         let mut child = victim(&nodes[random.below(nodes.len())], random);
         tally.gate.started();
-        let (until, good) = (before + 200, count(good_calls));
+        let (until, good) = (before + step, count(good_calls));
         wait_until(
             "messages are handed in, and the good driver's client gets on",
             || {

@@ -180,7 +180,7 @@ impl Session<'_> {
                 ready.expect("poll");
             }
             self.receive(worker);
-            for _ in 0..worker.mutator.random.below(5) {
+            for _ in 0..worker.mutator.random.below(12) {
                 self.try_one(worker);
             }
             self.settle(&mut worker.mutator.random);
