@@ -23,7 +23,7 @@ use crate::driver::{Driver, name, node};
 use crate::module::{self, setting};
 use crate::raw::Arena;
 use crate::stress::{Random, victim};
-pub(crate) use mutator::honest;
+pub(crate) use mutator::{fields, get, honest, set, wrong_values};
 use side::Tally;
 
 /// Drivers at once.
@@ -95,7 +95,7 @@ impl fmt::Display for Report {
 }
 
 /// The good driver and its client.
-struct Good {
+pub(crate) struct Good {
     driver: Arc<Driver>,
     serving: Started<()>,
     calling: Started<()>,
@@ -104,7 +104,7 @@ struct Good {
 }
 
 impl Good {
-    fn start(seed: u64) -> Self {
+    pub(crate) fn start(seed: u64) -> Self {
         let (driver, node) = Driver::with_device(clients::GOOD, 0);
         let driver = Arc::new(driver);
         let (stop, calls) = (Arc::default(), Arc::default());
@@ -123,11 +123,24 @@ impl Good {
         }
     }
 
+    /// A condition that holds once another call has come to its right end.
+    pub(crate) fn next_call(&self) -> impl Fn() -> bool {
+        let before = self.calls.load(Ordering::Relaxed);
+        move || {
+            assert!(
+                self.works(),
+                "the good driver or its client has failed: see above"
+            );
+            self.calls.load(Ordering::Relaxed) > before
+        }
+    }
+
     fn works(&self) -> bool {
         self.serving.blocks() && self.calling.blocks()
     }
 
-    fn end(self) -> u64 {
+    /// Ends both. How many calls there were.
+    pub(crate) fn end(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.calling.wait();
         clients::dismiss(&self.driver);

@@ -20,5 +20,6 @@ mod signals;
 mod stalls;
 mod status;
 mod stress;
+mod sweep;
 mod transfers;
 mod workers;
