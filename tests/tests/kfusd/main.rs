@@ -22,4 +22,5 @@ mod status;
 mod stress;
 mod sweep;
 mod transfers;
+mod uevents;
 mod workers;
