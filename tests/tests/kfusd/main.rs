@@ -4,6 +4,8 @@
 //! The tests take root and the environment variable `FUSD_KFUSD_MODULE`, the path of kfusd.ko,
 //! which they insert. They leave it inserted.
 
+#[cfg(target_arch = "x86_64")]
+mod compat;
 mod driver;
 mod ending;
 mod fuzz;
@@ -12,6 +14,7 @@ mod hostile;
 mod ioctls;
 mod languages;
 mod loading;
+mod many;
 mod module;
 mod names;
 mod polling;
@@ -20,6 +23,7 @@ mod signals;
 mod stalls;
 mod status;
 mod stress;
+mod suspend;
 mod sweep;
 mod transfers;
 mod uevents;

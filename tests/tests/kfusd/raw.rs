@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 mod arena;
+#[cfg(target_arch = "x86_64")]
+mod compat;
 mod uevents;
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -12,6 +14,8 @@ use fusd::wire::{Exchange, IOCTL_EXCHANGE, IOCTL_STATUS, StatusQuery};
 use nix::errno::Errno;
 
 pub(crate) use arena::Arena;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use compat::LowPage;
 pub(crate) use uevents::Uevents;
 
 /// delete_module(2), without waiting and without force.
