@@ -102,7 +102,8 @@ pub(crate) fn call_well(node: &Path, stop: &AtomicBool, calls: &AtomicU64, seed:
     while !stop.load(Ordering::Relaxed) {
         let file = client::open(node).expect("the good device opens");
         for _ in 0..10 {
-            let (offset, length) = (random.next() >> 2, 1 + random.below(3000));
+            let most = [100, 100, 100, 3000][random.below(4)];
+            let (offset, length) = (random.next() >> 2, 1 + random.below(most));
             let data = file.read_at(offset, length).expect("the good device reads");
             assert_eq!(data.len(), length);
             pattern::check(offset, &data);
