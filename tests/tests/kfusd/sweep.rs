@@ -2,302 +2,20 @@
 //! from the protocol's own table, so that none is forgotten. After each message the module must have
 //! done what the protocol says of it, and nothing else; and a good device must work.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+mod scene;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fusd::wire::{
-    self, COMMANDS, Command, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Notify, Register,
-    Reply, Unregister, operation,
-};
-use fusd_tests::client::{Handle, Outcome};
-use fusd_tests::wait::{Started, start, wait_until};
+use fusd::wire::{self, COMMANDS, CopyOut, Register, operation};
+use fusd_tests::wait::{start, wait_until};
 use nix::errno::Errno;
-use nix::poll::PollFlags;
 
-use crate::driver::{ALL, Driver, Message, message, name, node, registration};
+use crate::driver::{ALL, Driver, message, name, registration};
 use crate::fuzz::{Good, fields, get, set, wrong_values};
 use crate::module::tests;
 use crate::raw::Arena;
-
-/// The device of a [`Scene`], by its driver's number.
-const DEVICE: u64 = 1;
-/// Bytes that the read of a [`Scene`] asks for.
-const ASKED: usize = 16;
-
-/// A driver with two calls under way. All that a message can name is there, and its counterpart on
-/// another connection.
-struct Scene {
-    driver: Driver,
-    /// Hello was said.
-    agreed: bool,
-    file: Option<Handle>,
-    arena: Arc<Arena>,
-    ioctl: Option<(Message, Started<Outcome<i32>>)>,
-    read: Option<(Message, Started<Outcome<Vec<u8>>>)>,
-    /// A request that is over.
-    finished: u64,
-}
-
-impl Scene {
-    fn fresh(arena: &Arc<Arena>) -> Self {
-        let driver = Driver::silent();
-        driver.expect(operation::GREETING);
-        Self {
-            driver,
-            agreed: false,
-            file: None,
-            arena: Arc::clone(arena),
-            ioctl: None,
-            read: None,
-            finished: 0,
-        }
-    }
-
-    fn new(arena: &Arc<Arena>) -> Self {
-        let driver = Driver::connect();
-        let name = name();
-        let flags = wire::REGISTER_RAW_IOCTL;
-        driver
-            .register(&name, DEVICE, ALL, flags)
-            .expect("register");
-        let opening = crate::driver::open(&node(&name), nix::fcntl::OFlag::O_RDWR);
-        let finished = driver.expect(operation::OPEN).id();
-        driver.answer(finished, 0, b"").expect("answer");
-        let file = opening.wait().expect("open");
-        let copy = file.duplicate();
-        let calling = {
-            let arena = Arc::clone(arena);
-            start(move || arena.ioctl(&copy, 0x6b01))
-        };
-        let ioctl = (driver.expect(operation::IOCTL), calling);
-        let reading = file.start_read(ASKED);
-        let read = (driver.expect(operation::READ), reading);
-        Self {
-            driver,
-            agreed: true,
-            file: Some(file),
-            arena: Arc::clone(arena),
-            ioctl: Some(ioctl),
-            read: Some(read),
-            finished,
-        }
-    }
-
-    fn ioctl_id(&self) -> Option<u64> {
-        self.ioctl.as_ref().map(|(request, _)| request.id())
-    }
-
-    fn read_id(&self) -> Option<u64> {
-        self.read.as_ref().map(|(request, _)| request.id())
-    }
-
-    fn file_number(&self) -> u64 {
-        let known = self.read.as_ref();
-        known.map_or(0, |(request, _)| request.header.file)
-    }
-
-    /// Right messages, one of each kind and of some two.
-    fn right(&self, operation: u16) -> Vec<Vec<u8>> {
-        let id = self.ioctl_id().unwrap_or_default();
-        let make = |flags, id, parts: &[&[u8]]| message(operation, flags, id, parts);
-        let address = self.arena.range().start + 64;
-        let reply = |error, events, value| Reply {
-            error,
-            events,
-            value,
-        };
-        match operation {
-            operation::HELLO => {
-                let hello = Hello {
-                    version: wire::VERSION,
-                    reserved: 0,
-                    features: wire::FEATURES,
-                };
-                vec![make(0, 0, &[&hello.to_bytes()])]
-            }
-            operation::REGISTER => {
-                let register = Register {
-                    device: DEVICE + 1,
-                    operations: ALL,
-                    mode: 0o640,
-                    max_transfer: 4096,
-                    ..Register::default()
-                };
-                vec![registration(register, &name())]
-            }
-            operation::UNREGISTER => vec![make(0, 0, &[&Unregister { device: DEVICE }.to_bytes()])],
-            operation::REPLY => {
-                let events = 0x41;
-                let read = self.read_id().unwrap_or_default();
-                vec![
-                    make(0, id, &[&reply(0, 0, 5).to_bytes()]),
-                    make(0, id, &[&reply(5, 0, 0).to_bytes()]),
-                    make(
-                        wire::REPLY_EVENTS,
-                        read,
-                        &[&reply(0, events, 0).to_bytes(), b"data"],
-                    ),
-                ]
-            }
-            operation::NOTIFY => {
-                let notify = Notify {
-                    file: self.file_number(),
-                    events: 0x41,
-                    reserved: 0,
-                };
-                vec![make(0, 0, &[&notify.to_bytes()])]
-            }
-            operation::NUDGE => vec![make(0, 0, &[])],
-            operation::COPY_IN => {
-                let copy = CopyIn {
-                    address,
-                    length: 8,
-                    reserved: 0,
-                };
-                vec![make(0, id, &[&copy.to_bytes()])]
-            }
-            operation::COPY_OUT => {
-                let copy = CopyOut {
-                    address,
-                    length: 8,
-                    reserved: 0,
-                };
-                vec![make(0, id, &[&copy.to_bytes(), b"01234567"])]
-            }
-            _ => panic!("a message that this test does not know: {operation}"),
-        }
-    }
-
-    /// What the protocol says of a message.
-    fn expected(&self, bytes: &[u8]) -> Outcome<Command> {
-        let head = &bytes[..bytes.len().min(HEAD_MAX)];
-        let (command, _) = Command::parse(head, bytes.len()).map_err(|fault| match fault {
-            Fault::Version => Errno::EPROTONOSUPPORT,
-            Fault::Feature => Errno::EOPNOTSUPP,
-            _ => Errno::EINVAL,
-        })?;
-        let is_hello = matches!(command, Command::Hello(_));
-        if is_hello == self.agreed {
-            return Err(Errno::EPROTO);
-        }
-        let known = |holds: bool, errno| if holds { Ok(command) } else { Err(errno) };
-        match command {
-            Command::Hello(_) | Command::Nudge => Ok(command),
-            Command::Register(it) if it.uid == u32::MAX || it.gid == u32::MAX => Err(Errno::EINVAL),
-            Command::Register(it) => known(it.device != DEVICE, Errno::EBUSY),
-            Command::Unregister(it) => known(it.device == DEVICE, Errno::ENOENT),
-            Command::Notify(it) => known(it.file == self.file_number(), Errno::ENOENT),
-            Command::Reply {
-                id, reply, length, ..
-            } => match Some(id) {
-                it if it == self.ioctl_id() => {
-                    let fits = length == 0 && i32::try_from(reply.value).is_ok();
-                    known(fits, Errno::EINVAL)
-                }
-                it if it == self.read_id() => {
-                    known(length <= ASKED && reply.value == 0, Errno::EINVAL)
-                }
-                _ => Err(Errno::ENOENT),
-            },
-            Command::CopyIn { id, copy } => self.expected_copy(id, copy.length, command),
-            Command::CopyOut { id, copy } => self.expected_copy(id, copy.length, command),
-        }
-    }
-
-    fn expected_copy(&self, id: u64, length: u32, command: Command) -> Outcome<Command> {
-        match Some(id) {
-            it if it == self.ioctl_id() && length <= 1 << 20 => Ok(command),
-            it if it == self.ioctl_id() || it == self.read_id() => Err(Errno::EINVAL),
-            _ => Err(Errno::ENOENT),
-        }
-    }
-
-    /// Looks whether a message that was taken has done what it says.
-    fn check_effect(&mut self, command: Command, bytes: &[u8]) {
-        match command {
-            Command::Hello(_) => {
-                assert_eq!(self.driver.say(bytes), Err(Errno::EPROTO), "a second one");
-            }
-            Command::Register(it) => {
-                let name = &bytes[wire::CommandHeader::SIZE + Register::SIZE..];
-                let node = node(std::str::from_utf8(name).expect("ASCII"));
-                let found = fs::metadata(&node).expect("the node").permissions();
-                assert_eq!(found.mode() & 0o7777, it.mode);
-                self.driver.unregister(it.device).expect("unregister");
-                assert!(!node.exists());
-            }
-            Command::Unregister(_) => {
-                assert_eq!(self.end_ioctl(), Err(Errno::EPIPE));
-                assert_eq!(self.end_read(), Err(Errno::EPIPE));
-            }
-            Command::Reply { id, reply, .. } if Some(id) == self.ioctl_id() => {
-                let value = i32::try_from(reply.value).expect("checked");
-                assert_eq!(self.end_ioctl(), answered(&reply, value));
-            }
-            Command::Reply { reply, length, .. } => {
-                let data = bytes[bytes.len() - length..].to_vec();
-                assert_eq!(self.end_read(), answered(&reply, data));
-            }
-            Command::Notify(it) => {
-                let all = PollFlags::from_bits_truncate(wire::POLL_MASK as i16);
-                let file = self.file.as_ref().expect("a file");
-                let told = PollFlags::from_bits_truncate(it.events as i16);
-                assert_eq!(file.ready(all), told);
-            }
-            Command::Nudge => drop(self.driver.expect(operation::NUDGED)),
-            Command::CopyIn { copy, .. } => self.check_copied(copy.address, copy.length, true),
-            Command::CopyOut { copy, .. } => self.check_copied(copy.address, copy.length, false),
-        }
-    }
-
-    fn check_copied(&self, address: u64, length: u32, fetched: bool) {
-        let arena = self.arena.range();
-        let end = address.saturating_add(length.into());
-        let is_there = arena.contains(&address) && end <= arena.end;
-        let message = self.driver.expect(operation::COPIED);
-        assert_eq!(Some(message.id()), self.ioctl_id());
-        let copied = Copied::from_bytes(&message.body);
-        assert_eq!(copied.error, if is_there { 0 } else { 14 }, "{address:#x}");
-        let data = message.body.len() - Copied::SIZE;
-        let given = if is_there && fetched { length } else { 0 };
-        assert_eq!(data, given as usize);
-    }
-
-    fn end_ioctl(&mut self) -> Outcome<i32> {
-        self.ioctl.take().expect("an ioctl").1.wait()
-    }
-
-    fn end_read(&mut self) -> Outcome<Vec<u8>> {
-        self.read.take().expect("a read").1.wait()
-    }
-
-    /// Ends what is under way as if nothing had happened.
-    fn finish(mut self) {
-        if let Some(id) = self.ioctl_id() {
-            self.driver.answer(id, 7, b"").expect("an answer");
-            assert_eq!(self.end_ioctl(), Ok(7));
-        }
-        if let Some(id) = self.read_id() {
-            self.driver.answer(id, 0, b"read").expect("an answer");
-            assert_eq!(self.end_read().as_deref(), Ok(&b"read"[..]));
-        }
-        if !self.agreed {
-            let hello = self.right(operation::HELLO).swap_remove(0);
-            let said = self.driver.say(&hello);
-            assert!(matches!(said, Ok(()) | Err(Errno::EPROTO)), "{said:?}");
-        }
-    }
-}
-
-/// What a client sees of a reply.
-fn answered<T>(reply: &Reply, value: T) -> Outcome<T> {
-    match i32::try_from(reply.error).expect("an errno") {
-        0 => Ok(value),
-        errno => Err(Errno::from_raw(errno)),
-    }
-}
+use scene::{DEVICE, Scene};
 
 /// What of a message is tried.
 struct Case {
@@ -334,55 +52,86 @@ fn cases(scene: &Scene, right: &[u8]) -> Vec<Case> {
     cases
 }
 
+/// What was tried so far.
+#[derive(Default)]
+struct Tried {
+    messages: usize,
+    /// Of these, the ones that were right after all.
+    taken: usize,
+}
+
+impl Tried {
+    /// Tries all wrong values of the right message `which` of this operation, on a driver that has
+    /// said hello or not.
+    fn try_all(
+        &mut self,
+        operation: u16,
+        which: usize,
+        agreed: bool,
+        good: &Good,
+        arena: &Arc<Arena>,
+    ) {
+        let make = || match agreed {
+            true => Scene::new(arena),
+            false => Scene::fresh(arena),
+        };
+        let mut scene = make();
+        let count = cases(&scene, &scene.right(operation)[which]).len();
+        for index in 0..count {
+            // The same field and kind of value, in the numbers of this scene.
+            let mut bytes = scene.right(operation).swap_remove(which);
+            if let Some(case) = cases(&scene, &bytes).get(index) {
+                set(&mut bytes, case.at, case.size, case.value);
+            }
+            if self.try_one(&mut scene, &bytes) {
+                scene.finish();
+                scene = make();
+            }
+            wait_until("the good device works", good.next_call());
+        }
+        scene.finish();
+    }
+
+    /// Tries a message. Whether it was taken.
+    fn try_one(&mut self, scene: &mut Scene, bytes: &[u8]) -> bool {
+        let said = scene.driver.control().write(bytes).map(drop);
+        let expected = scene.expected(bytes);
+        assert_eq!(said, expected.map(drop), "{bytes:02x?}");
+        self.messages += 1;
+        match expected {
+            Ok(command) => {
+                self.taken += 1;
+                scene.check_effect(command, bytes);
+            }
+            Err(_) => scene.driver.expect_nothing(),
+        }
+        expected.is_ok()
+    }
+}
+
 tests! {
     fn every_field_at_every_wrong_value() {
         let arena = Arc::new(Arena::new());
         let good = Good::start(1);
         // Of the same numbers, on another connection: nothing may reach it.
         let other = Scene::new(&arena);
-        let (mut tried, mut taken) = (0, 0);
+        let mut tried = Tried::default();
         for layout in COMMANDS {
-            let make = |agreed: bool| match agreed {
-                true => Scene::new(&arena),
-                false => Scene::fresh(&arena),
-            };
-            let is_hello = layout.operation == operation::HELLO;
-            let kinds: &[bool] = if is_hello { &[false, true] } else { &[true] };
-            for &agreed in kinds {
-                let mut scene = make(agreed);
-                for which in 0..scene.right(layout.operation).len() {
-                    let count = cases(&scene, &scene.right(layout.operation)[which]).len();
-                    for case in 0..count {
-                        // The same place and kind of value, in the numbers of this scene.
-                        let mut bytes = scene.right(layout.operation).swap_remove(which);
-                        let cases = cases(&scene, &bytes);
-                        let Some(case) = cases.get(case) else { continue };
-                        set(&mut bytes, case.at, case.size, case.value);
-                        let said = scene.driver.control().write(&bytes).map(drop);
-                        let expected = scene.expected(&bytes);
-                        assert_eq!(said, expected.map(drop), "{:#x} at {} of {bytes:02x?}", case.value, case.at);
-                        tried += 1;
-                        if let Ok(command) = expected {
-                            taken += 1;
-                            scene.check_effect(command, &bytes);
-                            scene.finish();
-                            scene = make(agreed);
-                            wait_until("the good device works", good.next_call());
-                        } else {
-                            scene.driver.expect_nothing();
-                        }
-                    }
-                    wait_until("the good device works", good.next_call());
+            let operation = layout.operation;
+            for which in 0..other.right(operation).len() {
+                tried.try_all(operation, which, true, &good, &arena);
+                if operation == operation::HELLO {
+                    tried.try_all(operation, which, false, &good, &arena);
                 }
-                scene.finish();
             }
         }
         other.driver.expect_nothing();
         other.finish();
         good.end();
+        let Tried { messages, taken } = tried;
         // Or else little was tried.
-        assert!(tried > 600 && taken > 60, "{taken} of {tried} were taken");
-        println!("{tried} messages, {taken} of them right after all");
+        assert!(messages > 600 && taken > 60, "{taken} of {messages} were taken");
+        println!("{messages} messages, {taken} of them right after all");
     }
 
     fn a_copy_over_the_devices_limit_is_refused_whatever_its_memory() {

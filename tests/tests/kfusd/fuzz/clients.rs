@@ -95,8 +95,8 @@ pub(crate) fn serve_well(driver: &Driver) {
     }
 }
 
-/// Reads and writes the pattern, until it is told to stop; every call has to do what it should.
-/// Returns how many were made.
+/// Reads and writes the pattern, until it is told to stop; every call has to do what it should, and
+/// is counted.
 pub(crate) fn call_well(node: &Path, stop: &AtomicBool, calls: &AtomicU64, seed: u64) {
     let mut random = Random::new(seed);
     while !stop.load(Ordering::Relaxed) {

@@ -62,15 +62,21 @@ fn remember(numbers: &mut Vec<u64>, number: u64) {
 /// The field of `message`, as a number.
 pub(crate) fn get(message: &[u8], at: usize, size: usize) -> Option<u64> {
     let bytes = message.get(at..at + size)?;
-    let mut number = [0; 8];
-    number[..size].copy_from_slice(bytes);
-    Some(u64::from_le_bytes(number))
+    Some(match size {
+        2 => u16::from_ne_bytes(bytes.try_into().ok()?).into(),
+        4 => u32::from_ne_bytes(bytes.try_into().ok()?).into(),
+        _ => u64::from_ne_bytes(bytes.try_into().ok()?),
+    })
 }
 
-/// Sets the field of `message`, if it is that long.
+/// Sets the field of `message`, if it is that long. What does not fit into the field is cut off.
 pub(crate) fn set(message: &mut [u8], at: usize, size: usize, value: u64) {
     if let Some(bytes) = message.get_mut(at..at + size) {
-        bytes.copy_from_slice(&value.to_le_bytes()[..size]);
+        match size {
+            2 => bytes.copy_from_slice(&(value as u16).to_ne_bytes()),
+            4 => bytes.copy_from_slice(&(value as u32).to_ne_bytes()),
+            _ => bytes.copy_from_slice(&value.to_ne_bytes()),
+        }
     }
 }
 
