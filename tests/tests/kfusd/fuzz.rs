@@ -12,6 +12,7 @@ mod side;
 mod ways;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -94,55 +95,66 @@ impl fmt::Display for Report {
     }
 }
 
-/// The good driver and its client.
+/// The good driver, and its client.
 pub(crate) struct Good {
     driver: Arc<Driver>,
+    node: PathBuf,
     serving: Started<()>,
-    calling: Started<()>,
+    calling: Option<Started<()>>,
     stop: Arc<AtomicBool>,
     calls: Arc<AtomicU64>,
 }
 
 impl Good {
-    pub(crate) fn start(seed: u64) -> Self {
+    /// A driver that is called by [`Self::check`] alone.
+    pub(crate) fn new() -> Self {
         let (driver, node) = Driver::with_device(clients::GOOD, 0);
         let driver = Arc::new(driver);
-        let (stop, calls) = (Arc::default(), Arc::default());
         Self {
             serving: start({
                 let driver = Arc::clone(&driver);
                 move || clients::serve_well(&driver)
             }),
-            calling: start({
-                let (stop, calls) = (Arc::clone(&stop), Arc::clone(&calls));
-                move || clients::call_well(&node, &stop, &calls, seed)
-            }),
             driver,
-            stop,
-            calls,
+            node,
+            calling: None,
+            stop: Arc::default(),
+            calls: Arc::default(),
         }
     }
 
-    /// A condition that holds once another call has come to its right end.
-    pub(crate) fn next_call(&self) -> impl Fn() -> bool {
-        let before = self.calls.load(Ordering::Relaxed);
-        move || {
-            assert!(
-                self.works(),
-                "the good driver or its client has failed: see above"
-            );
-            self.calls.load(Ordering::Relaxed) > before
+    /// One with a client that calls all the time.
+    fn with_client(seed: u64) -> Self {
+        let good = Self::new();
+        let (node, stop, calls) = (good.node.clone(), good.stop.clone(), good.calls.clone());
+        let calling = start(move || clients::call_well(&node, &stop, &calls, seed));
+        Self {
+            calling: Some(calling),
+            ..good
         }
+    }
+
+    /// Makes a call of its own, which has to come to its right end.
+    #[track_caller]
+    pub(crate) fn check(&self) {
+        assert!(
+            self.works(),
+            "the good driver or its client has failed: see above"
+        );
+        let node = self.node.clone();
+        start(move || clients::check_once(&node)).wait();
     }
 
     fn works(&self) -> bool {
-        self.serving.blocks() && self.calling.blocks()
+        self.serving.blocks() && self.calling.as_ref().is_none_or(Started::blocks)
     }
 
     /// Ends both. How many calls there were.
     pub(crate) fn end(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
-        self.calling.wait();
+        if let Some(calling) = self.calling {
+            calling.wait();
+        }
         clients::dismiss(&self.driver);
         self.serving.wait();
         self.calls.load(Ordering::Relaxed)
@@ -156,7 +168,7 @@ fn run(messages: u64, seed: u64) -> Report {
     let arena = Arc::new(Arena::new());
     let names: Vec<[String; 2]> = (0..SIDES).map(|_| [name(), name()]).collect();
     let nodes: Vec<_> = names.iter().flatten().map(|name| node(name)).collect();
-    let good = Good::start(random.next());
+    let good = Good::with_client(random.next());
     let sides: Vec<_> = names
         .into_iter()
         .map(|names| {
@@ -197,7 +209,7 @@ fn watch(
     messages: u64,
     tally: &Tally,
     random: &mut Random,
-    nodes: &[std::path::PathBuf],
+    nodes: &[PathBuf],
     good_calls: &AtomicU64,
     check: impl Fn(),
 ) -> u64 {

@@ -114,6 +114,13 @@ pub(crate) fn call_well(node: &Path, stop: &AtomicBool, calls: &AtomicU64, seed:
     }
 }
 
+/// Reads the pattern once.
+pub(crate) fn check_once(node: &Path) {
+    let file = client::open(node).expect("the good device opens");
+    let data = file.read_at(1000, 10).expect("the good device reads");
+    assert_eq!(data, pattern::bytes(1000, 10));
+}
+
 /// Has [`serve_well`] return.
 pub(crate) fn dismiss(driver: &Driver) {
     let nudge = message(operation::NUDGE, 0, 0, &[]);
