@@ -203,6 +203,8 @@ fn take(connection: &Arc<Connection>, total: usize, input: &mut impl Source) -> 
             },
         ),
         Command::CopyOut { id, copy } => {
+            // First: what a device does not take is no reason for memory.
+            connection.ensure_copyable(id, copy.length)?;
             // CAST: widens.
             let length = copy.length as usize;
             let mut data = KVVec::with_capacity(length, GFP_KERNEL_ACCOUNT)?;

@@ -184,6 +184,11 @@ impl Device {
         self.max_transfer
     }
 
+    /// The operations that go to the driver, and the flags of the registration.
+    pub(crate) fn registered_as(&self) -> (u64, u32) {
+        (self.operations, self.flags)
+    }
+
     /// Whether operations of this kind go to the driver (`IMPLEMENTS_`).
     pub(crate) fn implements(&self, operation: u64) -> bool {
         self.operations & operation != 0

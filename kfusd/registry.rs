@@ -122,14 +122,15 @@ pub(crate) fn find(minor: u32) -> Option<Arc<Device>> {
     guard.as_ref()?.devices.get(&minor).cloned()
 }
 
-/// Calls `each` for every device, in the order of their numbers, until one fails.
-pub(crate) fn for_each(mut each: impl FnMut(&Device) -> Result) -> Result {
+/// Calls `each` for every device, in the order of their numbers, with its node's major and minor,
+/// until one fails.
+pub(crate) fn for_each(mut each: impl FnMut(&Device, (u32, u32)) -> Result) -> Result {
     let guard = REGISTRY.lock();
     let Some(registry) = guard.as_ref() else {
         return Ok(());
     };
-    for device in registry.devices.values() {
-        each(device)?;
+    for (minor, device) in registry.devices.iter() {
+        each(device, (registry.region.major(), *minor))?;
     }
     Ok(())
 }

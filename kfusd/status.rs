@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The status node, /dev/fusd/status: a line of text per device, as of the moment a read begins at
-//! the start. poll(2) reports `POLLPRI` once that has changed.
+//! the start; for programs, a record per device by an ioctl. poll(2) reports `POLLPRI` once what was
+//! told last has changed.
 
 use core::fmt::{self, Write};
 
@@ -16,7 +17,9 @@ use kernel::{
 
 use crate::device::Device;
 use crate::sys::{new_wait_queue, FileOperations, PollTable, Seek, Table, WaitQueue};
-use crate::{kernel_version, registry};
+use crate::{kernel_version, registry, wire};
+
+mod records;
 
 /// `POLLIN | POLLRDNORM`.
 const READABLE: u32 = 0x0041;
@@ -33,7 +36,14 @@ struct Status;
 pub(crate) struct View {
     watchers: Arc<Watchers>,
     #[pin]
-    latest: Mutex<Arc<Snapshot>>,
+    latest: Mutex<Latest>,
+}
+
+/// What was told last.
+struct Latest {
+    text: Arc<KVVec<u8>>,
+    /// As of [`registry::changes`], before the text or the records were made.
+    changes: u64,
 }
 
 /// Who waits for a change.
@@ -58,21 +68,16 @@ impl Watchers {
     }
 }
 
-/// The text as it was when it was made.
-struct Snapshot {
-    text: KVVec<u8>,
-    changes: u64,
-}
-
-impl Snapshot {
+impl Latest {
+    /// The text of now.
     fn new() -> Result<Self> {
         // First, so that what changes while the text is made counts as changed after it.
         let changes = registry::changes();
         let mut text = Text(KVVec::new());
         let now = Instant::now();
-        registry::for_each(|device| line(&mut text, device, now).map_err(|_| ENOMEM))?;
+        registry::for_each(|device, _| line(&mut text, device, now).map_err(|_| ENOMEM))?;
         Ok(Self {
-            text: text.0,
+            text: Arc::new(text.0, GFP_KERNEL_ACCOUNT)?,
             changes,
         })
     }
@@ -113,11 +118,10 @@ impl FileOperations for Status {
 
     fn open(_file: &File, _minor: u32) -> Result<Arc<View>> {
         let watchers = registry::watchers().ok_or(ENODEV)?;
-        let first = Snapshot {
-            text: KVVec::new(),
+        let first = Latest {
+            text: Arc::new(KVVec::new(), GFP_KERNEL_ACCOUNT)?,
             changes: 0,
         };
-        let first = Arc::new(first, GFP_KERNEL_ACCOUNT)?;
         Arc::pin_init(
             pin_init!(View {
                 watchers,
@@ -133,16 +137,32 @@ impl FileOperations for Status {
         position: &mut i64,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
-        let snapshot = if *position == 0 {
-            let new = Arc::new(Snapshot::new()?, GFP_KERNEL_ACCOUNT)?;
-            let old = core::mem::replace(&mut *view.latest.lock(), new.clone());
+        let text = if *position == 0 {
+            let new = Latest::new()?;
+            let text = new.text.clone();
+            let old = core::mem::replace(&mut *view.latest.lock(), new);
             drop(old);
-            new
+            text
         } else {
-            view.latest.lock().clone()
+            view.latest.lock().text.clone()
         };
         // No lock is held over a fault in the caller's memory.
-        to.simple_read_from_buffer(position, &snapshot.text)
+        to.simple_read_from_buffer(position, &text)
+    }
+
+    fn ioctl(
+        view: ArcBorrow<'_, View>,
+        _file: &File,
+        command: u32,
+        argument: usize,
+        _compat: bool,
+    ) -> Result<isize> {
+        if command != wire::IOCTL_STATUS {
+            return Err(ENOTTY);
+        }
+        let (count, changes) = records::fetch(argument)?;
+        view.latest.lock().changes = changes;
+        Ok(count)
     }
 
     fn seek(_view: ArcBorrow<'_, View>, file: &File, offset: i64, whence: c_int) -> Result<i64> {

@@ -154,6 +154,33 @@ impl Connection {
             .count(written.saturating_add(length as u64));
     }
 
+    /// Whether `length` bytes of the caller of request `id` may be copied, as far as that can be
+    /// said before there is any memory for them.
+    ///
+    /// # Errors
+    /// As of [`Self::copy`], but for `EBUSY`.
+    pub(crate) fn ensure_copyable(&self, id: u64, length: u32) -> Result {
+        let inner = self.lock();
+        let request = self.copyable(&inner, id, length);
+        // Perhaps the last reference by now: not to be dropped under the lock.
+        drop(inner);
+        request.map(drop)
+    }
+
+    /// The request `id`, of whose caller `length` bytes may be copied.
+    fn copyable(&self, inner: &Guard<'_>, id: u64, length: u32) -> Result<Arc<Request>> {
+        if !inner.has(wire::FEATURE_COPY) {
+            return Err(crate::error::eopnotsupp());
+        }
+        let request = inner.sent.get(&id).ok_or(ENOENT)?;
+        let device: &Device = request.handle.device();
+        let raw = device.has_flag(wire::REGISTER_RAW_IOCTL);
+        if request.operation != operation::IOCTL || !raw || length > device.max_transfer() {
+            return Err(EINVAL);
+        }
+        Ok(request.clone())
+    }
+
     /// The driver wants memory of the caller of request `id` copied.
     ///
     /// # Errors
@@ -162,15 +189,7 @@ impl Connection {
     /// not one of raw ioctls, or the length is over its limit.
     pub(crate) fn copy(&self, id: u64, job: Job) -> Result {
         let mut inner = self.lock();
-        if !inner.has(wire::FEATURE_COPY) {
-            return Err(crate::error::eopnotsupp());
-        }
-        let request = inner.sent.get(&id).cloned().ok_or(ENOENT)?;
-        let device: &Device = request.handle.device();
-        let raw = device.has_flag(wire::REGISTER_RAW_IOCTL);
-        if request.operation != operation::IOCTL || !raw || job.length > device.max_transfer() {
-            return Err(EINVAL);
-        }
+        let request = self.copyable(&inner, id, job.length)?;
         let state = request.state.access_mut(&mut inner);
         if state.stage != Stage::Delivered {
             return Err(EBUSY);

@@ -64,6 +64,9 @@ pub(crate) fn nodes_left() -> i32 {
     LEFT.load(Relaxed)
 }
 
+/// The kind of file that is a character device. CAST: of a `umode_t`.
+const S_IFCHR: u16 = bindings::S_IFCHR as u16;
+
 /// A `struct device` and what devtmpfs asks for.
 #[repr(C)]
 struct Raw {
@@ -99,7 +102,9 @@ unsafe extern "C" fn devnode(
     // SAFETY: the driver core passes null or room for one value, in each place.
     unsafe {
         if !mode.is_null() {
-            *mode = raw.mode;
+            // With the file's kind, which devtmpfs adds anyway: it would take 0 for no mode at all,
+            // and make it 0600 (devtmpfs_create_node).
+            *mode = raw.mode | S_IFCHR;
         }
         if !uid.is_null() {
             *uid = raw.owner.uid;

@@ -25,6 +25,11 @@ impl Region {
         Ok(Self { first })
     }
 
+    /// The major number.
+    pub(crate) fn major(&self) -> u32 {
+        self.first / MINORS
+    }
+
     /// The number of minor `minor`, which is below [`MINORS`].
     pub(crate) fn number(&self, minor: u32) -> bindings::dev_t {
         self.first | (minor & (MINORS - 1))

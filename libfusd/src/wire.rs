@@ -73,6 +73,15 @@ pub const REQUEST_COMPAT: u16 = 1 << 0;
 /// it (`include/uapi/asm-generic/ioctl.h`).
 pub const IOCTL_EXCHANGE: u32 = 3 << 30 | 32 << 16 | 0xf1 << 8;
 
+/// The number of the ioctl [`StatusQuery`], on the status node: `_IOWR(0xf1, 1, 40)`, encoded
+/// likewise.
+pub const IOCTL_STATUS: u32 = 3 << 30 | 40 << 16 | 0xf1 << 8 | 1;
+/// Bytes of the name's place in a record of [`IOCTL_STATUS`], behind the [`StatusRecord`]; it ends
+/// with zeros.
+pub const STATUS_NAME: usize = NAME_MAX + 1;
+/// Bytes of such a record as this version has it. A later one may have more behind.
+pub const STATUS_SIZE: usize = StatusRecord::SIZE + STATUS_NAME;
+
 /// What a message is about: [`RequestHeader::operation`], [`CommandHeader::operation`].
 pub mod operation {
     /// Module to driver, first: [`Greeting`](super::Greeting).
@@ -141,6 +150,62 @@ fn put(out: &mut [u8], at: usize, bytes: &[u8]) {
     }
 }
 
+/// A field of a structure: what a test must know of it to try each at its wrong values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it begins, in bytes from the structure's beginning.
+    pub at: usize,
+    /// Bytes it takes: 2, 4 or 8.
+    pub size: usize,
+}
+
+/// The structures of a message to the module, as tests go through them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// One of [`operation`].
+    pub operation: u16,
+    /// The fields of the fixed part, counted from its own beginning.
+    pub fields: &'static [Field],
+}
+
+/// All messages to the module. Each begins with the fields of [`CommandHeader::FIELDS`].
+pub const COMMANDS: &[Layout] = &[
+    Layout {
+        operation: operation::HELLO,
+        fields: Hello::FIELDS,
+    },
+    Layout {
+        operation: operation::REGISTER,
+        fields: Register::FIELDS,
+    },
+    Layout {
+        operation: operation::UNREGISTER,
+        fields: Unregister::FIELDS,
+    },
+    Layout {
+        operation: operation::REPLY,
+        fields: Reply::FIELDS,
+    },
+    Layout {
+        operation: operation::NOTIFY,
+        fields: Notify::FIELDS,
+    },
+    Layout {
+        operation: operation::COPY_IN,
+        fields: CopyIn::FIELDS,
+    },
+    Layout {
+        operation: operation::COPY_OUT,
+        fields: CopyOut::FIELDS,
+    },
+    Layout {
+        operation: operation::NUDGE,
+        fields: &[],
+    },
+];
+
 /// Declares the structures: layout, size in bytes, and the way to and from bytes.
 macro_rules! layout {
     ($($(#[$attribute:meta])* $name:ident: $size:literal {
@@ -159,6 +224,13 @@ macro_rules! layout {
         impl $name {
             /// Bytes in a message.
             pub const SIZE: usize = $size;
+
+            /// Its fields, in their order.
+            pub const FIELDS: &'static [Field] = &[$(Field {
+                name: stringify!($field),
+                at: $at,
+                size: core::mem::size_of::<$kind>(),
+            },)*];
 
             /// As it stands in a message.
             #[inline]
@@ -379,6 +451,54 @@ layout! {
         buffer_length: u32 @ 20,
         /// 0.
         reserved: u64 @ 24,
+    }
+
+    /// The argument of [`IOCTL_STATUS`]: fetches a record of each device, as of one moment. The
+    /// ioctl returns how many it has written.
+    StatusQuery: 40 {
+        /// Address of the room for records.
+        buffer: u64 @ 0,
+        /// Bytes of it. Records that do not fit are left out.
+        buffer_length: u32 @ 8,
+        /// Bytes of a record as the program knows it, [`StatusRecord::SIZE`] or more: what the
+        /// module has beyond is left out, what it does not have is zero.
+        record_size: u32 @ 12,
+        /// Set: bytes of a record as the module knows it.
+        known_size: u32 @ 16,
+        /// Set: how many devices there are.
+        devices: u32 @ 20,
+        /// Set: how often devices and files have changed since the module was inserted.
+        changes: u64 @ 24,
+        /// 0.
+        reserved: u64 @ 32,
+    }
+
+    /// What there is to know of a device. Its name follows, in [`STATUS_NAME`] bytes.
+    StatusRecord: 64 {
+        /// The node's device number.
+        major: u32 @ 0,
+        /// Likewise.
+        minor: u32 @ 4,
+        /// The driver's process, as the initial pid namespace numbers it.
+        driver: u32 @ 8,
+        /// Open files.
+        files: u32 @ 12,
+        /// Requests under way.
+        waiting: u32 @ 16,
+        /// Bytes of the name.
+        name_length: u32 @ 20,
+        /// Requests answered.
+        served: u64 @ 24,
+        /// Bytes read and written by clients.
+        bytes: u64 @ 32,
+        /// For how long the oldest request under way has waited, in nanoseconds.
+        oldest: u64 @ 40,
+        /// The operations that reach the driver (`IMPLEMENTS_`).
+        operations: u64 @ 48,
+        /// `REGISTER_` flags.
+        flags: u32 @ 56,
+        /// 0.
+        reserved: u32 @ 60,
     }
 }
 

@@ -140,7 +140,7 @@ fn messages_to_the_driver() {
     assert_eq!(header.to_bytes(), *golden);
     assert_eq!(RequestHeader::from_bytes(&golden), header);
 
-    let fixed: [(&[u8], &str); 7] = [
+    let fixed: [(&[u8], &str); 9] = [
         (
             &Greeting {
                 version: 1,
@@ -209,12 +209,48 @@ fn messages_to_the_driver() {
             .to_bytes(),
             "0010000000000000 0020000000000000 21000000 00100000 0000000000000000",
         ),
+        (
+            &StatusQuery {
+                buffer: 0x1000,
+                buffer_length: 3200,
+                record_size: 320,
+                known_size: 320,
+                devices: 2,
+                changes: 7,
+                reserved: 0,
+            }
+            .to_bytes(),
+            "0010000000000000 800c0000 40010000 40010000 02000000
+            0700000000000000 0000000000000000",
+        ),
+        (
+            &StatusRecord {
+                major: 240,
+                minor: 3,
+                driver: 100,
+                files: 2,
+                waiting: 1,
+                name_length: 10,
+                served: 5,
+                bytes: 6,
+                oldest: 1_000_000,
+                operations: IMPLEMENTS_READ | IMPLEMENTS_POLL,
+                flags: REGISTER_STREAM,
+                reserved: 0,
+            }
+            .to_bytes(),
+            "f0000000 03000000 64000000 02000000 01000000 0a000000 0500000000000000
+            0600000000000000 40420f0000000000 0900000000000000 01000000 00000000",
+        ),
     ];
     for (bytes, golden) in fixed {
         assert_eq!(bytes, hex(golden), "{golden}");
     }
     // _IOWR(0xf1, 0, 32)
     assert_eq!(IOCTL_EXCHANGE, 0xc020_f100);
+    // _IOWR(0xf1, 1, 40)
+    assert_eq!(IOCTL_STATUS, 0xc028_f101);
+    assert_eq!(STATUS_SIZE, 320);
 }
 
 #[test]
@@ -300,6 +336,48 @@ fn every_field_at_its_wrong_values() {
     for &(text, at, bytes, fault) in wrong {
         let message = with(text, at, bytes);
         assert_eq!(parse(&message), Err(fault), "{bytes:?} at {at} of {text}");
+    }
+}
+
+#[test]
+fn the_table_of_messages_is_complete() {
+    let mut known: Vec<u16> = COMMANDS.iter().map(|layout| layout.operation).collect();
+    known.sort_unstable();
+    let taken: Vec<u16> = (0..=u16::MAX)
+        .filter(|operation| {
+            let header = CommandHeader {
+                length: 200,
+                operation: *operation,
+                ..CommandHeader::default()
+            };
+            let mut message = vec![0; 200];
+            message[..CommandHeader::SIZE].copy_from_slice(&header.to_bytes());
+            parse(&message) != Err(Fault::Operation)
+        })
+        .collect();
+    assert_eq!(known, taken);
+    for layout in COMMANDS {
+        // Each byte belongs to one field: what a message's fixed part takes is its fields.
+        let end = layout.fields.iter().fold(0, |at, field| {
+            assert_eq!(field.at, at, "{layout:?}");
+            at + field.size
+        });
+        let mut message = vec![0; CommandHeader::SIZE + end];
+        let header = CommandHeader {
+            length: u32::try_from(message.len()).unwrap(),
+            operation: layout.operation,
+            ..CommandHeader::default()
+        };
+        message[..CommandHeader::SIZE].copy_from_slice(&header.to_bytes());
+        assert_ne!(
+            parse(&message),
+            Err(Fault::Length),
+            "{layout:?} has room enough"
+        );
+        let short = u32::try_from(message.len() - 1).unwrap();
+        message.pop();
+        message[..4].copy_from_slice(&short.to_ne_bytes());
+        assert_eq!(parse(&message), Err(Fault::Length), "{layout:?}");
     }
 }
 

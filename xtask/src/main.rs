@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod conformance;
 mod count;
+mod fuzz;
 mod host;
 mod in_guest;
 mod install;
@@ -31,6 +32,7 @@ enum Command {
     Conformance(conformance::Args),
     Man(man::Args),
     Bench(bench::Args),
+    Fuzz(fuzz::Args),
     Lab(lab::Args),
 }
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
     };

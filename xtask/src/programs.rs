@@ -48,9 +48,31 @@ pub(crate) enum Which {
 pub(crate) fn build() -> Result<Vec<Program>> {
     // The tests start the programs that this puts beside them, in the same profile.
     succeed(cargo(&["build", "--workspace", "--bins"]))?;
-    let mut command = cargo(&["test", "--workspace", "--no-run"]);
+    let mut programs = build_these(&["--workspace", "--lib", "--bins", "--tests"])?;
+    programs.sort_by(|one, other| one.title.cmp(&other.title));
+    if programs.is_empty() {
+        bail!("cargo has built no test program");
+    }
+    Ok(programs)
+}
+
+/// Builds one test program of a package, and the package's own programs, which it starts.
+///
+/// # Errors
+///
+/// Something does not compile.
+pub(crate) fn build_test(package: &str, test: &str) -> Result<Program> {
+    succeed(cargo(&["build", "--package", package, "--bins"]))?;
+    let programs = build_these(&["--package", package, "--test", test])?;
+    let program = programs.into_iter().next();
+    program.with_context(|| format!("cargo has built no test program {test} of {package}"))
+}
+
+/// The test programs that `cargo test` builds when told to build `these`.
+fn build_these(these: &[&str]) -> Result<Vec<Program>> {
+    let mut command = cargo(&["test", "--no-run"]);
     command
-        .args(["--lib", "--bins", "--tests"])
+        .args(these)
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());
     let output = command
@@ -66,10 +88,6 @@ pub(crate) fn build() -> Result<Vec<Program>> {
             let message = serde_json::from_slice(line).context("cargo speaks no JSON")?;
             programs.extend(program(&message));
         }
-    }
-    programs.sort_by(|one, other| one.title.cmp(&other.title));
-    if programs.is_empty() {
-        bail!("cargo has built no test program");
     }
     Ok(programs)
 }

@@ -7,7 +7,6 @@ use nix::errno::Errno;
 use crate::driver::{ALL, Driver, Message, answer, message};
 use crate::module::tests;
 use crate::raw::{self, HalfMapped};
-use crate::stress::Random;
 
 /// A driver with a read of `length` bytes under way.
 fn with_read(
@@ -153,45 +152,5 @@ tests! {
         assert_eq!(raw::exchange(&driver, &good[..30], &mut buffer), Err(Errno::EINVAL));
         assert_eq!(raw::exchange(&driver, &good, &mut buffer), Err(Errno::EAGAIN), "taken");
         assert_eq!(reading.wait().expect("read"), b"good");
-    }
-
-    fn random_messages_do_no_harm() {
-        let (driver, file, request, reading) = with_read(64);
-        let mut random = Random::new(1);
-        let seeds = [
-            answer(request.id(), 0, 0, b"some data"),
-            answer(request.id(), 5, 0, b""),
-            message(operation::HELLO, 0, 0, &[&[1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]]),
-            message(operation::NOTIFY, 0, 0, &[&request.header.file.to_ne_bytes(), &[1, 0, 0, 0, 0, 0, 0, 0]]),
-            message(operation::COPY_IN, 0, request.id(), &[&[0; 8], &[8, 0, 0, 0, 0, 0, 0, 0]]),
-            message(operation::UNREGISTER, 0, 0, &[&2u64.to_ne_bytes()]),
-            message(operation::REGISTER, 0, 0, &[&[0; 48]]),
-        ];
-        let mut refused = 0;
-        for _ in 0..20_000 {
-            let mut bytes = seeds[random.below(seeds.len())].clone();
-            for _ in 0..1 + random.below(4) {
-                let at = random.below(bytes.len());
-                // Not the number of the request: the answer must not be given by chance. Not the
-                // device's either: it is to stay.
-                if (8..24).contains(&at) {
-                    continue;
-                }
-                bytes[at] = random.next() as u8;
-            }
-            bytes.truncate(1 + random.below(bytes.len() + 40).min(bytes.len() - 1));
-            let is_answer = bytes.get(4..6) == Some(&operation::REPLY.to_ne_bytes()[..]);
-            if is_answer && bytes.get(8..16) == Some(&request.id().to_ne_bytes()[..]) {
-                // It may be a good one: then it is the last.
-                bytes[8] ^= 0x80;
-            }
-            if driver.control().write(&bytes).is_err() {
-                refused += 1;
-            }
-        }
-        assert!(refused > 10_000, "only {refused} were refused: nothing was tried");
-        driver.answer(request.id(), 0, b"still here").expect("answer");
-        assert_eq!(reading.wait().expect("read"), b"still here");
-        drop(file);
     }
 }

@@ -4,13 +4,17 @@
 //! The tests take root and the environment variable `FUSD_KFUSD_MODULE`, the path of kfusd.ko,
 //! which they insert. They leave it inserted.
 
+#[cfg(target_arch = "x86_64")]
+mod compat;
 mod driver;
 mod ending;
+mod fuzz;
 mod handshake;
 mod hostile;
 mod ioctls;
 mod languages;
 mod loading;
+mod many;
 mod module;
 mod names;
 mod polling;
@@ -19,5 +23,8 @@ mod signals;
 mod stalls;
 mod status;
 mod stress;
+mod suspend;
+mod sweep;
 mod transfers;
+mod uevents;
 mod workers;

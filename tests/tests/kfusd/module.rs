@@ -1,5 +1,6 @@
 //! The module itself: inserted once for all tests, and theirs alone for those that remove it.
 
+use std::env;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use fusd_tests::module::insert;
@@ -40,6 +41,14 @@ pub(crate) fn alone(test: &str) -> Option<RwLockWriteGuard<'static, ()>> {
             .write()
             .unwrap_or_else(|poisoned| poisoned.into_inner()),
     )
+}
+
+/// A whole number that the environment may give.
+pub(crate) fn setting(variable: &str, default: u64) -> u64 {
+    env::var(variable).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}: {text:?} is no number"))
+    })
 }
 
 /// A test: its name, and what it does while the module is there.

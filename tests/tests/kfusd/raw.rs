@@ -1,12 +1,22 @@
 //! System calls that have no safe form elsewhere: the only unsafe code of this program.
 #![allow(unsafe_code)]
 
+mod arena;
+#[cfg(target_arch = "x86_64")]
+mod compat;
+mod uevents;
+
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Mutex;
 
-use fusd::wire::{Exchange, IOCTL_EXCHANGE};
+use fusd::wire::{Exchange, IOCTL_EXCHANGE, IOCTL_STATUS, StatusQuery};
 use nix::errno::Errno;
+
+pub(crate) use arena::Arena;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use compat::LowPage;
+pub(crate) use uevents::Uevents;
 
 /// delete_module(2), without waiting and without force.
 pub(crate) fn remove_module(name: &str) -> Result<(), Errno> {
@@ -45,6 +55,27 @@ pub(crate) fn exchange_raw(control: &impl AsFd, exchange: &mut Exchange) -> Resu
         )
     };
     Errno::result(result).map(|length| usize::try_from(length).expect("no negative length"))
+}
+
+/// The ioctl that asks the status node for records, into `buffer`, which becomes the query's. How
+/// many were written.
+pub(crate) fn status(
+    file: &impl AsFd,
+    query: &mut StatusQuery,
+    buffer: &mut [u8],
+) -> Result<usize, Errno> {
+    query.buffer = buffer.as_mut_ptr().expose_provenance() as u64;
+    query.buffer_length = u32::try_from(buffer.len()).expect("a short buffer");
+    status_at(file, query)
+}
+
+/// The same with any address; it is for the kernel to check.
+pub(crate) fn status_at(file: &impl AsFd, query: &mut StatusQuery) -> Result<usize, Errno> {
+    let fd = file.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes to `query`, and to the buffer it names, which the callers here own
+    // for the call or which is not mapped at all.
+    let result = unsafe { libc::ioctl(fd, libc::Ioctl::from(IOCTL_STATUS), ptr::from_mut(query)) };
+    Errno::result(result).map(|count| usize::try_from(count).expect("no negative count"))
 }
 
 /// ioctl(2) with an argument that the driver, and through it the kernel, takes for an address.

@@ -2,7 +2,6 @@
 //! clients that do all they can, are interrupted and killed. At the end nothing may be left, and
 //! the kernel must have nothing to say. `FUSD_KFUSD_ROUNDS` sets how long (6).
 
-use std::env;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +20,7 @@ use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 
 use crate::driver::{Driver, Message, answer, message, name, node};
+use crate::fuzz::honest;
 use crate::{module, raw};
 
 /// Pseudo-random numbers (xorshift).
@@ -64,22 +64,6 @@ impl Shared {
     fn done(&self) -> bool {
         self.served.load(Ordering::Relaxed) >= self.limit
     }
-}
-
-/// What an honest driver would answer.
-fn honest(request: &Message, random: &mut Random) -> Vec<u8> {
-    let (value, data) = match request.header.operation {
-        operation::READ => {
-            let size = request.transfer().size as usize;
-            (0, vec![b'r'; size - random.below(2).min(size)])
-        }
-        operation::WRITE => (request.transfer().size.into(), Vec::new()),
-        operation::SEEK => (random.next() >> 2, Vec::new()),
-        operation::IOCTL => (1, vec![b'i'; request.ioctl().out_size as usize]),
-        operation::OPEN => (random.next(), Vec::new()),
-        _ => (0, Vec::new()),
-    };
-    answer(request.id(), 0, value, &data)
 }
 
 /// One worker, until the driver is to end.
@@ -238,7 +222,7 @@ fn call(nodes: &[PathBuf; 2], seed: u64) {
 }
 
 /// Starts a client process that reads under a hail of signals.
-fn victim(node: &Path, random: &mut Random) -> Child {
+pub(crate) fn victim(node: &Path, random: &mut Random) -> Child {
     let words: &[&str] = match random.below(3) {
         0 => &["alarm", "reads", "10"],
         1 => &["reads", "100000"],
@@ -335,8 +319,7 @@ fn everything_at_once() {
     let Some(_alone) = module::alone("everything_at_once") else {
         return;
     };
-    let rounds =
-        env::var("FUSD_KFUSD_ROUNDS").map_or(6, |rounds| rounds.parse().expect("a number"));
+    let rounds = module::setting("FUSD_KFUSD_ROUNDS", 6);
     for seed in 1..=rounds {
         round(seed);
     }

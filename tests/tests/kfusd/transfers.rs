@@ -38,6 +38,22 @@ tests! {
         assert_eq!(release.header.cookie, 0xfeed_f00d_dead_beef);
     }
 
+    fn what_is_appended_is_told_and_the_position_moves_on() {
+        let (driver, node) = Driver::with_device(ALL, 0);
+        let (file, _) = driver.open_with(&node, OFlag::O_RDWR | OFlag::O_APPEND);
+        for offset in [0, 4] {
+            let writing = file.start_write(b"four");
+            let request = driver.expect(operation::WRITE);
+            // The kernel knows no end of a character device: the position is as for any write.
+            assert_eq!(request.transfer().offset, offset);
+            let flags = i32::try_from(request.header.open_flags).expect("flags");
+            assert_ne!(flags & libc::O_APPEND, 0);
+            driver.answer(request.id(), 4, b"").expect("answer");
+            assert_eq!(writing.wait(), Ok(4));
+        }
+        assert_eq!(file.seek(0, Whence::SeekCur), Ok(8));
+    }
+
     fn any_errno_refuses_an_open_and_there_is_no_release() {
         let (driver, node) = Driver::with_device(0, 0);
         for errno in [Errno::EPERM, Errno::EBUSY, Errno::ENOSYS, Errno::ENXIO, Errno::EINTR] {
