@@ -159,6 +159,11 @@ impl Context {
         }
     }
 
+    /// Has the call return that `total` bytes were taken, if anything ends it but its answer.
+    pub(crate) fn take(&self, total: u32) -> bool {
+        self.pending.ticket().take(total)
+    }
+
     /// Ends the call with `EIO` because the driver's answer is not a possible one.
     pub(crate) fn refuse(&self, why: std::fmt::Arguments<'_>) -> Delivery {
         tracing::error!(
