@@ -62,7 +62,7 @@ pub struct Args {
     /// What a write does where there is no room [default: block, of others than fifo drop-old]
     ///
     /// A reader that is slow holds up a broadcast's writers only with block and eagain.
-    #[arg(short, long, value_enum, value_name = "POLICY", help_heading = CONTENT)]
+    #[arg(long, value_enum, value_name = "POLICY", help_heading = CONTENT)]
     pub full: Option<Full>,
 
     /// Where records were dropped, have a record say how many
