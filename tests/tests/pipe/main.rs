@@ -40,6 +40,11 @@ macro_rules! suite {
                     silence_ends_the_file,
                     the_rate_is_a_limit,
                     numbers_on_request;
+                streams:
+                    standard_input_is_one_more_writer,
+                    standard_output_is_one_more_reader,
+                    both_make_a_part_of_a_pipeline,
+                    a_copy_has_all_that_was_kept;
             }
         }
     };

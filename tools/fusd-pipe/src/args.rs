@@ -1,18 +1,22 @@
 //! The command line.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use fusd::{Error, ErrorKind};
+use fusd::{Errno, Error, ErrorKind};
 use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
 
 use crate::amount;
 use crate::device::PipeDevice;
 use crate::settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings};
+use crate::streams::Streams;
+use crate::tee::Tee;
 
 const CONTENT: &str = "Content";
 const ENDS: &str = "Readers and writers";
+const STREAMS: &str = "Copies and numbers";
 
 /// Sizes unless they are given, in bytes: a fifo's is that of pipe(7).
 const FIFO_SIZE: usize = 64 << 10;
@@ -89,10 +93,26 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", value_parser = fusd_tool::size, allow_negative_numbers = true, help_heading = ENDS)]
     pub rate: Option<usize>,
 
+    /// Write to the pipe what standard input says
+    ///
+    /// When it has ended, and all has been read, and nobody has the node open, the tool ends.
+    #[arg(long, help_heading = STREAMS)]
+    pub stdin: bool,
+
+    /// Write to standard output what the pipe has, as one more reader
+    ///
+    /// At the end of the file, and when nobody reads standard output any more, the tool ends.
+    #[arg(long, help_heading = STREAMS)]
+    pub stdout: bool,
+
+    /// Append all that is written, and kept, to FILE as well
+    #[arg(long, value_name = "FILE", help_heading = STREAMS)]
+    pub tee: Option<PathBuf>,
+
     /// At the end, say on standard error what has gone through
     ///
     /// SIGUSR1 has it said at any time.
-    #[arg(long, help_heading = ENDS)]
+    #[arg(long, help_heading = STREAMS)]
     pub stats: bool,
 
     /// The options of every tool.
@@ -131,15 +151,32 @@ impl Tool for Args {
 
     fn driver(&self) -> Result<Driver<PipeDevice>, ToolError> {
         let settings = self.settings()?;
-        let device = PipeDevice::new(settings)
-            .map_err(|error| Error::system(ErrorKind::Runtime, error, "start a thread"))?;
-        let (asked, at_end) = (device.clone(), device.clone());
-        let mut driver = Driver::new(device).on_usr1(move || asked.stats().to_string());
+        let device = PipeDevice::new(settings).map_err(|error| no_thread(&error))?;
+        if let Some(path) = &self.tee {
+            let tee = Tee::open(path)?;
+            device.change(|pipe, _| pipe.copy_to(tee));
+        }
+        let streams = Streams {
+            input: self.stdin,
+            output: self.stdout,
+        };
+        streams.enter(&device);
+        let (asked, at_end, joined) = (device.clone(), device.clone(), device.clone());
+        let mut driver = Driver::new(device)
+            .on_usr1(move || asked.stats().to_string())
+            .on_ready(move |session| {
+                let started = streams.start(&joined, &session.stop_handle());
+                started.map_err(|error| no_thread(&error).into())
+            });
         if self.stats {
             driver = driver.on_end(move || at_end.stats().to_string());
         }
         Ok(driver)
     }
+}
+
+fn no_thread(error: &io::Error) -> Error {
+    Error::system(ErrorKind::Runtime, Errno::from(error), "start a thread")
 }
 
 impl Args {
@@ -185,6 +222,11 @@ impl Args {
         let bytes = settings.records == Records::None;
         let drops = matches!(settings.full, Full::DropNew | Full::DropOld);
         let rules = [
+            (
+                (self.stdin || self.stdout) && !self.common.command.is_empty(),
+                "standard input and output are the command's; do without --stdin and --stdout, or \
+                 without -- COMMAND",
+            ),
             (
                 bytes && self.one,
                 "a stream of bytes has no records to give one by one; add --records line or write",
@@ -305,6 +347,7 @@ mod tests {
     fn bad_lines_are_usage_errors_that_say_why() {
         for (line, message) in [
             (&["--one"][..], "no records to give"),
+            (&["--stdin", "--", "cat"], "are the command's"),
             (&["--prefix", "pid"], "no records to put"),
             (&["--size", "100r"], "cannot be counted"),
             (&["--marker"], "--marker tells of dropped"),

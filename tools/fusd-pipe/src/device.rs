@@ -2,17 +2,18 @@
 
 use std::io::{self, IoSlice};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::Instant;
 
 use fusd::request::{IoctlRequest, OpenRequest, ReadRequest, Request, WriteRequest};
 use fusd::{Attempt, Delivery, Device, Errno, OpenFile, Operations, Properties, WaitQueue};
 
+use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::label;
 use crate::peers::{Coming, Peers};
-use crate::pipe::{Pipe, Reading, Writing};
+use crate::pipe::{Pipe, Reading, Taken, Writing};
 use crate::settings::{Full, Settings};
 use crate::stats::Stats;
 
@@ -26,9 +27,10 @@ pub struct PipeDevice(Arc<Shared>);
 struct Shared {
     queue: WaitQueue<State>,
     settings: Settings,
-    clock: Option<Clock>,
+    clock: OnceLock<Clock>,
     /// Where opens go that have waited long enough.
-    opener: Option<Sender<Arrived>>,
+    opener: OnceLock<Sender<Arrived>>,
+    bell: Arc<Bell>,
 }
 
 /// What the queue guards.
@@ -37,6 +39,8 @@ struct State {
     peers: Peers,
     /// When the clock rings next.
     rings_at: Option<Instant>,
+    /// The pipe's changes when the bell rang last.
+    rung: u64,
 }
 
 /// An open that has found its other side.
@@ -51,49 +55,49 @@ impl PipeDevice {
     /// # Errors
     /// A thread that it needs cannot be started.
     pub fn new(settings: Settings) -> io::Result<Self> {
-        let mut shared = Shared {
+        let device = Self(Arc::new(Shared {
             queue: WaitQueue::new(State {
                 pipe: Pipe::new(settings.clone(), Instant::now()),
                 peers: Peers::default(),
                 rings_at: None,
+                rung: 0,
             }),
-            clock: None,
-            opener: None,
             settings,
-        };
-        if shared.settings.changes_with_time() {
-            let queue = shared.queue.clone();
-            shared.clock = Some(Clock::start(move || {
-                queue.update(|state| state.rings_at = None);
-            })?);
+            clock: OnceLock::new(),
+            opener: OnceLock::new(),
+            bell: Arc::default(),
+        }));
+        if device.0.settings.changes_with_time() {
+            device.0.start_clock()?;
         }
-        let mut opens = None;
-        if shared.settings.wait_peer {
-            let (sender, receiver) = mpsc::channel();
-            shared.opener = Some(sender);
-            opens = Some(receiver);
+        if device.0.settings.wait_peer {
+            device.start_opener()?;
         }
-        let shared = Arc::new(shared);
-        if let Some(opens) = opens {
-            let shared = Arc::downgrade(&shared);
-            thread::Builder::new()
-                .name("opener".into())
-                .spawn(move || {
-                    for Arrived { request, coming } in opens {
-                        let Some(shared) = Weak::upgrade(&shared) else {
-                            return;
-                        };
-                        Self(shared).enter(request);
-                        drop(coming);
-                    }
-                })?;
-        }
-        Ok(Self(shared))
+        Ok(device)
     }
 
     /// What has gone through until now.
     pub fn stats(&self) -> Stats {
         self.0.queue.look(|state| state.pipe.stats())
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Rings at every change.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0.bell
+    }
+
+    /// Looks at the pipe.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Pipe) -> T) -> T {
+        self.0.queue.look(|state| look(&state.pipe))
+    }
+
+    /// Changes the pipe, then serves whoever can be served.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Pipe, Instant) -> T) -> T {
+        self.0.change(|state, now| change(&mut state.pipe, now))
     }
 
     /// Lets a client in.
@@ -102,9 +106,9 @@ impl PipeDevice {
         let (readable, writable) = (flags.readable(), flags.writable());
         request.accept_with((), |file| {
             let id = file.number();
-            let queue = &self.0.queue;
-            queue.update(|state| state.pipe.enter(id, readable, writable, Instant::now()));
-            queue.watch(file, move |state| state.pipe.readiness(id, Instant::now()));
+            self.change(|pipe, now| pipe.enter(id, readable, writable, now));
+            let ready = move |state: &State| state.pipe.readiness(id, Instant::now());
+            self.0.queue.watch(file, ready);
         });
     }
 
@@ -126,22 +130,64 @@ impl PipeDevice {
             Attempt::Served
         });
     }
-}
 
-impl Shared {
-    /// Has the clock ring when the time alone changes something.
-    fn wind(&self, state: &mut State, now: Instant) {
-        wind(self.clock.as_ref(), state, now);
+    /// Starts the thread that lets clients in which have waited: that takes the queue's lock, under
+    /// which they waited.
+    fn start_opener(&self) -> io::Result<()> {
+        let (sender, opens) = mpsc::channel();
+        let shared = Arc::downgrade(&self.0);
+        let open = move || {
+            for Arrived { request, coming } in opens {
+                let Some(shared) = Weak::upgrade(&shared) else {
+                    return;
+                };
+                Self(shared).enter(request);
+                drop(coming);
+            }
+        };
+        thread::Builder::new().name("opener".into()).spawn(open)?;
+        self.0.opener.get_or_init(|| sender);
+        Ok(())
     }
 }
 
-fn wind(clock: Option<&Clock>, state: &mut State, now: Instant) {
-    let (Some(clock), Some(then)) = (clock, state.pipe.next_change(now)) else {
-        return;
-    };
-    if state.rings_at.is_none_or(|at| then < at) {
-        state.rings_at = Some(then);
-        clock.at(then);
+impl Shared {
+    fn start_clock(self: &Arc<Self>) -> io::Result<()> {
+        let shared = Arc::downgrade(self);
+        let clock = Clock::start(move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.change(|state, _| {
+                    state.rings_at = None;
+                    state.pipe.time_has_passed();
+                });
+            }
+        })?;
+        self.clock.get_or_init(|| clock);
+        Ok(())
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let now = Instant::now();
+        self.queue.update(|state| {
+            let result = change(state, now);
+            self.changed(state, now);
+            result
+        })
+    }
+
+    /// Tells those who do not wait in the queue.
+    fn changed(&self, state: &mut State, now: Instant) {
+        if state.rung != state.pipe.changes() {
+            state.rung = state.pipe.changes();
+            self.bell.ring();
+        }
+        let (Some(clock), Some(then)) = (self.clock.get(), state.pipe.next_change(now)) else {
+            return;
+        };
+        if state.rings_at.is_none_or(|at| then < at) {
+            state.rings_at = Some(then);
+            clock.at(then);
+        }
     }
 }
 
@@ -168,7 +214,7 @@ impl Device for PipeDevice {
     fn open(&self, request: OpenRequest<()>) {
         let flags = request.flags();
         let both = flags.readable() && flags.writable();
-        let opener = self.0.opener.clone().filter(|_| !both);
+        let opener = self.0.opener.get().cloned().filter(|_| !both);
         let Some(opener) = opener else {
             self.enter(request);
             return;
@@ -185,15 +231,12 @@ impl Device for PipeDevice {
 
     fn release(&self, file: &OpenFile<()>) {
         self.0.queue.unwatch(file);
-        self.0.queue.update(|state| {
-            state.pipe.leave(file.number());
-            self.0.wind(state, Instant::now());
-        });
+        self.change(|pipe, _| pipe.leave(file.number()));
     }
 
     fn read(&self, file: &OpenFile<()>, request: ReadRequest) {
         let id = file.number();
-        let clock = self.0.clock.clone();
+        let shared = Arc::downgrade(&self.0);
         self.0
             .queue
             .serve(request, move |state, request: ReadRequest| {
@@ -203,7 +246,7 @@ impl Device for PipeDevice {
                 }
                 let now = Instant::now();
                 let attempt = read(&mut state.pipe, id, request, now);
-                wind(clock.as_ref(), state, now);
+                tell(&shared, state, now);
                 attempt
             });
     }
@@ -211,14 +254,14 @@ impl Device for PipeDevice {
     fn write(&self, file: &OpenFile<()>, request: WriteRequest) {
         let id = file.number();
         let waits = self.0.settings.full == Full::Block && !request.nonblocking();
-        let clock = self.0.clock.clone();
+        let shared = Arc::downgrade(&self.0);
         let label = label::text(&self.0.settings.labels, request.caller());
         self.0
             .queue
             .serve(request, move |state, request: WriteRequest| {
                 let now = Instant::now();
                 let attempt = write(&mut state.pipe, id, request, &label, waits, now);
-                wind(clock.as_ref(), state, now);
+                tell(&shared, state, now);
                 attempt
             });
     }
@@ -234,6 +277,13 @@ impl Device for PipeDevice {
             .look(|state| state.pipe.readable(file.number()));
         let readable = i32::try_from(readable).unwrap_or(i32::MAX);
         request.reply(0, &readable.to_ne_bytes());
+    }
+}
+
+/// What waits in the queue must not keep the device alive.
+fn tell(shared: &Weak<Shared>, state: &mut State, now: Instant) {
+    if let Some(shared) = shared.upgrade() {
+        shared.changed(state, now);
     }
 }
 
@@ -284,7 +334,7 @@ fn write(
     Attempt::Served
 }
 
-fn settle(pipe: &mut Pipe, id: u64, taken: crate::pipe::Taken, delivery: Delivery, now: Instant) {
+fn settle(pipe: &mut Pipe, id: u64, taken: Taken, delivery: Delivery, now: Instant) {
     match delivery {
         Delivery::Delivered => pipe.keep(&taken, now),
         Delivery::Unwanted => pipe.undo(id, taken),

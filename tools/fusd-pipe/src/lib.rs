@@ -8,6 +8,7 @@
 
 mod amount;
 mod args;
+mod bell;
 mod clock;
 mod device;
 mod label;
@@ -17,6 +18,8 @@ mod pipe;
 mod rate;
 mod settings;
 mod stats;
+mod streams;
+mod tee;
 
 pub use args::Args;
 pub use device::PipeDevice;

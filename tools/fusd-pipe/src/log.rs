@@ -66,17 +66,19 @@ impl Log {
         self.start = self.start.max(place);
     }
 
-    /// Puts a record back before the first one.
-    pub(crate) fn put_back(&mut self, record: &[u8]) {
-        for byte in record.iter().rev() {
+    /// Puts bytes back before the first ones, as a record of their own if `record`. Everything after
+    /// them moves on, so nobody may have a place there.
+    pub(crate) fn put_back(&mut self, bytes: &[u8], record: bool) {
+        for byte in bytes.iter().rev() {
             self.bytes.push_front(*byte);
         }
-        // Positions do not shrink: everything moves on by the record.
-        let length = record.len() as u64;
+        let length = bytes.len() as u64;
         for end in &mut self.ends {
             *end += length;
         }
-        self.ends.push_front(self.start.byte + length);
+        if record {
+            self.ends.push_front(self.start.byte + length);
+        }
     }
 
     /// The bytes from `place` on, at most `count` of them, in two pieces.
@@ -246,7 +248,7 @@ mod tests {
     fn a_record_can_be_put_back() {
         let mut log = log(&["one", "two"]);
         log.cut_front(place(3, 1));
-        log.put_back(b"ne");
+        log.put_back(b"ne", true);
         assert_eq!(text(&log, log.start(), 99), "netwo");
         let first = log.next(log.start()).unwrap();
         assert_eq!(text(&log, first, 99), "two");

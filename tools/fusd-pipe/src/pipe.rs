@@ -17,8 +17,9 @@ pub(crate) use self::reading::Reading;
 pub(crate) use self::writing::{Taken, Writing};
 use crate::log::{Log, Place};
 use crate::rate::Bucket;
-use crate::settings::{Amount, Eof, Full, Mode, NoReader, Settings};
+use crate::settings::{Amount, Eof, Full, Mode, NoReader, Records, Settings};
 use crate::stats::{Count, Stats};
+use crate::tee::Tee;
 
 /// Writes up to this size are never mixed with others' (`PIPE_BUF`, limits.h), in bytes.
 const ATOMIC: usize = 4096;
@@ -32,6 +33,8 @@ pub(crate) struct Pipe {
     writers: BTreeMap<u64, Writer>,
     /// Bytes of lines that are not complete.
     held: usize,
+    /// How often anything has changed for anybody.
+    changes: u64,
     /// How often the last writer has left.
     endings: u64,
     written_at: Instant,
@@ -39,6 +42,7 @@ pub(crate) struct Pipe {
     /// Dropped before any reader of a FIFO saw it, and not told of yet.
     lost: Count,
     stats: Stats,
+    tee: Option<Tee>,
 }
 
 /// A file that is open for reading.
@@ -77,16 +81,24 @@ impl Pipe {
             readers: BTreeMap::new(),
             writers: BTreeMap::new(),
             held: 0,
+            changes: 0,
             endings: 0,
             written_at: now,
             bucket,
             lost: Count::default(),
             stats: Stats::default(),
+            tee: None,
         }
+    }
+
+    /// Has all that is kept from now on copied to a file.
+    pub(crate) fn copy_to(&mut self, tee: Tee) {
+        self.tee = Some(tee);
     }
 
     /// The file `id` is open.
     pub(crate) fn enter(&mut self, id: u64, readable: bool, writable: bool, now: Instant) {
+        self.changes += 1;
         if readable {
             let place = match self.settings.mode {
                 Mode::Broadcast => {
@@ -114,11 +126,13 @@ impl Pipe {
     /// The file `id` is closed. Nothing is lost by that: what its reader has begun goes to the next
     /// one, what its writer has begun is a record.
     pub(crate) fn leave(&mut self, id: u64) {
+        self.changes += 1;
         if let Some(reader) = self.readers.remove(&id)
             && reader.owns_rest
             && !reader.rest.is_empty()
         {
-            self.log.put_back(&reader.rest);
+            let record = self.settings.records != Records::None;
+            self.log.put_back(&reader.rest, record);
         }
         if let Some(writer) = self.writers.remove(&id) {
             self.complete(writer);
@@ -135,6 +149,27 @@ impl Pipe {
             true => !self.readers.is_empty(),
             false => !self.writers.is_empty(),
         }
+    }
+
+    /// How often anything has changed for those who read or write.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// What depends on the time may be different now.
+    pub(crate) fn time_has_passed(&mut self) {
+        self.changes += 1;
+    }
+
+    /// Whether nobody has the node open but `ours`, and nothing is left that somebody could read.
+    pub(crate) fn is_over(&self, ours: u64) -> bool {
+        let others = self.readers.keys().any(|id| *id != ours) || !self.writers.is_empty();
+        let left = match self.settings.mode {
+            Mode::Fifo => self.log.len() > 0,
+            Mode::Broadcast => false,
+            Mode::Ring => true,
+        };
+        !others && !left && self.readable(ours) == 0
     }
 
     /// What a poll of the file `id` finds.

@@ -4,3 +4,4 @@ pub(crate) mod accounting;
 pub(crate) mod fifo;
 pub(crate) mod kinds;
 pub(crate) mod policy;
+pub(crate) mod streams;

@@ -101,6 +101,7 @@ impl Pipe {
 
     /// The client has the bytes.
     pub(crate) fn consume(&mut self, id: u64, piece: Piece, now: Instant) {
+        self.changes += 1;
         if let Some(bucket) = &mut self.bucket {
             bucket.take(piece.count, now);
         }
@@ -132,6 +133,15 @@ impl Pipe {
         } else {
             reader.place = end;
             self.trim();
+        }
+    }
+
+    /// The file `id` could not do anything with these bytes that it has read: it reads them again.
+    pub(crate) fn unread(&mut self, id: u64, bytes: &[u8]) {
+        let fifo = self.settings.mode == Mode::Fifo;
+        if let Some(reader) = self.readers.get_mut(&id) {
+            reader.rest.splice(..0, bytes.iter().copied());
+            reader.owns_rest = fifo;
         }
     }
 

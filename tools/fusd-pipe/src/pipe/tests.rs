@@ -5,7 +5,7 @@ use std::time::Duration;
 use fusd::Errno;
 
 use super::*;
-use crate::settings::{Amount, Records};
+use crate::settings::Amount;
 
 /// The settings of a fifo of 16 bytes.
 fn fifo() -> Settings {
@@ -421,4 +421,19 @@ fn a_rate_holds_readers_back_and_says_when_to_come_again() {
     );
     bench.now = bench.pipe.next_change(bench.now).unwrap();
     assert_eq!(bench.read(11, 99), "4");
+}
+
+#[test]
+fn what_could_not_be_used_is_read_again_by_the_next() {
+    for records in [Records::None, Records::Line] {
+        let mut settings = fifo();
+        settings.records = records;
+        let mut bench = Bench::new(settings);
+        bench.write(1, "abc\ndef\n").unwrap();
+        assert_eq!(bench.read(11, 4), "abc\n");
+        bench.pipe.unread(11, b"c\n");
+        bench.pipe.leave(11);
+        assert_eq!(bench.read(12, 99), "c\ndef\n");
+        assert_eq!(bench.read(12, 99), "EAGAIN");
+    }
 }

@@ -77,7 +77,12 @@ impl Pipe {
 
     /// The client knows that the bytes are taken.
     pub(crate) fn keep(&mut self, taken: &Taken, now: Instant) {
+        self.changes += 1;
         let kept = between(taken.end, self.log.end());
+        if let Some(tee) = &mut self.tee {
+            // Lossless: they are in memory.
+            tee.write(self.log.parts(taken.end, kept.bytes as usize));
+        }
         let records = kept.records + taken.dropped.records - u64::from(taken.told);
         self.stats.written.add(Count {
             bytes: taken.count as u64,
@@ -122,10 +127,14 @@ impl Pipe {
             self.lost.add(dropped);
             return;
         }
+        let end = self.log.end();
         self.log.push(&writer.label);
         self.log.push(&writer.line);
         self.log.end_record();
         self.stats.written.records += 1;
+        if let Some(tee) = &mut self.tee {
+            tee.write(self.log.parts(end, length));
+        }
     }
 
     /// Where new content was dropped, puts a record in its place that says so, if there is room; the
