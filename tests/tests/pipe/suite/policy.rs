@@ -34,7 +34,8 @@ pub(crate) fn full_pipes(case: &Case) {
 pub(crate) fn lines_stay_whole(case: &Case) {
     let driver = pipe(case, ["--records", "line", "--size", "1000"]).start();
     let reader = reader(&driver);
-    let script = "for w in a b c d; do
+    // It has the node open itself, or the first writer may be the last.
+    let script = "exec 9>\"$0\"; for w in a b c d; do
         (for i in $(seq 50); do printf '%s' $w; printf '%s\\n' $w$w; done >\"$0\") &
     done; wait";
     let writing = {
