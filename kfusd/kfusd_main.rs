@@ -14,7 +14,7 @@
 //! | `connection.rs`, `connection/` | a driver's connection, and the driver's side of a request |
 //! | `client.rs`, `request.rs`, `handle.rs` | a client's calls, one call, an open file |
 //! | `device.rs`, `registry.rs`, `status.rs` | devices, all of them, and what to tell people of them |
-//! | `limits.rs`, `error.rs` | what their names say |
+//! | `bytes.rs`, `limits.rs`, `error.rs` | what their names say |
 //! | `sys/` | all unsafe code |
 //!
 //! # Who holds whom
@@ -38,6 +38,7 @@
 
 #![crate_name = "kfusd"]
 
+mod bytes;
 mod client;
 mod connection;
 mod control;

@@ -3,13 +3,21 @@
 //! The next message for a driver: one whole message per read, and nothing lost by a read that
 //! fails. What a driver says is in `answer.rs`.
 
-use kernel::{prelude::*, rbtree::RBTreeNode, sync::Arc};
+use kernel::{
+    prelude::*,
+    rbtree::RBTreeNode,
+    sync::{
+        atomic::{Acquire, Release},
+        Arc,
+    },
+};
 
 use super::{Connection, Inner};
+use crate::bytes::Bytes;
 use crate::handle::Handle;
 use crate::limits;
 use crate::request::{Request, Stage};
-use crate::sys::Mode;
+use crate::sys::{Mode, Sleeper};
 use crate::wire::{self, operation, RequestHeader};
 
 /// Where a message goes.
@@ -40,7 +48,7 @@ enum Parcel {
     Request {
         request: Arc<Request>,
         id: u64,
-        data: KVVec<u8>,
+        data: Bytes,
         copied: Option<u32>,
         /// Whether the driver had seen it before.
         begun: bool,
@@ -119,13 +127,16 @@ impl Connection {
             self.take_parcel(room).unwrap_or(Err(EAGAIN))
         } else {
             self.arrivals
-                .wait_in_line(Mode::Interruptible, || self.take_parcel(room))
+                .wait_in_line(Mode::Interruptible, || {
+                    // Mostly there is nothing when one looks first.
+                    self.arrived.load(Acquire).then(|| self.take_parcel(room))?
+                })
                 .unwrap_or(Err(ERESTARTSYS))
         }
         .inspect_err(|error| {
             // Woken for a message that it cannot take, or for nothing: somebody else may.
             if *error == EMSGSIZE {
-                self.arrivals.wake_one();
+                self.announce();
             }
         })?;
         let sent = parcel.send(to);
@@ -160,22 +171,26 @@ impl Connection {
             let (_, node) = cursor.remove_current();
             return Some(Ok(Parcel::Interrupt { request, id, node }));
         }
-        let (id, request) = {
-            let cursor = inner.queue.cursor_front()?;
-            let (id, request) = cursor.current();
-            (*id, request.clone())
+        let Some(cursor) = inner.queue.cursor_front() else {
+            self.arrived.store(false, Release);
+            return None;
         };
+        let (id, request) = cursor.current();
+        let (id, request) = (*id, request.clone());
         // The clone is not the last reference while the guard is held: the tree, or the parcel,
         // has one.
         let state = request.state.access_mut(&mut inner);
         let fixed = match state.copied {
             Some(_) => wire::Copied::SIZE,
-            None => request.body.as_slice().len(),
+            None => request.body.len(),
         };
         if let Err(error) = fits(fixed, state.data.len(), room) {
             return Some(Err(error));
         }
         let node = inner.queue.remove_node(&id)?;
+        if !inner.has_message() {
+            self.arrived.store(false, Release);
+        }
         if request.notice {
             return Some(Ok(Parcel::Notice { request, node }));
         }
@@ -239,14 +254,14 @@ impl Connection {
                 begun,
             } => self.requeue(request, id, data, copied, begun),
         }
-        self.arrivals.wake_one();
+        self.announce();
     }
 
     fn requeue(
         &self,
         request: Arc<Request>,
         id: u64,
-        data: KVVec<u8>,
+        data: Bytes,
         copied: Option<u32>,
         begun: bool,
     ) {
@@ -260,15 +275,15 @@ impl Connection {
         if state.told && !begun {
             // A signal has come that could not take it back while it was out. It can now.
             state.stage = Stage::Done;
-            state.outcome = Some(Err(ERESTARTSYS));
-            request.call_attention();
+            state.end = Some(Err(ERESTARTSYS));
+            let client = request.call_attention(state);
             let nodes = (
                 inner.sent.remove_node(&id),
                 inner.interrupts.remove_node(&id),
             );
             drop(inner);
             drop(nodes);
-            request.wake();
+            client.inspect(Sleeper::wake);
             return;
         }
         state.stage = Stage::Queued;
