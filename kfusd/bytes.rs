@@ -7,9 +7,12 @@ use kernel::{alloc::Flags, iov::IovIterSource, prelude::*, uaccess::UserSlice};
 
 use crate::sys::fill_from_iter;
 
-/// So many bytes need no memory of their own. Short answers come whole with what is read of each
-/// message at first (`wire::HEAD_MAX`).
-pub(crate) const FEW: usize = 32;
+/// So many bytes need no memory of their own: what makes [`Bytes`] four words long, for it is moved
+/// a few times in each call. Answers of so many bytes come whole with what is read of each message
+/// at first (`wire::HEAD_MAX`).
+pub(crate) const FEW: usize = 30;
+
+const _: () = assert!(core::mem::size_of::<Bytes>() == 32);
 
 /// Bytes, with room for more.
 #[derive(Default)]
@@ -18,7 +21,7 @@ pub(crate) enum Bytes {
     #[default]
     Empty,
     /// The first `length` of these, at most [`FEW`].
-    Few { bytes: [u8; FEW], length: usize },
+    Few { length: u8, bytes: [u8; FEW] },
     /// In memory of their own.
     Many(KVVec<u8>),
 }
@@ -43,7 +46,7 @@ impl Bytes {
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Empty => &[],
-            Self::Few { bytes, length } => bytes.get(..*length).unwrap_or_default(),
+            Self::Few { bytes, length } => bytes.get(..usize::from(*length)).unwrap_or_default(),
             Self::Many(bytes) => bytes,
         }
     }
@@ -109,10 +112,12 @@ impl Bytes {
             Self::Empty => 0,
             Self::Many(bytes) => fill_from_iter(iter, bytes, max),
             Self::Few { bytes, length } => {
-                let end = length.saturating_add(max).min(FEW);
-                let room = bytes.get_mut(*length..end).unwrap_or_default();
+                let start = usize::from(*length);
+                let end = start.saturating_add(max).min(FEW);
+                let room = bytes.get_mut(start..end).unwrap_or_default();
                 let copied = iter.copy_from_iter(room);
-                *length = length.saturating_add(copied);
+                // CAST: no more than FEW.
+                *length = start.saturating_add(copied) as u8;
                 copied
             }
         }
@@ -123,13 +128,14 @@ impl Bytes {
         match self {
             _ if count == 0 => Ok(()),
             Self::Few { bytes, length } => {
-                let end = length.checked_add(count).ok_or(EINVAL)?;
-                put(bytes.get_mut(*length..end).ok_or(EINVAL)?)?;
-                *length = end;
+                let start = usize::from(*length);
+                let end = start.checked_add(count).ok_or(EINVAL)?;
+                put(bytes.get_mut(start..end).ok_or(EINVAL)?)?;
+                // CAST: no more than FEW.
+                *length = end as u8;
                 Ok(())
             }
             Self::Empty | Self::Many(_) => Err(EINVAL),
         }
     }
 }
-

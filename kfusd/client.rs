@@ -44,14 +44,11 @@ fn ask<const LENGTH: usize>(operation: u16, file: &File, fixed: &[u8; LENGTH]) -
 }
 
 /// Asks the driver, and waits.
-fn call(
-    handle: ArcBorrow<'_, Handle>,
-    admission: &mut Admission<'_>,
-    ask: Ask,
-) -> Result<Outcome> {
+fn call(handle: ArcBorrow<'_, Handle>, admission: &mut Admission<'_>, ask: Ask) -> Result<Outcome> {
     let request = admission.request(ask)?;
     let slot = admission.slot()?;
-    handle.device().connection().queue(&request, slot)?;
+    let connection = handle.device().connection();
+    connection.queue(&request, slot, admission.start())?;
     admission.wait(request)
 }
 
@@ -216,7 +213,8 @@ fn open(handle: ArcBorrow<'_, Handle>, file: &File) -> Result {
         Admission::new(handle, 0).map_err(|error| if error == EPIPE { ENOENT } else { error })?;
     let request = admission.request(ask(operation::OPEN, file, &[]))?;
     let slot = admission.slot()?;
-    handle.device().connection().queue_open(&request, slot)?;
+    let connection = handle.device().connection();
+    connection.queue_open(&request, slot, admission.start())?;
     admission.wait(request).map(drop)
 }
 

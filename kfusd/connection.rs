@@ -16,7 +16,7 @@ use kernel::{
 use crate::device::Device;
 use crate::handle::Handle;
 use crate::limits::{Cap, Load};
-use crate::request::{Next, Request, Slot, Stage};
+use crate::request::{Next, Request, Slot, Stage, Start};
 use crate::sys::{new_wait_queue, Viewer, WaitQueue};
 use crate::{error, limits, wire};
 
@@ -117,10 +117,7 @@ impl Inner {
 
     /// Whether the driver would get something by a read.
     pub(crate) fn has_message(&self) -> bool {
-        !self.greeted
-            || self.nudges != 0
-            || !self.interrupts.is_empty()
-            || !self.queue.is_empty()
+        !self.greeted || self.nudges != 0 || !self.interrupts.is_empty() || !self.queue.is_empty()
     }
 
     /// Has one reader more return. They need not be counted beyond what a number holds.
@@ -286,7 +283,12 @@ impl Connection {
     ///
     /// # Errors
     /// `ENOENT`: the device is gone. `ENFILE`: too many files are open on it.
-    pub(crate) fn queue_open(&self, request: &Arc<Request>, slot: Slot) -> Result {
+    pub(crate) fn queue_open(
+        &self,
+        request: &Arc<Request>,
+        slot: Slot,
+        start: &mut Start,
+    ) -> Result {
         let handle = &request.handle;
         let file_slot = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
         let mut inner = self.lock();
@@ -300,6 +302,7 @@ impl Connection {
         state.files = state.files.saturating_add(1);
         let node = file_slot.into_node(handle.id(), handle.clone());
         inner.files.insert(node);
+        request.state.access_mut(&mut inner).begin(start);
         inner.push(request.clone(), slot);
         drop(inner);
         self.announce();
@@ -315,11 +318,12 @@ impl Connection {
     ///
     /// # Errors
     /// `EPIPE`: the device is gone.
-    pub(crate) fn queue(&self, request: &Arc<Request>, slot: Slot) -> Result {
+    pub(crate) fn queue(&self, request: &Arc<Request>, slot: Slot, start: &mut Start) -> Result {
         let mut inner = self.lock();
         if !inner.serves(request.handle.device()) {
             return Err(EPIPE);
         }
+        request.state.access_mut(&mut inner).begin(start);
         inner.push(request.clone(), slot);
         drop(inner);
         self.announce();

@@ -60,7 +60,7 @@ impl FileOperations for Control {
         from: &mut IovIterSource<'_>,
     ) -> Result<usize> {
         let total = from.len();
-        take(&Arc::from(connection), total, &mut IterInput(from))?;
+        take(connection, total, &mut IterInput(from))?;
         Ok(total)
     }
 
@@ -80,7 +80,7 @@ impl FileOperations for Control {
         _compat: bool,
     ) -> Result<isize> {
         match command {
-            wire::IOCTL_EXCHANGE => exchange(&Arc::from(connection), file, argument),
+            wire::IOCTL_EXCHANGE => exchange(connection, file, argument),
             _ => Err(ENOTTY),
         }
     }
@@ -98,7 +98,7 @@ fn is_nonblocking(file: &File) -> bool {
 }
 
 /// Hands in a message, if there is one, and waits for the next.
-fn exchange(connection: &Arc<Connection>, file: &File, argument: usize) -> Result<isize> {
+fn exchange(connection: ArcBorrow<'_, Connection>, file: &File, argument: usize) -> Result<isize> {
     if file.flags() & O_ACCMODE != O_RDWR {
         return Err(EBADF);
     }
@@ -122,17 +122,19 @@ fn exchange(connection: &Arc<Connection>, file: &File, argument: usize) -> Resul
             left: total,
         };
         take(connection, total, &mut input)?;
-        // If a signal comes while it waits, the call is made again with what now stands here: the
-        // message must not go twice.
-        let done = memory.wrapping_byte_add(core::mem::offset_of!(wire::Exchange, command_length));
-        UserSlice::new(done, 4).writer().write(&0_u32)?;
     }
     let mut output = UserOutput {
         memory: address(exchange.buffer)?,
         left: exchange.buffer_length as usize,
     };
-    let received = connection.receive(&mut output, is_nonblocking(file))?;
-    isize::try_from(received).map_err(|_| EMSGSIZE)
+    let received = connection.receive(&mut output, is_nonblocking(file));
+    if received.is_err() && total != 0 {
+        // Where a signal has ended the wait, the call is made again with what now stands here: the
+        // message must not go twice. If that memory is not there, it is not made again.
+        let done = memory.wrapping_byte_add(core::mem::offset_of!(wire::Exchange, command_length));
+        UserSlice::new(done, 4).writer().write(&0_u32)?;
+    }
+    isize::try_from(received?).map_err(|_| EMSGSIZE)
 }
 
 fn address(address: u64) -> Result<UserPtr> {
@@ -141,7 +143,7 @@ fn address(address: u64) -> Result<UserPtr> {
 }
 
 /// Takes a message of `total` bytes from a driver.
-fn take(connection: &Arc<Connection>, total: usize, input: &mut impl Source) -> Result {
+fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl Source) -> Result {
     let mut head = [0; wire::HEAD_MAX];
     let length = total.min(head.len());
     let head = head.get_mut(..length).ok_or(EINVAL)?;
@@ -164,7 +166,7 @@ fn take(connection: &Arc<Connection>, total: usize, input: &mut impl Source) -> 
             }
             let mut name = Bytes::with_capacity(length, GFP_KERNEL)?;
             rest.append(&mut name, length)?;
-            Device::register(connection, &register, name.as_slice())
+            Device::register(&Arc::from(connection), &register, name.as_slice())
         }
         Command::Unregister(unregister) => {
             let device = connection.remove_device(unregister.device).ok_or(ENOENT)?;

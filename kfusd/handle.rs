@@ -12,10 +12,10 @@ use kernel::{
     },
 };
 
+use crate::bytes::Bytes;
 use crate::connection::Inner;
 use crate::device::Device;
 use crate::limits::Load;
-use crate::bytes::Bytes;
 use crate::request::{Ask, Body, Request, Slot, Spare};
 use crate::sys::{new_wait_queue, AsyncList, PollTable, WaitQueue};
 use crate::wire::{self, operation};
@@ -68,7 +68,10 @@ impl Handle {
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
-        let release = Request::new(handle.as_arc_borrow(), notice(operation::RELEASE, open_flags))?;
+        let release = Request::new(
+            handle.as_arc_borrow(),
+            &notice(operation::RELEASE, open_flags),
+        )?;
         let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
         // The request refers to the handle and the handle to the request, until `release` or
         // `discard` takes it out. One of them is always called: the first for a file that was
@@ -133,15 +136,20 @@ impl Handle {
     /// Queues a flush that nobody waits for, unless one is queued already.
     pub(crate) fn flush_without_answer(this: ArcBorrow<'_, Self>, open_flags: u32) -> Result {
         let connection = this.device.connection();
-        let request = Request::new(this, notice(operation::FLUSH, open_flags))?;
+        let request = Request::new(this, &notice(operation::FLUSH, open_flags))?;
         let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
         let mut inner = connection.lock();
         let queued = this.last_flush.access_mut(&mut inner);
         if core::mem::replace(queued, true) {
             return Ok(());
         }
+        if !inner.serves(&this.device) {
+            return Err(EPIPE);
+        }
+        inner.push(request, slot);
         drop(inner);
-        connection.queue(&request, slot)
+        connection.announce();
+        Ok(())
     }
 
     /// The file operation poll.

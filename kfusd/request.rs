@@ -10,14 +10,13 @@ use kernel::{
         atomic::{Acquire, Atomic, Release},
         Arc, ArcBorrow, LockedBy, UniqueArc,
     },
-    time::{Instant, Monotonic},
     uaccess::{UserPtr, UserSlice},
 };
 
 use crate::bytes::Bytes;
 use crate::connection::Inner;
 use crate::handle::Handle;
-use crate::sys::{sleep, Caller, Mode, Sleeper};
+use crate::sys::{sleep, Caller, Mode, Sleeper, Ticks};
 use crate::wire;
 
 /// A node for one of a connection's trees, allocated ahead: none is under the spinlock.
@@ -47,12 +46,7 @@ impl Body {
         }
     }
 
-    /// The bytes.
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-
-    /// How many.
+    /// How many bytes there are.
     pub(crate) fn len(&self) -> usize {
         self.length
     }
@@ -79,6 +73,28 @@ pub(crate) struct Ask {
     pub(crate) capacity: u32,
     /// The driver is only told: nobody waits, and there is no number for an answer.
     pub(crate) notice: bool,
+}
+
+/// What goes into a request as it is queued.
+#[derive(Default)]
+pub(crate) struct Start {
+    data: Bytes,
+    landing: Bytes,
+    sleeper: Option<Sleeper>,
+}
+
+impl Start {
+    /// Makes it that of a request of the current task.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn prepare(&mut self, ask: &mut Ask) -> Result {
+        // CAST: widens.
+        self.landing = Bytes::with_capacity(ask.capacity as usize, GFP_KERNEL_ACCOUNT)?;
+        self.data = core::mem::take(&mut ask.data);
+        self.sleeper = Some(Sleeper::current());
+        Ok(())
+    }
 }
 
 /// What the driver answered.
@@ -147,20 +163,31 @@ pub(crate) struct State {
 }
 
 impl State {
-    fn new(ask: &mut Ask) -> Result<Self> {
-        Ok(Self {
+    /// Of a request that is not under way.
+    fn idle() -> Self {
+        Self {
             id: 0,
             stage: Stage::New,
             begun: false,
             told: false,
             copied: None,
-            data: core::mem::take(&mut ask.data),
-            // CAST: widens.
-            landing: Bytes::with_capacity(ask.capacity as usize, GFP_KERNEL_ACCOUNT)?,
+            data: Bytes::Empty,
+            landing: Bytes::Empty,
             job: None,
             end: None,
-            sleeper: (!ask.notice).then(Sleeper::current),
-        })
+            sleeper: None,
+        }
+    }
+
+    /// Of one that begins. Nothing is freed here, under the lock: the request is new, or the last
+    /// call made with it has ended well, and so taken all there was.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, start: &mut Start) {
+        self.begun = false;
+        self.told = false;
+        self.data = core::mem::take(&mut start.data);
+        self.landing = core::mem::take(&mut start.landing);
+        self.sleeper = start.sleeper.take();
     }
 
     /// How it ended, for its client.
@@ -191,7 +218,7 @@ pub(crate) struct Request {
     /// Who called.
     pub(crate) caller: Caller,
     /// When.
-    pub(crate) since: Instant<Monotonic>,
+    pub(crate) since: Ticks,
     /// The rest.
     pub(crate) state: LockedBy<State, Inner>,
     /// The client is to look at the state: set under the lock, with `Done` or `Asked`.
@@ -200,9 +227,8 @@ pub(crate) struct Request {
 
 impl Request {
     /// A request that nobody knows of yet.
-    pub(crate) fn new(handle: ArcBorrow<'_, Handle>, mut ask: Ask) -> Result<Arc<Self>> {
+    pub(crate) fn new(handle: ArcBorrow<'_, Handle>, ask: &Ask) -> Result<Arc<Self>> {
         let connection = handle.device().connection();
-        let state = State::new(&mut ask)?;
         let request = Self {
             operation: ask.operation,
             flags: ask.flags,
@@ -211,32 +237,28 @@ impl Request {
             capacity: ask.capacity,
             notice: ask.notice,
             caller: connection.viewer().caller(),
-            since: Instant::now(),
-            state: LockedBy::new(connection.lock_of_state(), state),
+            since: Ticks::now(),
+            state: LockedBy::new(connection.lock_of_state(), State::idle()),
             attention: Atomic::new(false),
             handle: handle.into(),
         };
         Ok(Arc::new(request, GFP_KERNEL_ACCOUNT)?)
     }
 
-    /// Likewise, out of one that is over, which was made on the same file.
-    pub(crate) fn again(spare: Spare, mut ask: Ask) -> Result<Arc<Self>> {
+    /// Likewise, out of one that has ended well, which was made on the same file.
+    pub(crate) fn again(spare: Spare, ask: &Ask) -> Arc<Self> {
         let mut spare = Pin::into_inner(spare);
-        let connection = spare.handle.device().connection();
-        let state = State::new(&mut ask)?;
-        let state = LockedBy::new(connection.lock_of_state(), state);
-        let caller = connection.viewer().caller();
-        spare.operation = ask.operation;
-        spare.flags = ask.flags;
-        spare.open_flags = ask.open_flags;
-        spare.body = ask.body;
-        spare.capacity = ask.capacity;
-        spare.notice = ask.notice;
-        spare.caller = caller;
-        spare.since = Instant::now();
-        spare.state = state;
-        spare.attention = Atomic::new(false);
-        Ok(spare.into())
+        let request: &mut Self = &mut spare;
+        request.operation = ask.operation;
+        request.flags = ask.flags;
+        request.open_flags = ask.open_flags;
+        request.body = ask.body;
+        request.capacity = ask.capacity;
+        request.notice = ask.notice;
+        request.caller = request.handle.device().connection().viewer().caller();
+        request.since = Ticks::now();
+        request.attention = Atomic::new(false);
+        spare.into()
     }
 
     /// Says that there is something to look at. Under the lock; the client is to be woken without

@@ -8,7 +8,7 @@ use kernel::{
 };
 
 use crate::handle::Handle;
-use crate::request::{Ask, Outcome, Request, Slot, Spare};
+use crate::request::{Ask, Outcome, Request, Slot, Spare, Start};
 use crate::sys::Mode;
 
 /// A request's place within the limits, taken before memory is, given back when the call is over.
@@ -18,6 +18,7 @@ pub(crate) struct Admission<'a> {
     bytes: u64,
     request: Option<Spare>,
     slot: Option<Slot>,
+    start: Start,
 }
 
 impl<'a> Admission<'a> {
@@ -69,18 +70,25 @@ impl<'a> Admission<'a> {
             bytes,
             request,
             slot,
+            start: Start::default(),
         })
     }
 
-    /// Makes a request, which [`queue`](Self::queue) then puts into a queue.
+    /// Makes a request.
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub(crate) fn request(&mut self, ask: Ask) -> Result<Arc<Request>> {
+    pub(crate) fn request(&mut self, mut ask: Ask) -> Result<Arc<Request>> {
+        self.start.prepare(&mut ask)?;
         match self.request.take() {
-            Some(spare) => Request::again(spare, ask),
-            None => Request::new(self.handle, ask),
+            Some(spare) => Ok(Request::again(spare, &ask)),
+            None => Request::new(self.handle, &ask),
         }
+    }
+
+    /// What the request that was made is to be queued with.
+    pub(crate) fn start(&mut self) -> &mut Start {
+        &mut self.start
     }
 
     /// A place in the queue.
@@ -94,13 +102,16 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Waits for the answer, and keeps the request for the next call if nobody else has it.
+    /// Waits for the answer, and keeps the request for the next call if it has ended well and
+    /// nobody else has it.
     ///
     /// # Errors
     /// Those of the call.
     pub(crate) fn wait(&mut self, request: Arc<Request>) -> Result<Outcome> {
         let outcome = request.wait();
-        self.request = Arc::into_unique_or_drop(request);
+        if outcome.is_ok() {
+            self.request = Arc::into_unique_or_drop(request);
+        }
         outcome
     }
 }

@@ -38,7 +38,7 @@ impl Request {
             _ if reply.error != 0 => 0,
             operation::OPEN => u64::MAX,
             operation::WRITE => {
-                let asked = wire::Transfer::from_bytes(self.body.as_slice());
+                let asked = wire::Transfer::from_bytes(self.body.padded());
                 u64::from(asked.size)
             }
             operation::SEEK => i64::MAX.unsigned_abs(),
@@ -50,7 +50,6 @@ impl Request {
         }
         Ok(())
     }
-
 }
 
 /// How the call ends with this answer.

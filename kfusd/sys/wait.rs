@@ -42,7 +42,8 @@ impl Mode {
             Self::Killable => {
                 // SAFETY: the task is the current one. Others may set bits meanwhile, under a lock
                 // that `__fatal_signal_pending` does not take either: hence volatile.
-                let first = unsafe { (&raw const (*task.as_ptr()).pending.signal.sig[0]).read_volatile() };
+                let first =
+                    unsafe { (&raw const (*task.as_ptr()).pending.signal.sig[0]).read_volatile() };
                 first & (1 << (bindings::SIGKILL - 1)) != 0
             }
         }

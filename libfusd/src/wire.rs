@@ -461,9 +461,11 @@ impl Command {
             total >= CommandHeader::SIZE && head.len() >= total.min(HEAD_MAX),
             Fault::Length,
         )?;
-        let header = CommandHeader::from_bytes(head);
+        // Of a length that is known: then no field's place need be checked.
+        let header: Option<(&[u8; CommandHeader::SIZE], &[u8])> = head.split_first_chunk();
+        let (header, body) = header.ok_or(Fault::Length)?;
+        let header = CommandHeader::from_bytes(header);
         ensure(usize::try_from(header.length) == Ok(total), Fault::Length)?;
-        let body = head.get(CommandHeader::SIZE..).unwrap_or_default();
         let fixed = fixed_size(header.operation).ok_or(Fault::Operation)?;
         let used = CommandHeader::SIZE + fixed;
         let length = total.checked_sub(used).ok_or(Fault::Length)?;
@@ -497,7 +499,9 @@ impl Command {
             }
             operation::REPLY => {
                 let has_events = header.flags & REPLY_EVENTS != 0;
-                let reply = Reply::from_bytes(body).checked(has_events, length)?;
+                let reply: Option<&[u8; Reply::SIZE]> = body.first_chunk();
+                let reply = Reply::from_bytes(reply.ok_or(Fault::Length)?);
+                let reply = reply.checked(has_events, length)?;
                 Self::Reply {
                     id,
                     reply,
