@@ -456,6 +456,7 @@ impl Command {
     ///
     /// # Errors
     /// What is wrong with it.
+    #[inline]
     pub fn parse(head: &[u8], total: usize) -> Result<(Self, usize), Fault> {
         ensure(
             total >= CommandHeader::SIZE && head.len() >= total.min(HEAD_MAX),
@@ -484,6 +485,7 @@ impl Command {
     }
 
     /// The fixed part, of which `body` has enough, with `length` bytes behind it.
+    #[inline]
     fn body(header: CommandHeader, body: &[u8], length: usize) -> Result<Self, Fault> {
         let id = header.id;
         let no_more = ensure(length == 0, Fault::Length);
