@@ -23,6 +23,9 @@
 //! file holds the `Connection` as well. The connection refers back to devices, files and requests
 //! that are under way, until they end: the close of the control file ends all.
 //!
+//! A request that has ended well stays with its `Handle` for the next call, and refers to it; the
+//! release of the file takes it out. A connection keeps one free node of its trees likewise.
+//!
 //! # Locks, in their order
 //!
 //! 1. `registry::REGISTRY`, a mutex: names and minor numbers. Nothing waits for a driver, a client
@@ -32,6 +35,9 @@
 //! 4. `Connection::inner`, a spinlock: all that changes of a connection and of what belongs to it.
 //!    No memory is allocated under it, none of users touched, and nothing dropped that may sleep.
 //! 5. The locks inside wait queues.
+//!
+//! Who is woken is woken without the spinlock. A client that waits for its answer sleeps without a
+//! queue, and the connection holds its task until it has woken it (`sys/sleep.rs`).
 //!
 //! No lock is held while anybody waits for somebody else. A client waits in `Request::wait` and
 //! `connection::Admission::new`, a driver in `Connection::receive`: all three can be killed.

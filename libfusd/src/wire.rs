@@ -373,7 +373,7 @@ layout! {
         command: u64 @ 0,
         /// Address of the room for the message to the driver.
         buffer: u64 @ 8,
-        /// Bytes of the first; 0 for none. Set to 0 once it has been taken.
+        /// Bytes of the first; 0 for none. Set to 0 where it has been taken, but the ioctl fails.
         command_length: u32 @ 16,
         /// Bytes of the second.
         buffer_length: u32 @ 20,
