@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::held;
+use super::{carried, held};
 use crate::backend::{Answer, Backend, Call, RequestId};
 use crate::idmap::IdMap;
 use crate::panics::contain;
@@ -87,13 +87,27 @@ impl Ticket {
     /// Answers the request unless somebody was faster.
     #[inline]
     pub(crate) fn finish(&self, answer: Answer<'_>) -> Delivery {
+        self.end(answer, false)
+    }
+
+    /// Likewise, once the handler that runs on this thread has returned, or before. What becomes of
+    /// the answer is not known.
+    #[inline]
+    pub(crate) fn finish_at_return(&self, answer: Answer<'_>) {
+        self.end(answer, true);
+    }
+
+    #[inline]
+    fn end(&self, answer: Answer<'_>, at_return: bool) -> Delivery {
         let Some(taken) = self.leave(ANSWERED) else {
             return Delivery::Unwanted;
         };
         let answer = instead_of_failure(answer, taken);
         self.link.forget(self);
         self.log(&answer);
-        let kept = self.link.holds && held::keep(&self.link.backend, self.id, self.call, &answer);
+        let backend = &self.link.backend;
+        let kept = self.link.holds && held::keep(backend, self.id, self.call, &answer)
+            || at_return && carried::keep(backend, self.id, self.call, &answer);
         let delivery = if kept {
             Delivery::Delivered
         } else {

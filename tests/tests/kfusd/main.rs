@@ -15,6 +15,7 @@ mod module;
 mod names;
 mod polling;
 mod raw;
+mod short;
 mod signals;
 mod stalls;
 mod status;
