@@ -16,10 +16,11 @@ use kernel::{
     uapi,
 };
 
+use crate::bytes::Bytes;
 use crate::connection::Admission;
 use crate::device::Device;
 use crate::handle::Handle;
-use crate::request::{Ask, Body, Outcome, Request, Slot};
+use crate::request::{Ask, Body, Outcome};
 use crate::sys::{self, FileOperations, PollTable, Seek, Table};
 use crate::wire::{self, operation};
 use crate::{kernel_version, registry};
@@ -30,30 +31,31 @@ pub(crate) static TABLE: Table = Table::new::<Client>(kernel_version::owner());
 struct Client;
 
 /// A request without data to send and to come.
-fn ask(operation: u16, file: &File, fixed: &[u8]) -> Ask {
+fn ask<const LENGTH: usize>(operation: u16, file: &File, fixed: &[u8; LENGTH]) -> Ask {
     Ask {
         operation,
         flags: 0,
         open_flags: file.flags(),
         body: Body::new(fixed),
-        data: KVVec::new(),
+        data: Bytes::Empty,
         capacity: 0,
         notice: false,
     }
 }
 
-/// Asks the driver, and waits. To be called with the place that `_admission` is.
-fn call(handle: &Arc<Handle>, _admission: &Admission<'_>, ask: Ask) -> Result<Outcome> {
-    let request = Request::new(handle, ask)?;
-    let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
-    handle.device().connection().queue(&request, slot)?;
-    request.wait()
+/// Asks the driver, and waits.
+fn call(handle: ArcBorrow<'_, Handle>, admission: &mut Admission<'_>, ask: Ask) -> Result<Outcome> {
+    let request = admission.request(ask)?;
+    let slot = admission.slot()?;
+    let connection = handle.device().connection();
+    connection.queue(&request, slot, admission.start())?;
+    admission.wait(request)
 }
 
 /// Asks the driver something small.
-fn call_plain(handle: &Arc<Handle>, ask: Ask) -> Result<Outcome> {
-    let admission = Admission::new(handle, 0)?;
-    call(handle, &admission, ask)
+fn call_plain(handle: ArcBorrow<'_, Handle>, ask: Ask) -> Result<Outcome> {
+    let mut admission = Admission::new(handle, 0)?;
+    call(handle, &mut admission, ask)
 }
 
 #[vtable]
@@ -63,7 +65,7 @@ impl FileOperations for Client {
     fn open(file: &File, minor: u32) -> Result<Arc<Handle>> {
         let device = registry::find(minor).ok_or(ENOENT)?;
         let handle = Handle::new(&device, file.flags())?;
-        if let Err(error) = open(&handle, file) {
+        if let Err(error) = open(handle.as_arc_borrow(), file) {
             handle.discard();
             return Err(error);
         }
@@ -85,14 +87,13 @@ impl FileOperations for Client {
         position: &mut i64,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
-        let handle = Arc::from(handle);
         if !handle.device().implements(wire::IMPLEMENTS_READ) {
             return Err(EINVAL);
         }
         let stream = handle.device().has_flag(wire::REGISTER_STREAM);
         let mut done = 0_usize;
         while !to.is_empty() {
-            let result = read_part(&handle, file, if stream { 0 } else { *position }, to);
+            let result = read_part(handle, file, if stream { 0 } else { *position }, to);
             let part = match result {
                 Ok(part) => part,
                 Err(_) if done != 0 => break,
@@ -113,14 +114,13 @@ impl FileOperations for Client {
         position: &mut i64,
         from: &mut IovIterSource<'_>,
     ) -> Result<usize> {
-        let handle = Arc::from(handle);
         if !handle.device().implements(wire::IMPLEMENTS_WRITE) {
             return Err(EINVAL);
         }
         let stream = handle.device().has_flag(wire::REGISTER_STREAM);
         let mut done = 0_usize;
         while !from.is_empty() {
-            let result = write_part(&handle, file, if stream { 0 } else { *position }, from);
+            let result = write_part(handle, file, if stream { 0 } else { *position }, from);
             let part = match result {
                 Ok(part) => part,
                 Err(_) if done != 0 => break,
@@ -135,7 +135,6 @@ impl FileOperations for Client {
     }
 
     fn seek(handle: ArcBorrow<'_, Handle>, file: &File, offset: i64, whence: c_int) -> Result<i64> {
-        let handle = Arc::from(handle);
         let whence = whence.unsigned_abs();
         let drivers = matches!(
             whence,
@@ -150,7 +149,7 @@ impl FileOperations for Client {
             whence,
             reserved: 0,
         };
-        let outcome = call_plain(&handle, ask(operation::SEEK, file, &fixed.to_bytes()))?;
+        let outcome = call_plain(handle, ask(operation::SEEK, file, &fixed.to_bytes()))?;
         Seek::to(file, i64::try_from(outcome.value).map_err(|_| EOVERFLOW)?)
     }
 
@@ -165,27 +164,24 @@ impl FileOperations for Client {
         argument: usize,
         compat: bool,
     ) -> Result<isize> {
-        let handle = Arc::from(handle);
         if !handle.device().implements(wire::IMPLEMENTS_IOCTL) {
             return Err(ENOTTY);
         }
-        ioctl(&handle, file, command, argument, compat)
+        ioctl(handle, file, command, argument, compat)
     }
 
     fn flush(handle: ArcBorrow<'_, Handle>, file: &File) -> Result {
-        let handle = Arc::from(handle);
         let device = handle.device();
         if !device.implements(wire::IMPLEMENTS_FLUSH) || !device.is_live() {
             return Ok(());
         }
         if sys::exiting() {
-            return handle.flush_without_answer(file.flags());
+            return Handle::flush_without_answer(handle, file.flags());
         }
-        call_plain(&handle, ask(operation::FLUSH, file, &[])).map(drop)
+        call_plain(handle, ask(operation::FLUSH, file, &[])).map(drop)
     }
 
     fn sync(handle: ArcBorrow<'_, Handle>, file: &File, data_only: bool) -> Result {
-        let handle = Arc::from(handle);
         if !handle.device().implements(wire::IMPLEMENTS_SYNC) {
             return Err(EINVAL);
         }
@@ -193,7 +189,7 @@ impl FileOperations for Client {
             data_only: data_only.into(),
             reserved: 0,
         };
-        call_plain(&handle, ask(operation::SYNC, file, &fixed.to_bytes())).map(drop)
+        call_plain(handle, ask(operation::SYNC, file, &fixed.to_bytes())).map(drop)
     }
 
     fn fasync(handle: ArcBorrow<'_, Handle>, fd: c_int, file: &File, on: c_int) -> Result<c_int> {
@@ -211,14 +207,15 @@ impl FileOperations for Client {
 }
 
 /// Asks the driver to open the file.
-fn open(handle: &Arc<Handle>, file: &File) -> Result {
+fn open(handle: ArcBorrow<'_, Handle>, file: &File) -> Result {
     // A device that has gone before the call began is no device any more.
-    let _admission =
+    let mut admission =
         Admission::new(handle, 0).map_err(|error| if error == EPIPE { ENOENT } else { error })?;
-    let request = Request::new(handle, ask(operation::OPEN, file, &[]))?;
-    let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
-    handle.device().connection().queue_open(&request, slot)?;
-    request.wait().map(drop)
+    let request = admission.request(ask(operation::OPEN, file, &[]))?;
+    let slot = admission.slot()?;
+    let connection = handle.device().connection();
+    connection.queue_open(&request, slot, admission.start())?;
+    admission.wait(request).map(drop)
 }
 
 /// What one request moved.
@@ -258,20 +255,20 @@ fn one_request(device: &Device, wanted: usize) -> u32 {
 
 /// Reads with one request.
 fn read_part(
-    handle: &Arc<Handle>,
+    handle: ArcBorrow<'_, Handle>,
     file: &File,
     position: i64,
     to: &mut IovIterDest<'_>,
 ) -> Result<Part> {
     let size = one_request(handle.device(), to.len());
-    let admission = Admission::new(handle, size.into())?;
+    let mut admission = Admission::new(handle, size.into())?;
     let fixed = transfer(position, size).to_bytes();
     let ask = Ask {
         capacity: size,
         ..ask(operation::READ, file, &fixed)
     };
-    let outcome = call(handle, &admission, ask)?;
-    let copied = to.copy_to_iter(&outcome.data);
+    let outcome = call(handle, &mut admission, ask)?;
+    let copied = to.copy_to_iter(outcome.data.as_slice());
     if copied == 0 && !outcome.data.is_empty() {
         return Err(EFAULT);
     }
@@ -284,17 +281,17 @@ fn read_part(
 
 /// Writes with one request.
 fn write_part(
-    handle: &Arc<Handle>,
+    handle: ArcBorrow<'_, Handle>,
     file: &File,
     position: i64,
     from: &mut IovIterSource<'_>,
 ) -> Result<Part> {
     let wanted = one_request(handle.device(), from.len());
-    let admission = Admission::new(handle, wanted.into())?;
+    let mut admission = Admission::new(handle, wanted.into())?;
     // CAST: widens.
-    let mut data = KVVec::with_capacity(wanted as usize, GFP_KERNEL_ACCOUNT)?;
+    let mut data = Bytes::with_capacity(wanted as usize, GFP_KERNEL_ACCOUNT)?;
     // CAST: widens.
-    let copied = sys::fill_from_iter(from, &mut data, wanted as usize);
+    let copied = data.fill(from, wanted as usize);
     if copied == 0 {
         return Err(EFAULT);
     }
@@ -304,7 +301,7 @@ fn write_part(
         data,
         ..ask(operation::WRITE, file, &fixed)
     };
-    let outcome = call(handle, &admission, ask)?;
+    let outcome = call(handle, &mut admission, ask)?;
     // An answer of more than was written has been refused.
     let taken = usize::try_from(outcome.value).map_err(|_| EIO)?;
     Ok(Part {
@@ -317,7 +314,7 @@ fn write_part(
 /// Makes an ioctl: with the argument's bytes as its number tells, or, on a device of raw ioctls,
 /// with the bare argument.
 fn ioctl(
-    handle: &Arc<Handle>,
+    handle: ArcBorrow<'_, Handle>,
     file: &File,
     command: u32,
     argument: usize,
@@ -335,11 +332,11 @@ fn ioctl(
     if in_size.max(out_size) > handle.device().max_transfer() {
         return Err(EINVAL);
     }
-    let admission = Admission::new(handle, u64::from(in_size) + u64::from(out_size))?;
+    let mut admission = Admission::new(handle, u64::from(in_size) + u64::from(out_size))?;
     // CAST: widens, here and below.
     let memory = |size: u32| UserSlice::new(UserPtr::from_addr(argument), size as usize);
-    let mut data = KVVec::new();
-    memory(in_size).read_all(&mut data, GFP_KERNEL_ACCOUNT)?;
+    let mut data = Bytes::with_capacity(in_size as usize, GFP_KERNEL_ACCOUNT)?;
+    data.read(memory(in_size), in_size as usize)?;
     let fixed = wire::Ioctl {
         argument: argument as u64,
         command,
@@ -353,7 +350,9 @@ fn ioctl(
         capacity: out_size,
         ..ask(operation::IOCTL, file, &fixed.to_bytes())
     };
-    let outcome = call(handle, &admission, ask)?;
-    memory(out_size).writer().write_slice(&outcome.data)?;
+    let outcome = call(handle, &mut admission, ask)?;
+    memory(out_size)
+        .writer()
+        .write_slice(outcome.data.as_slice())?;
     isize::try_from(outcome.value).map_err(|_| EIO)
 }

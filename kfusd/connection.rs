@@ -6,13 +6,17 @@
 use kernel::{
     prelude::*,
     rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
-    sync::{lock::spinlock::SpinLockBackend, lock::Lock, new_spinlock, Arc, SpinLock},
+    sync::{
+        atomic::{Acquire, Atomic, Release},
+        lock::{spinlock::SpinLockBackend, Lock},
+        new_spinlock, Arc, SpinLock,
+    },
 };
 
 use crate::device::Device;
 use crate::handle::Handle;
-use crate::limits::Load;
-use crate::request::{Next, Request, Slot, Stage};
+use crate::limits::{Cap, Load};
+use crate::request::{Next, Request, Slot, Stage, Start};
 use crate::sys::{new_wait_queue, Viewer, WaitQueue};
 use crate::{error, limits, wire};
 
@@ -31,8 +35,8 @@ pub(crate) use delivery::Output;
 enum Phase {
     /// No hello yet.
     Fresh,
-    /// The driver has taken these features.
-    Agreed(u64),
+    /// There was one.
+    Agreed,
     /// The control file is closed.
     Closed,
 }
@@ -51,6 +55,8 @@ pub(crate) struct Inner {
     sent: RBTree<u64, Arc<Request>>,
     /// Requests whose callers have a signal the driver has yet to hear of.
     interrupts: RBTree<u64, Arc<Request>>,
+    /// A place in these trees that is free again.
+    spare: Option<Slot>,
     devices: RBTree<u64, Arc<Device>>,
     device_count: u32,
     /// Files the driver knows of, until it has taken their release.
@@ -70,10 +76,26 @@ pub(crate) struct Connection {
     /// The driver's threads that wait for a request, and who polls the control file.
     #[pin]
     pub(crate) arrivals: WaitQueue,
+    /// Whether [`Inner::has_message`] may hold: set after something has come, without the lock,
+    /// and cleared under it where nothing is left. Who reads false and waits is woken.
+    arrived: Atomic<bool>,
+    /// [`AGREED`] and the features that the driver has taken, once it has said hello.
+    features: Atomic<u64>,
+    caps: Caps,
     /// Clients that wait until the load is less.
     #[pin]
     room: WaitQueue,
     viewer: Viewer,
+}
+
+/// The driver has said hello. No feature.
+const AGREED: u64 = 1 << 63;
+
+/// The limits of a connection.
+struct Caps {
+    file: Cap,
+    device: Cap,
+    connection: Cap,
 }
 
 /// A guard of a connection's lock. Nothing that can sleep may be dropped under it: whatever is
@@ -93,17 +115,9 @@ impl Inner {
         self.phase != Phase::Closed && device.state.access(self).live
     }
 
-    /// Whether the driver has taken `feature`.
-    pub(crate) fn has(&self, feature: u64) -> bool {
-        matches!(self.phase, Phase::Agreed(features) if features & feature != 0)
-    }
-
     /// Whether the driver would get something by a read.
     pub(crate) fn has_message(&self) -> bool {
-        !self.greeted
-            || self.nudges != 0
-            || !self.interrupts.is_empty()
-            || !self.queue.is_empty()
+        !self.greeted || self.nudges != 0 || !self.interrupts.is_empty() || !self.queue.is_empty()
     }
 
     /// Has one reader more return. They need not be counted beyond what a number holds.
@@ -118,6 +132,17 @@ impl Inner {
         state.id = id;
         state.stage = Stage::Queued;
         self.queue.insert(slot.into_node(id, request));
+    }
+
+    /// Keeps the place of a node that is out of its tree, if none is kept yet. Its request goes with
+    /// the node: somebody else must hold it too, as it must not end under the lock. Else the node
+    /// is to be dropped unlocked.
+    fn recycle(&mut self, node: RBTreeNode<u64, Arc<Request>>) -> Option<Slot> {
+        let slot = node.into_reservation();
+        match self.spare {
+            None => self.spare.replace(slot),
+            Some(_) => Some(slot),
+        }
     }
 
     /// Forgets a file that no longer exists for the driver. The node is to be dropped unlocked.
@@ -139,6 +164,7 @@ impl Connection {
             queue: RBTree::new(),
             sent: RBTree::new(),
             interrupts: RBTree::new(),
+            spare: None,
             devices: RBTree::new(),
             device_count: 0,
             files: RBTree::new(),
@@ -150,6 +176,13 @@ impl Connection {
             pin_init!(Self {
                 inner <- new_spinlock!(inner, "fusd_connection"),
                 arrivals <- new_wait_queue!(c"fusd_arrivals"),
+                arrived: Atomic::new(true),
+                features: Atomic::new(0),
+                caps: Caps {
+                    file: Cap::of_file(),
+                    device: Cap::of_device(),
+                    connection: Cap::of_connection(),
+                },
                 room <- new_wait_queue!(c"fusd_room"),
                 viewer,
             }),
@@ -181,23 +214,35 @@ impl Connection {
         if inner.phase != Phase::Fresh {
             return Err(error::eproto());
         }
-        inner.phase = Phase::Agreed(hello.features);
+        inner.phase = Phase::Agreed;
+        self.features.store(hello.features | AGREED, Release);
         Ok(())
     }
 
     /// # Errors
     /// `EPROTO`: no hello yet.
     pub(crate) fn ensure_agreed(&self) -> Result {
-        match self.lock().phase {
-            Phase::Agreed(_) => Ok(()),
-            Phase::Fresh | Phase::Closed => Err(error::eproto()),
+        match self.has(AGREED) {
+            true => Ok(()),
+            false => Err(error::eproto()),
         }
+    }
+
+    /// Whether the driver has taken `feature`.
+    pub(crate) fn has(&self, feature: u64) -> bool {
+        self.features.load(Acquire) & feature != 0
+    }
+
+    /// Something has come for the driver: one of its threads is to look. Without the lock.
+    pub(crate) fn announce(&self) {
+        self.arrived.store(true, Release);
+        self.arrivals.wake_one();
     }
 
     /// Has one reader return, now or when it comes.
     pub(crate) fn nudge(&self) {
         self.lock().add_nudge();
-        self.arrivals.wake_one();
+        self.announce();
     }
 
     /// Takes in a device. From here on it has a number for the driver.
@@ -238,7 +283,12 @@ impl Connection {
     ///
     /// # Errors
     /// `ENOENT`: the device is gone. `ENFILE`: too many files are open on it.
-    pub(crate) fn queue_open(&self, request: &Arc<Request>, slot: Slot) -> Result {
+    pub(crate) fn queue_open(
+        &self,
+        request: &Arc<Request>,
+        slot: Slot,
+        start: &mut Start,
+    ) -> Result {
         let handle = &request.handle;
         let file_slot = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
         let mut inner = self.lock();
@@ -252,9 +302,10 @@ impl Connection {
         state.files = state.files.saturating_add(1);
         let node = file_slot.into_node(handle.id(), handle.clone());
         inner.files.insert(node);
+        request.state.access_mut(&mut inner).begin(start);
         inner.push(request.clone(), slot);
         drop(inner);
-        self.arrivals.wake_one();
+        self.announce();
         Ok(())
     }
 
@@ -267,14 +318,15 @@ impl Connection {
     ///
     /// # Errors
     /// `EPIPE`: the device is gone.
-    pub(crate) fn queue(&self, request: &Arc<Request>, slot: Slot) -> Result {
+    pub(crate) fn queue(&self, request: &Arc<Request>, slot: Slot, start: &mut Start) -> Result {
         let mut inner = self.lock();
         if !inner.serves(request.handle.device()) {
             return Err(EPIPE);
         }
+        request.state.access_mut(&mut inner).begin(start);
         inner.push(request.clone(), slot);
         drop(inner);
-        self.arrivals.wake_one();
+        self.announce();
         Ok(())
     }
 
@@ -302,7 +354,7 @@ impl Connection {
                     let old = inner.interrupts.insert(node);
                     drop(inner);
                     drop(old);
-                    self.arrivals.wake_one();
+                    self.announce();
                 }
             }
         }
@@ -340,7 +392,10 @@ impl Connection {
                 state.stage = Stage::Copying;
                 state.job.take().map(Next::Copy)
             }
-            Stage::Done => state.outcome.take().map(Next::End),
+            Stage::Done => {
+                let end = state.end.take()?;
+                Some(Next::End(state.outcome(end)))
+            }
             _ => None,
         }
     }

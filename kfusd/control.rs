@@ -14,11 +14,12 @@ use kernel::{
     uaccess::{UserPtr, UserSlice},
 };
 
+use crate::bytes::Bytes;
 use crate::connection::{Connection, Input, Output};
 use crate::device::Device;
 use crate::kernel_version;
 use crate::request::Job;
-use crate::sys::{fill_from_iter, FileOperations, PollTable, Table, Viewer};
+use crate::sys::{FileOperations, PollTable, Table, Viewer};
 use crate::wire::{self, Command};
 
 /// `POLLIN | POLLRDNORM`.
@@ -59,7 +60,7 @@ impl FileOperations for Control {
         from: &mut IovIterSource<'_>,
     ) -> Result<usize> {
         let total = from.len();
-        take(&Arc::from(connection), total, &mut IterInput(from))?;
+        take(connection, total, &mut IterInput(from))?;
         Ok(total)
     }
 
@@ -79,7 +80,7 @@ impl FileOperations for Control {
         _compat: bool,
     ) -> Result<isize> {
         match command {
-            wire::IOCTL_EXCHANGE => exchange(&Arc::from(connection), file, argument),
+            wire::IOCTL_EXCHANGE => exchange(connection, file, argument),
             _ => Err(ENOTTY),
         }
     }
@@ -97,11 +98,11 @@ fn is_nonblocking(file: &File) -> bool {
 }
 
 /// Hands in a message, if there is one, and waits for the next.
-fn exchange(connection: &Arc<Connection>, file: &File, argument: usize) -> Result<isize> {
+fn exchange(connection: ArcBorrow<'_, Connection>, file: &File, argument: usize) -> Result<isize> {
     if file.flags() & O_ACCMODE != O_RDWR {
         return Err(EBADF);
     }
-    if !connection.lock().has(wire::FEATURE_EXCHANGE) {
+    if !connection.has(wire::FEATURE_EXCHANGE) {
         return Err(crate::error::eopnotsupp());
     }
     let memory = UserPtr::from_addr(argument);
@@ -121,17 +122,19 @@ fn exchange(connection: &Arc<Connection>, file: &File, argument: usize) -> Resul
             left: total,
         };
         take(connection, total, &mut input)?;
-        // If a signal comes while it waits, the call is made again with what now stands here: the
-        // message must not go twice.
-        let done = memory.wrapping_byte_add(core::mem::offset_of!(wire::Exchange, command_length));
-        UserSlice::new(done, 4).writer().write(&0_u32)?;
     }
     let mut output = UserOutput {
         memory: address(exchange.buffer)?,
         left: exchange.buffer_length as usize,
     };
-    let received = connection.receive(&mut output, is_nonblocking(file))?;
-    isize::try_from(received).map_err(|_| EMSGSIZE)
+    let received = connection.receive(&mut output, is_nonblocking(file));
+    if received.is_err() && total != 0 {
+        // Where a signal has ended the wait, the call is made again with what now stands here: the
+        // message must not go twice. If that memory is not there, it is not made again.
+        let done = memory.wrapping_byte_add(core::mem::offset_of!(wire::Exchange, command_length));
+        UserSlice::new(done, 4).writer().write(&0_u32)?;
+    }
+    isize::try_from(received?).map_err(|_| EMSGSIZE)
 }
 
 fn address(address: u64) -> Result<UserPtr> {
@@ -140,7 +143,7 @@ fn address(address: u64) -> Result<UserPtr> {
 }
 
 /// Takes a message of `total` bytes from a driver.
-fn take(connection: &Arc<Connection>, total: usize, input: &mut impl Source) -> Result {
+fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl Source) -> Result {
     let mut head = [0; wire::HEAD_MAX];
     let length = total.min(head.len());
     let head = head.get_mut(..length).ok_or(EINVAL)?;
@@ -161,9 +164,9 @@ fn take(connection: &Arc<Connection>, total: usize, input: &mut impl Source) -> 
             if length > wire::NAME_MAX {
                 return Err(crate::error::enametoolong());
             }
-            let mut name = KVVec::with_capacity(length, GFP_KERNEL)?;
+            let mut name = Bytes::with_capacity(length, GFP_KERNEL)?;
             rest.append(&mut name, length)?;
-            Device::register(connection, &register, &name)
+            Device::register(&Arc::from(connection), &register, name.as_slice())
         }
         Command::Unregister(unregister) => {
             let device = connection.remove_device(unregister.device).ok_or(ENOENT)?;
@@ -197,7 +200,7 @@ fn take(connection: &Arc<Connection>, total: usize, input: &mut impl Source) -> 
             id,
             Job {
                 address: copy.address,
-                data: KVVec::new(),
+                data: Bytes::Empty,
                 length: copy.length,
                 out: false,
             },
@@ -207,7 +210,7 @@ fn take(connection: &Arc<Connection>, total: usize, input: &mut impl Source) -> 
             connection.ensure_copyable(id, copy.length)?;
             // CAST: widens.
             let length = copy.length as usize;
-            let mut data = KVVec::with_capacity(length, GFP_KERNEL_ACCOUNT)?;
+            let mut data = Bytes::with_capacity(length, GFP_KERNEL_ACCOUNT)?;
             rest.append(&mut data, length)?;
             connection.copy(
                 id,
@@ -230,11 +233,11 @@ trait Source {
     /// `EFAULT`.
     fn fill(&mut self, out: &mut [u8]) -> Result;
 
-    /// Appends `length` bytes to `out`, within the capacity it has.
+    /// Appends `length` bytes to `out`, which has room for them.
     ///
     /// # Errors
     /// `EFAULT`.
-    fn append(&mut self, out: &mut KVVec<u8>, length: usize) -> Result;
+    fn append(&mut self, out: &mut Bytes, length: usize) -> Result;
 }
 
 /// What is left of a message: bytes read already, then the others.
@@ -244,11 +247,15 @@ struct Rest<'a, S> {
 }
 
 impl<S: Source> Input for Rest<'_, S> {
-    fn append(&mut self, out: &mut KVVec<u8>, length: usize) -> Result {
+    fn at_hand(&self, length: usize) -> Option<&[u8]> {
+        self.early.get(..length)
+    }
+
+    fn append(&mut self, out: &mut Bytes, length: usize) -> Result {
         let early = self.early.len().min(length);
         let (now, later) = self.early.split_at_checked(early).ok_or(EINVAL)?;
         self.early = later;
-        out.extend_from_slice(now, GFP_KERNEL_ACCOUNT)?;
+        out.extend(now)?;
         match length.saturating_sub(early) {
             0 => Ok(()),
             left => self.input.append(out, left),
@@ -268,8 +275,8 @@ impl Source for IterInput<'_, '_> {
         }
     }
 
-    fn append(&mut self, out: &mut KVVec<u8>, length: usize) -> Result {
-        if fill_from_iter(self.0, out, length) == length {
+    fn append(&mut self, out: &mut Bytes, length: usize) -> Result {
+        if out.fill(self.0, length) == length {
             Ok(())
         } else {
             Err(EFAULT)
@@ -316,8 +323,8 @@ impl Source for UserInput {
         self.next(out.len())?.reader().read_slice(out)
     }
 
-    fn append(&mut self, out: &mut KVVec<u8>, length: usize) -> Result {
-        self.next(length)?.read_all(out, GFP_KERNEL_ACCOUNT)
+    fn append(&mut self, out: &mut Bytes, length: usize) -> Result {
+        out.read(self.next(length)?, length)
     }
 }
 

@@ -8,14 +8,15 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{Atomic, Full, Relaxed},
-        Arc, LockedBy,
+        Arc, ArcBorrow, LockedBy,
     },
 };
 
+use crate::bytes::Bytes;
 use crate::connection::Inner;
 use crate::device::Device;
 use crate::limits::Load;
-use crate::request::{Ask, Body, Request, Slot};
+use crate::request::{Ask, Body, Request, Slot, Spare};
 use crate::sys::{new_wait_queue, AsyncList, PollTable, WaitQueue};
 use crate::wire::{self, operation};
 
@@ -40,6 +41,8 @@ pub(crate) struct Handle {
     pub(crate) load: LockedBy<Load, Inner>,
     /// The release, until it is queued.
     farewell: LockedBy<Option<(Arc<Request>, Slot)>, Inner>,
+    /// A request that is over, for the next call. It refers to this handle: taken out at the end.
+    pub(crate) spare: LockedBy<Option<Spare>, Inner>,
     /// A flush without an answer is in the queue.
     pub(crate) last_flush: LockedBy<bool, Inner>,
 }
@@ -60,11 +63,15 @@ impl Handle {
                 listeners: AsyncList::new(),
                 load: LockedBy::new(lock, Load::default()),
                 farewell: LockedBy::new(lock, None),
+                spare: LockedBy::new(lock, None),
                 last_flush: LockedBy::new(lock, false),
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
-        let release = Request::new(&handle, notice(operation::RELEASE, open_flags))?;
+        let release = Request::new(
+            handle.as_arc_borrow(),
+            &notice(operation::RELEASE, open_flags),
+        )?;
         let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
         // The request refers to the handle and the handle to the request, until `release` or
         // `discard` takes it out. One of them is always called: the first for a file that was
@@ -99,9 +106,10 @@ impl Handle {
     pub(crate) fn discard(&self) {
         let mut inner = self.device.connection().lock();
         let farewell = self.farewell.access_mut(&mut inner).take();
+        let spare = self.spare.access_mut(&mut inner).take();
         let file = inner.forget(self);
         drop(inner);
-        drop((farewell, file));
+        drop((farewell, spare, file));
     }
 
     /// The file is closed for good: the driver is told, if there still is one.
@@ -109,31 +117,39 @@ impl Handle {
         let connection = self.device.connection();
         let mut inner = connection.lock();
         let farewell = self.farewell.access_mut(&mut inner).take();
+        // No call is left on the file, and none will come, that could leave another one.
+        let spare = self.spare.access_mut(&mut inner).take();
         if !inner.serves(&self.device) {
             let file = inner.forget(self);
             drop(inner);
-            drop((farewell, file));
+            drop((farewell, spare, file));
             return;
         }
         if let Some((request, slot)) = farewell {
             inner.push(request, slot);
         }
         drop(inner);
-        connection.arrivals.wake_one();
+        drop(spare);
+        connection.announce();
     }
 
     /// Queues a flush that nobody waits for, unless one is queued already.
-    pub(crate) fn flush_without_answer(self: &Arc<Self>, open_flags: u32) -> Result {
-        let connection = self.device.connection();
-        let request = Request::new(self, notice(operation::FLUSH, open_flags))?;
+    pub(crate) fn flush_without_answer(this: ArcBorrow<'_, Self>, open_flags: u32) -> Result {
+        let connection = this.device.connection();
+        let request = Request::new(this, &notice(operation::FLUSH, open_flags))?;
         let slot = Slot::new(GFP_KERNEL_ACCOUNT)?;
         let mut inner = connection.lock();
-        let queued = self.last_flush.access_mut(&mut inner);
+        let queued = this.last_flush.access_mut(&mut inner);
         if core::mem::replace(queued, true) {
             return Ok(());
         }
+        if !inner.serves(&this.device) {
+            return Err(EPIPE);
+        }
+        inner.push(request, slot);
         drop(inner);
-        connection.queue(&request, slot)
+        connection.announce();
+        Ok(())
     }
 
     /// The file operation poll.
@@ -187,7 +203,7 @@ fn notice(operation: u16, open_flags: u32) -> Ask {
         flags: 0,
         open_flags,
         body: Body::new(&[]),
-        data: KVVec::new(),
+        data: Bytes::Empty,
         capacity: 0,
         notice: true,
     }

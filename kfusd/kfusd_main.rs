@@ -14,7 +14,7 @@
 //! | `connection.rs`, `connection/` | a driver's connection, and the driver's side of a request |
 //! | `client.rs`, `request.rs`, `handle.rs` | a client's calls, one call, an open file |
 //! | `device.rs`, `registry.rs`, `status.rs` | devices, all of them, and what to tell people of them |
-//! | `limits.rs`, `error.rs` | what their names say |
+//! | `bytes.rs`, `limits.rs`, `error.rs` | what their names say |
 //! | `sys/` | all unsafe code |
 //!
 //! # Who holds whom
@@ -22,6 +22,9 @@
 //! An open client file holds its `Handle`, that its `Device`, that its `Connection`; the control
 //! file holds the `Connection` as well. The connection refers back to devices, files and requests
 //! that are under way, until they end: the close of the control file ends all.
+//!
+//! A request that has ended well stays with its `Handle` for the next call, and refers to it; the
+//! release of the file takes it out. A connection keeps one free node of its trees likewise.
 //!
 //! # Locks, in their order
 //!
@@ -33,11 +36,15 @@
 //!    No memory is allocated under it, none of users touched, and nothing dropped that may sleep.
 //! 5. The locks inside wait queues.
 //!
+//! Who is woken is woken without the spinlock. A client that waits for its answer sleeps without a
+//! queue, and the connection holds its task until it has woken it (`sys/sleep.rs`).
+//!
 //! No lock is held while anybody waits for somebody else. A client waits in `Request::wait` and
 //! `connection::Admission::new`, a driver in `Connection::receive`: all three can be killed.
 
 #![crate_name = "kfusd"]
 
+mod bytes;
 mod client;
 mod connection;
 mod control;

@@ -8,19 +8,22 @@ use kernel::{
     rbtree::RBTreeNodeReservation,
     sync::{
         atomic::{Acquire, Atomic, Release},
-        Arc, LockedBy,
+        Arc, ArcBorrow, LockedBy, UniqueArc,
     },
-    time::{Instant, Monotonic},
     uaccess::{UserPtr, UserSlice},
 };
 
+use crate::bytes::Bytes;
 use crate::connection::Inner;
 use crate::handle::Handle;
-use crate::sys::{new_wait_queue, Caller, Mode, WaitQueue};
+use crate::sys::{sleep, Caller, Mode, Sleeper, Ticks};
 use crate::wire;
 
 /// A node for one of a connection's trees, allocated ahead: none is under the spinlock.
 pub(crate) type Slot = RBTreeNodeReservation<u64, Arc<Request>>;
+
+/// A request that is over and that nobody else holds, to be used again: less work than a new one.
+pub(crate) type Spare = Pin<UniqueArc<Request>>;
 
 /// The fixed part of a request: at most an ioctl's.
 #[derive(Clone, Copy)]
@@ -31,18 +34,26 @@ pub(crate) struct Body {
 
 impl Body {
     /// `fixed`, which is no longer than an ioctl's part.
-    pub(crate) fn new(fixed: &[u8]) -> Self {
+    pub(crate) fn new<const LENGTH: usize>(fixed: &[u8; LENGTH]) -> Self {
+        const { assert!(LENGTH <= wire::Ioctl::SIZE) };
         let mut bytes = [0; wire::Ioctl::SIZE];
-        let length = fixed.len().min(bytes.len());
-        for (to, from) in bytes.iter_mut().zip(fixed) {
-            *to = *from;
+        if let Some(first) = bytes.first_chunk_mut() {
+            *first = *fixed;
         }
-        Self { bytes, length }
+        Self {
+            bytes,
+            length: LENGTH,
+        }
     }
 
-    /// The bytes.
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The bytes, and zeros to the full length.
+    pub(crate) fn padded(&self) -> &[u8; wire::Ioctl::SIZE] {
+        &self.bytes
     }
 }
 
@@ -57,11 +68,33 @@ pub(crate) struct Ask {
     /// The fixed part.
     pub(crate) body: Body,
     /// What follows it.
-    pub(crate) data: KVVec<u8>,
+    pub(crate) data: Bytes,
     /// Bytes the answer may carry.
     pub(crate) capacity: u32,
     /// The driver is only told: nobody waits, and there is no number for an answer.
     pub(crate) notice: bool,
+}
+
+/// What goes into a request as it is queued.
+#[derive(Default)]
+pub(crate) struct Start {
+    data: Bytes,
+    landing: Bytes,
+    sleeper: Option<Sleeper>,
+}
+
+impl Start {
+    /// Makes it that of a request of the current task.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn prepare(&mut self, ask: &mut Ask) -> Result {
+        // CAST: widens.
+        self.landing = Bytes::with_capacity(ask.capacity as usize, GFP_KERNEL_ACCOUNT)?;
+        self.data = core::mem::take(&mut ask.data);
+        self.sleeper = Some(Sleeper::current());
+        Ok(())
+    }
 }
 
 /// What the driver answered.
@@ -69,7 +102,7 @@ pub(crate) struct Outcome {
     /// As of [`wire::Reply::value`].
     pub(crate) value: u64,
     /// What came with it, at most [`Ask::capacity`] bytes.
-    pub(crate) data: KVVec<u8>,
+    pub(crate) data: Bytes,
 }
 
 /// Where a request is.
@@ -87,7 +120,7 @@ pub(crate) enum Stage {
     Asked,
     /// The client copies.
     Copying,
-    /// [`State::outcome`] is there, or has been taken.
+    /// [`State::end`] is there, or has been taken.
     Done,
     /// The client has gone.
     Abandoned,
@@ -98,7 +131,7 @@ pub(crate) struct Job {
     /// Where, in the caller's memory.
     pub(crate) address: u64,
     /// Empty for a copy in; the bytes for a copy out.
-    pub(crate) data: KVVec<u8>,
+    pub(crate) data: Bytes,
     /// Bytes.
     pub(crate) length: u32,
     /// The direction.
@@ -118,17 +151,55 @@ pub(crate) struct State {
     /// How the last copy ended, while the driver has yet to hear of it.
     pub(crate) copied: Option<u32>,
     /// To the driver.
-    pub(crate) data: KVVec<u8>,
-    /// Room for the driver's data, allocated by the client and charged to it.
-    pub(crate) landing: KVVec<u8>,
+    pub(crate) data: Bytes,
+    /// Room for the driver's data, allocated by the client and charged to it; then the data.
+    pub(crate) landing: Bytes,
     /// What the driver wants copied.
     pub(crate) job: Option<Job>,
-    /// The end of it.
-    pub(crate) outcome: Option<Result<Outcome>>,
+    /// The end of it: an error, or the driver's value.
+    pub(crate) end: Option<Result<u64>>,
+    /// The client, unless nobody waits. It stays valid without the lock, where it is woken.
+    sleeper: Option<Sleeper>,
+}
+
+impl State {
+    /// Of a request that is not under way.
+    fn idle() -> Self {
+        Self {
+            id: 0,
+            stage: Stage::New,
+            begun: false,
+            told: false,
+            copied: None,
+            data: Bytes::Empty,
+            landing: Bytes::Empty,
+            job: None,
+            end: None,
+            sleeper: None,
+        }
+    }
+
+    /// Of one that begins. Nothing is freed here, under the lock: the request is new, or the last
+    /// call made with it has ended well, and so taken all there was.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, start: &mut Start) {
+        self.begun = false;
+        self.told = false;
+        self.data = core::mem::take(&mut start.data);
+        self.landing = core::mem::take(&mut start.landing);
+        self.sleeper = start.sleeper.take();
+    }
+
+    /// How it ended, for its client.
+    pub(crate) fn outcome(&mut self, end: Result<u64>) -> Result<Outcome> {
+        Ok(Outcome {
+            value: end?,
+            data: core::mem::take(&mut self.landing),
+        })
+    }
 }
 
 /// A call of a client.
-#[pin_data]
 pub(crate) struct Request {
     /// The file it was made on.
     pub(crate) handle: Arc<Handle>,
@@ -147,59 +218,57 @@ pub(crate) struct Request {
     /// Who called.
     pub(crate) caller: Caller,
     /// When.
-    pub(crate) since: Instant<Monotonic>,
+    pub(crate) since: Ticks,
     /// The rest.
     pub(crate) state: LockedBy<State, Inner>,
     /// The client is to look at the state: set under the lock, with `Done` or `Asked`.
     attention: Atomic<bool>,
-    #[pin]
-    waiter: WaitQueue,
 }
 
 impl Request {
     /// A request that nobody knows of yet.
-    pub(crate) fn new(handle: &Arc<Handle>, ask: Ask) -> Result<Arc<Self>> {
+    pub(crate) fn new(handle: ArcBorrow<'_, Handle>, ask: &Ask) -> Result<Arc<Self>> {
         let connection = handle.device().connection();
-        // CAST: widens.
-        let landing = KVVec::with_capacity(ask.capacity as usize, GFP_KERNEL_ACCOUNT)?;
-        let state = State {
-            id: 0,
-            stage: Stage::New,
-            begun: false,
-            told: false,
-            copied: None,
-            data: ask.data,
-            landing,
-            job: None,
-            outcome: None,
+        let request = Self {
+            operation: ask.operation,
+            flags: ask.flags,
+            open_flags: ask.open_flags,
+            body: ask.body,
+            capacity: ask.capacity,
+            notice: ask.notice,
+            caller: connection.viewer().caller(),
+            since: Ticks::now(),
+            state: LockedBy::new(connection.lock_of_state(), State::idle()),
+            attention: Atomic::new(false),
+            handle: handle.into(),
         };
-        Arc::pin_init(
-            pin_init!(Self {
-                handle: handle.clone(),
-                operation: ask.operation,
-                flags: ask.flags,
-                open_flags: ask.open_flags,
-                body: ask.body,
-                capacity: ask.capacity,
-                notice: ask.notice,
-                caller: connection.viewer().caller(),
-                since: Instant::now(),
-                state: LockedBy::new(connection.lock_of_state(), state),
-                attention: Atomic::new(false),
-                waiter <- new_wait_queue!(c"fusd_request"),
-            }),
-            GFP_KERNEL_ACCOUNT,
-        )
+        Ok(Arc::new(request, GFP_KERNEL_ACCOUNT)?)
     }
 
-    /// Has the client look at the state. Without the lock, so that it does not run into it.
-    pub(crate) fn wake(&self) {
-        self.waiter.wake_all();
+    /// Likewise, out of one that has ended well, which was made on the same file.
+    pub(crate) fn again(spare: Spare, ask: &Ask) -> Arc<Self> {
+        let mut spare = Pin::into_inner(spare);
+        let request: &mut Self = &mut spare;
+        request.operation = ask.operation;
+        request.flags = ask.flags;
+        request.open_flags = ask.open_flags;
+        request.body = ask.body;
+        request.capacity = ask.capacity;
+        request.notice = ask.notice;
+        request.caller = request.handle.device().connection().viewer().caller();
+        request.since = Ticks::now();
+        request.attention = Atomic::new(false);
+        spare.into()
     }
 
-    /// Says that there is something to look at. Under the lock.
-    pub(crate) fn call_attention(&self) {
+    /// Says that there is something to look at. Under the lock; the client is to be woken without
+    /// it, so that it does not run into it.
+    pub(crate) fn call_attention(&self, state: &mut State) -> Option<Sleeper> {
         self.attention.store(true, Release);
+        match state.stage {
+            Stage::Done => state.sleeper.take(),
+            _ => state.sleeper.as_ref().map(Sleeper::again),
+        }
     }
 
     /// Waits for the answer of a request that has been queued.
@@ -211,9 +280,7 @@ impl Request {
         let connection = self.handle.device().connection();
         let mut mode = Mode::Interruptible;
         loop {
-            let woken = self
-                .waiter
-                .wait(mode, || self.attention.load(Acquire).then_some(()));
+            let woken = sleep(mode, || self.attention.load(Acquire));
             if woken.is_err() {
                 match mode {
                     Mode::Interruptible => {
@@ -255,7 +322,7 @@ pub(crate) enum Next {
 impl Job {
     /// Copies, in the client's own context: its own memory, its own page faults, its own limits.
     /// Returns the errno, 0 if all went well, and the bytes of a copy in.
-    fn run(mut self) -> (u32, KVVec<u8>) {
+    fn run(mut self) -> (u32, Bytes) {
         let result = self.copy();
         let error = result.map_or_else(crate::error::to_errno, |()| 0);
         if self.out || error != 0 {
@@ -269,9 +336,10 @@ impl Job {
         let length = usize::try_from(self.length).map_err(|_| EFAULT)?;
         let memory = UserSlice::new(UserPtr::from_addr(address), length);
         if self.out {
-            memory.writer().write_slice(&self.data)
+            memory.writer().write_slice(self.data.as_slice())
         } else {
-            memory.read_all(&mut self.data, GFP_KERNEL_ACCOUNT)
+            self.data = Bytes::with_capacity(length, GFP_KERNEL_ACCOUNT)?;
+            self.data.read(memory, length)
         }
     }
 }

@@ -8,7 +8,9 @@ mod fops;
 mod misc;
 mod node;
 mod region;
+mod sleep;
 mod task;
+mod ticks;
 mod user;
 mod wait;
 
@@ -17,6 +19,8 @@ pub(crate) use fops::{FileOperations, PollTable, Table};
 pub(crate) use misc::MiscNode;
 pub(crate) use node::{nodes_left, path_exists, Class, Node};
 pub(crate) use region::{Region, MINORS};
+pub(crate) use sleep::{sleep, Sleeper};
 pub(crate) use task::{exiting, Caller, Owner, Viewer};
+pub(crate) use ticks::Ticks;
 pub(crate) use user::{fill_from_iter, Seek};
 pub(crate) use wait::{new_wait_queue, Mode, WaitQueue};

@@ -17,7 +17,7 @@ impl Device for Zero {
 
     fn read(&self, _file: &OpenFile<()>, request: ReadRequest) {
         let length = request.len();
-        request.reply(&ZEROS[..length]);
+        request.at_return().reply(&ZEROS[..length]);
     }
 }
 

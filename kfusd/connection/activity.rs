@@ -5,12 +5,13 @@
 use kernel::{
     rbtree::RBTree,
     sync::Arc,
-    time::{Instant, Monotonic},
+    time::{Delta, Instant, Monotonic},
 };
 
 use super::Connection;
 use crate::device::Device;
 use crate::request::Request;
+use crate::sys::Ticks;
 
 /// What is going on on a device.
 pub(crate) struct Activity {
@@ -18,7 +19,7 @@ pub(crate) struct Activity {
     pub(crate) files: u32,
     /// Requests under way.
     pub(crate) requests: u32,
-    /// When the oldest of them was made.
+    /// When the oldest of them was made, to a tick of the kernel's timer.
     pub(crate) oldest: Option<Instant<Monotonic>>,
 }
 
@@ -44,10 +45,11 @@ impl Connection {
         let oldest = match state.load.requests() {
             0 => None,
             _ => match (since(&inner.sent), since(&inner.queue)) {
-                (Some(sent), Some(queued)) if (queued - sent).is_negative() => Some(queued),
-                (sent, queued) => sent.or(queued),
+                (Some(sent), Some(queued)) => Some(sent.millis_ago().max(queued.millis_ago())),
+                (sent, queued) => sent.or(queued).map(Ticks::millis_ago),
             },
         };
+        let oldest = oldest.map(|millis| Instant::now() - Delta::from_millis(millis.into()));
         Activity {
             files: state.files,
             requests: state.load.requests(),

@@ -2,17 +2,23 @@
 
 //! The limits at work: a call waits for its place before it takes memory.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::{Arc, ArcBorrow},
+};
 
 use crate::handle::Handle;
-use crate::limits::Cap;
-use crate::request::Request;
+use crate::request::{Ask, Outcome, Request, Slot, Spare, Start};
 use crate::sys::Mode;
 
 /// A request's place within the limits, taken before memory is, given back when the call is over.
+/// With it come, and go back, what the calls before have left for the next one.
 pub(crate) struct Admission<'a> {
-    handle: &'a Handle,
+    handle: ArcBorrow<'a, Handle>,
     bytes: u64,
+    request: Option<Spare>,
+    slot: Option<Slot>,
+    start: Start,
 }
 
 impl<'a> Admission<'a> {
@@ -20,23 +26,24 @@ impl<'a> Admission<'a> {
     ///
     /// # Errors
     /// `EPIPE`: the device is gone. `ERESTARTSYS`: a signal.
-    pub(crate) fn new(handle: &'a Handle, bytes: u64) -> Result<Self> {
+    pub(crate) fn new(handle: ArcBorrow<'a, Handle>, bytes: u64) -> Result<Self> {
         // CAST: widens.
         let bytes = bytes.saturating_add(core::mem::size_of::<Request>() as u64);
         let connection = handle.device().connection();
+        let caps = &connection.caps;
         let admit = |first: bool| {
             let mut inner = connection.lock();
             if !inner.serves(handle.device()) {
                 return Some(Err(EPIPE));
             }
-            let free = inner.load.admits(Cap::of_connection(), bytes)
+            let free = inner.load.admits(caps.connection, bytes)
                 && handle
                     .device()
                     .state
                     .access(&inner)
                     .load
-                    .admits(Cap::of_device(), bytes)
-                && handle.load.access(&inner).admits(Cap::of_file(), bytes);
+                    .admits(caps.device, bytes)
+                && handle.load.access(&inner).admits(caps.file, bytes);
             if !free {
                 if first {
                     inner.waiting = inner.waiting.saturating_add(1);
@@ -46,7 +53,8 @@ impl<'a> Admission<'a> {
             inner.load.add(bytes);
             handle.device().state.access_mut(&mut inner).load.add(bytes);
             handle.load.access_mut(&mut inner).add(bytes);
-            Some(Ok(()))
+            let request = handle.spare.access_mut(&mut inner).take();
+            Some(Ok((request, inner.spare.take())))
         };
         let result = match admit(true) {
             Some(result) => result,
@@ -57,7 +65,54 @@ impl<'a> Admission<'a> {
                 result.unwrap_or(Err(ERESTARTSYS))
             }
         };
-        result.map(|()| Self { handle, bytes })
+        result.map(|(request, slot)| Self {
+            handle,
+            bytes,
+            request,
+            slot,
+            start: Start::default(),
+        })
+    }
+
+    /// Makes a request.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn request(&mut self, mut ask: Ask) -> Result<Arc<Request>> {
+        self.start.prepare(&mut ask)?;
+        match self.request.take() {
+            Some(spare) => Ok(Request::again(spare, &ask)),
+            None => Request::new(self.handle, &ask),
+        }
+    }
+
+    /// What the request that was made is to be queued with.
+    pub(crate) fn start(&mut self) -> &mut Start {
+        &mut self.start
+    }
+
+    /// A place in the queue.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn slot(&mut self) -> Result<Slot> {
+        match self.slot.take() {
+            Some(slot) => Ok(slot),
+            None => Slot::new(GFP_KERNEL_ACCOUNT).map_err(Error::from),
+        }
+    }
+
+    /// Waits for the answer, and keeps the request for the next call if it has ended well and
+    /// nobody else has it.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub(crate) fn wait(&mut self, request: Arc<Request>) -> Result<Outcome> {
+        let outcome = request.wait();
+        if outcome.is_ok() {
+            self.request = Arc::into_unique_or_drop(request);
+        }
+        outcome
     }
 }
 
@@ -69,6 +124,13 @@ impl Drop for Admission<'_> {
         let device = &mut self.handle.device().state.access_mut(&mut inner).load;
         device.remove(self.bytes);
         self.handle.load.access_mut(&mut inner).remove(self.bytes);
+        // Of what there is already, one is enough: the other goes unlocked, with this value.
+        if let request @ None = self.handle.spare.access_mut(&mut inner) {
+            *request = self.request.take();
+        }
+        if inner.spare.is_none() {
+            inner.spare = self.slot.take();
+        }
         let waiting = inner.waiting != 0;
         drop(inner);
         if waiting {

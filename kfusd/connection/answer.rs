@@ -6,17 +6,22 @@
 use kernel::{prelude::*, sync::Arc};
 
 use super::{Connection, Guard};
+use crate::bytes::{Bytes, FEW};
 use crate::device::Device;
-use crate::request::{Job, Outcome, Request, Stage, State};
+use crate::request::{Job, Request, Stage, State};
+use crate::sys::Sleeper;
 use crate::wire::{self, operation, Reply};
 
 /// Where a message comes from.
 pub(crate) trait Input {
-    /// Appends the next `length` bytes to `out`. It need not reserve memory if `out` has it.
+    /// The next `length` bytes, where they have been read already.
+    fn at_hand(&self, length: usize) -> Option<&[u8]>;
+
+    /// Appends the next `length` bytes to `out`, which has room for them.
     ///
     /// # Errors
     /// `EFAULT`, with `out` as it may be.
-    fn append(&mut self, out: &mut KVVec<u8>, length: usize) -> Result;
+    fn append(&mut self, out: &mut Bytes, length: usize) -> Result;
 }
 
 impl Request {
@@ -33,7 +38,7 @@ impl Request {
             _ if reply.error != 0 => 0,
             operation::OPEN => u64::MAX,
             operation::WRITE => {
-                let asked = wire::Transfer::from_bytes(self.body.as_slice());
+                let asked = wire::Transfer::from_bytes(self.body.padded());
                 u64::from(asked.size)
             }
             operation::SEEK => i64::MAX.unsigned_abs(),
@@ -45,19 +50,16 @@ impl Request {
         }
         Ok(())
     }
+}
 
-    /// How the call ends with this answer.
-    fn outcome(&self, state: &State, reply: &Reply, data: KVVec<u8>) -> Result<Outcome> {
-        match crate::error::of_answer(reply.error) {
-            // As for any slow device: a call that a signal has ended is made again where the
-            // signal's handler was installed with SA_RESTART.
-            Some(error) if error == EINTR && state.told => Err(ERESTARTSYS),
-            Some(error) => Err(error),
-            None => Ok(Outcome {
-                value: reply.value,
-                data,
-            }),
-        }
+/// How the call ends with this answer.
+fn end(state: &State, reply: &Reply) -> Result<u64> {
+    match crate::error::of_answer(reply.error) {
+        // As for any slow device: a call that a signal has ended is made again where the signal's
+        // handler was installed with SA_RESTART.
+        Some(error) if error == EINTR && state.told => Err(ERESTARTSYS),
+        Some(error) => Err(error),
+        None => Ok(reply.value),
     }
 }
 
@@ -85,8 +87,10 @@ impl Connection {
                 return Err(EBUSY);
             }
             request.accepts(reply, length)?;
-            if length == 0 {
-                self.finish(inner, &request, reply, events, KVVec::new());
+            if let Some(bytes) = input.at_hand(length).filter(|bytes| bytes.len() <= FEW) {
+                // The room is in place: nothing is allocated, and nothing of users touched.
+                state.landing.extend(bytes)?;
+                self.finish(inner, request, reply, events);
                 return Ok(());
             }
             state.stage = Stage::Answering;
@@ -104,12 +108,13 @@ impl Connection {
             drop(inner);
             return Err(ENOENT);
         }
+        // The room is where it was: what was left in its place is empty, and frees nothing.
+        state.landing = landing;
         if let Err(error) = copied {
             state.stage = Stage::Delivered;
-            state.landing = landing;
             return Err(error);
         }
-        self.finish(inner, &request, reply, events, landing);
+        self.finish(inner, request, reply, events);
         Ok(())
     }
 
@@ -117,41 +122,40 @@ impl Connection {
     fn finish(
         &self,
         mut inner: Guard<'_>,
-        request: &Arc<Request>,
+        request: Arc<Request>,
         reply: &Reply,
         events: Option<u32>,
-        data: KVVec<u8>,
     ) {
-        let length = data.len();
         let state = request.state.access_mut(&mut inner);
-        let outcome = request.outcome(state, reply, data);
-        state.outcome = Some(outcome);
+        // CAST: widens.
+        let length = state.landing.len() as u64;
+        state.end = Some(end(state, reply));
         state.stage = Stage::Done;
         let (id, told) = (state.id, state.told);
+        let client = request.call_attention(state);
         if request.operation == operation::OPEN && reply.error == 0 {
             request.handle.set_cookie(reply.value);
         }
         let risen = events.map_or(0, |events| request.handle.store_events(events));
-        request.call_attention();
         let node = inner.sent.remove_node(&id);
+        let slot = node.and_then(|node| inner.recycle(node));
         let interrupt = if told {
             inner.interrupts.remove_node(&id)
         } else {
             None
         };
         drop(inner);
-        drop((node, interrupt));
+        drop((slot, interrupt));
         request.handle.announce(risen);
-        request.wake();
         let written = match request.operation {
             operation::WRITE => reply.value,
             _ => 0,
         };
-        // CAST: widens.
-        request
-            .handle
-            .device()
-            .count(written.saturating_add(length as u64));
+        let device = request.handle.device();
+        device.count(written.saturating_add(length));
+        // Once it is awake, the client may use the request again, if it is the only one to hold it.
+        drop(request);
+        client.inspect(Sleeper::wake);
     }
 
     /// Whether `length` bytes of the caller of request `id` may be copied, as far as that can be
@@ -169,7 +173,7 @@ impl Connection {
 
     /// The request `id`, of whose caller `length` bytes may be copied.
     fn copyable(&self, inner: &Guard<'_>, id: u64, length: u32) -> Result<Arc<Request>> {
-        if !inner.has(wire::FEATURE_COPY) {
+        if !self.has(wire::FEATURE_COPY) {
             return Err(crate::error::eopnotsupp());
         }
         let request = inner.sent.get(&id).ok_or(ENOENT)?;
@@ -196,15 +200,15 @@ impl Connection {
         }
         state.stage = Stage::Asked;
         state.job = Some(job);
-        request.call_attention();
+        let client = request.call_attention(state);
         drop(inner);
-        request.wake();
+        client.inspect(Sleeper::wake);
         Ok(())
     }
 
     /// The client of `request` has copied: the driver is told how it ended, with the bytes of a
     /// copy in.
-    pub(crate) fn copied(&self, request: &Arc<Request>, error: u32, data: KVVec<u8>) {
+    pub(crate) fn copied(&self, request: &Arc<Request>, error: u32, data: Bytes) {
         let mut inner = self.lock();
         let state = request.state.access_mut(&mut inner);
         if state.stage != Stage::Copying {
@@ -220,6 +224,6 @@ impl Connection {
             inner.queue.insert(node);
         }
         drop(inner);
-        self.arrivals.wake_one();
+        self.announce();
     }
 }

@@ -3,13 +3,21 @@
 //! The next message for a driver: one whole message per read, and nothing lost by a read that
 //! fails. What a driver says is in `answer.rs`.
 
-use kernel::{prelude::*, rbtree::RBTreeNode, sync::Arc};
+use kernel::{
+    prelude::*,
+    rbtree::RBTreeNode,
+    sync::{
+        atomic::{Acquire, Release},
+        Arc,
+    },
+};
 
 use super::{Connection, Inner};
+use crate::bytes::Bytes;
 use crate::handle::Handle;
 use crate::limits;
 use crate::request::{Request, Stage};
-use crate::sys::Mode;
+use crate::sys::{Mode, Sleeper};
 use crate::wire::{self, operation, RequestHeader};
 
 /// Where a message goes.
@@ -30,7 +38,6 @@ enum Parcel {
     Nudge,
     Interrupt {
         request: Arc<Request>,
-        id: u64,
         node: RBTreeNode<u64, Arc<Request>>,
     },
     Notice {
@@ -38,9 +45,8 @@ enum Parcel {
         node: RBTreeNode<u64, Arc<Request>>,
     },
     Request {
-        request: Arc<Request>,
         id: u64,
-        data: KVVec<u8>,
+        data: Bytes,
         copied: Option<u32>,
         /// Whether the driver had seen it before.
         begun: bool,
@@ -56,20 +62,74 @@ struct Head {
 const HEAD_SIZE: usize = RequestHeader::SIZE + wire::Greeting::SIZE;
 
 impl Head {
-    /// A head with this fixed part, and with `data` bytes to follow.
-    fn new(mut header: RequestHeader, fixed: &[u8], data: usize) -> Result<Self> {
-        let length = RequestHeader::SIZE.saturating_add(fixed.len());
-        let total = length.checked_add(data).ok_or(EMSGSIZE)?;
-        header.length = u32::try_from(total).map_err(|_| EMSGSIZE)?;
-        let header = header.to_bytes();
-        let mut bytes = [0; HEAD_SIZE];
-        if let Some((first, rest)) = bytes.split_at_mut_checked(header.len()) {
-            first.copy_from_slice(&header);
-            for (to, from) in rest.iter_mut().zip(fixed) {
-                *to = *from;
+    fn new() -> Self {
+        Self {
+            bytes: [0; HEAD_SIZE],
+            length: 0,
+        }
+    }
+
+    /// Makes it one whose fixed part is the first `length` bytes of `fixed`, and that has `data`
+    /// bytes behind it. (What is behind `length` is 0 or not sent: a copy of a size that is known
+    /// takes a few moves.)
+    fn set<const FIXED: usize>(
+        &mut self,
+        mut header: RequestHeader,
+        fixed: &[u8; FIXED],
+        length: usize,
+        data: usize,
+    ) {
+        const { assert!(RequestHeader::SIZE + FIXED <= HEAD_SIZE) };
+        self.length = RequestHeader::SIZE.saturating_add(length.min(FIXED));
+        // CAST: no more than a transfer and a head (`wire::TRANSFER_MAX`).
+        header.length = self.length.saturating_add(data) as u32;
+        if let Some((first, rest)) = self.bytes.split_first_chunk_mut() {
+            *first = header.to_bytes();
+            if let Some(rest) = rest.first_chunk_mut() {
+                *rest = *fixed;
             }
         }
-        Ok(Self { bytes, length })
+    }
+
+    /// Makes it that of a request, or of the news that a copy for it is done.
+    fn tell(&mut self, request: &Request, id: u64, copied: Option<u32>, data: usize) {
+        match copied {
+            Some(error) => {
+                let fixed = wire::Copied { error, reserved: 0 };
+                let header = request.header(operation::COPIED, id);
+                self.set(header, &fixed.to_bytes(), wire::Copied::SIZE, data);
+            }
+            None => {
+                let (header, body) = (request.header(request.operation, id), &request.body);
+                self.set(header, body.padded(), body.len(), data);
+            }
+        }
+    }
+
+    /// Makes it the module's first message.
+    fn greet(&mut self) {
+        let greeting = wire::Greeting {
+            version: wire::VERSION,
+            max_transfer: limits::max_transfer(),
+            features: wire::FEATURES,
+            max_devices: limits::max_devices(),
+            max_files: limits::max_files(),
+            reserved: 0,
+        };
+        let header = RequestHeader {
+            operation: operation::GREETING,
+            ..RequestHeader::default()
+        };
+        self.set(header, &greeting.to_bytes(), wire::Greeting::SIZE, 0);
+    }
+
+    /// Makes it what a reader returns with that is to return.
+    fn nudge(&mut self) {
+        let header = RequestHeader {
+            operation: operation::NUDGED,
+            ..RequestHeader::default()
+        };
+        self.set(header, &[], 0, 0);
     }
 
     fn as_slice(&self) -> &[u8] {
@@ -115,39 +175,50 @@ impl Connection {
     /// `EFAULT`. `ERESTARTSYS`: a signal. In all cases, the message stays to be read.
     pub(crate) fn receive(&self, to: &mut impl Output, nonblocking: bool) -> Result<usize> {
         let room = to.room();
+        let mut head = Head::new();
         let parcel = if nonblocking {
-            self.take_parcel(room).unwrap_or(Err(EAGAIN))
+            self.take_parcel(room, &mut head).unwrap_or(Err(EAGAIN))
         } else {
             self.arrivals
-                .wait_in_line(Mode::Interruptible, || self.take_parcel(room))
+                .wait_in_line(Mode::Interruptible, || {
+                    // Mostly there is nothing when one looks first.
+                    let arrived = self.arrived.load(Acquire);
+                    arrived.then(|| self.take_parcel(room, &mut head))?
+                })
                 .unwrap_or(Err(ERESTARTSYS))
         }
         .inspect_err(|error| {
             // Woken for a message that it cannot take, or for nothing: somebody else may.
             if *error == EMSGSIZE {
-                self.arrivals.wake_one();
+                self.announce();
             }
         })?;
-        let sent = parcel.send(to);
-        match sent {
-            Ok(_) => self.settle(parcel),
-            Err(_) => self.put_back(parcel),
+        let sent = send(&head, parcel.data(), to);
+        match (&sent, parcel) {
+            (Ok(_), Parcel::Notice { request, .. }) => {
+                let file = request.noticed(&mut self.lock());
+                drop(file);
+            }
+            (Ok(_), _) => {}
+            (Err(_), parcel) => self.put_back(parcel),
         }
         sent
     }
 
-    /// Takes out what is next, if it fits into `room` bytes.
-    fn take_parcel(&self, room: usize) -> Option<Result<Parcel>> {
+    /// Takes out what is next, if it fits into `room` bytes, and makes its head.
+    fn take_parcel(&self, room: usize, head: &mut Head) -> Option<Result<Parcel>> {
         let mut inner = self.lock();
         if !inner.greeted {
             return Some(fits(wire::Greeting::SIZE, 0, room).map(|()| {
                 inner.greeted = true;
+                head.greet();
                 Parcel::Greeting
             }));
         }
         if inner.nudges != 0 {
             return Some(fits(0, 0, room).map(|()| {
                 inner.nudges = inner.nudges.saturating_sub(1);
+                head.nudge();
                 Parcel::Nudge
             }));
         }
@@ -158,25 +229,31 @@ impl Connection {
             let (id, request) = cursor.current();
             let (id, request) = (*id, request.clone());
             let (_, node) = cursor.remove_current();
-            return Some(Ok(Parcel::Interrupt { request, id, node }));
+            head.set(request.header(operation::INTERRUPT, id), &[], 0, 0);
+            return Some(Ok(Parcel::Interrupt { request, node }));
         }
-        let (id, request) = {
-            let cursor = inner.queue.cursor_front()?;
-            let (id, request) = cursor.current();
-            (*id, request.clone())
+        let Some(cursor) = inner.queue.cursor_front() else {
+            self.arrived.store(false, Release);
+            return None;
         };
+        let (id, request) = cursor.current();
         // The clone is not the last reference while the guard is held: the tree, or the parcel,
         // has one.
+        let (id, request) = (*id, request.clone());
         let state = request.state.access_mut(&mut inner);
         let fixed = match state.copied {
             Some(_) => wire::Copied::SIZE,
-            None => request.body.as_slice().len(),
+            None => request.body.len(),
         };
         if let Err(error) = fits(fixed, state.data.len(), room) {
             return Some(Err(error));
         }
         let node = inner.queue.remove_node(&id)?;
+        if !inner.has_message() {
+            self.arrived.store(false, Release);
+        }
         if request.notice {
+            head.set(request.header(request.operation, 0), &[], 0, 0);
             return Some(Ok(Parcel::Notice { request, node }));
         }
         let state = request.state.access_mut(&mut inner);
@@ -184,9 +261,9 @@ impl Connection {
         let copied = state.copied.take();
         let begun = core::mem::replace(&mut state.begun, true);
         state.stage = Stage::Delivered;
+        head.tell(&request, id, copied, data.len());
         inner.sent.insert(node);
         Some(Ok(Parcel::Request {
-            request,
             id,
             data,
             copied,
@@ -194,26 +271,12 @@ impl Connection {
         }))
     }
 
-    /// After the driver has it.
-    fn settle(&self, parcel: Parcel) {
-        match parcel {
-            Parcel::Notice { request, .. } => {
-                let file = request.noticed(&mut self.lock());
-                drop(file);
-            }
-            Parcel::Greeting
-            | Parcel::Nudge
-            | Parcel::Interrupt { .. }
-            | Parcel::Request { .. } => {}
-        }
-    }
-
     /// After the driver could not get it: it is next again.
     fn put_back(&self, parcel: Parcel) {
         match parcel {
             Parcel::Greeting => self.lock().greeted = false,
             Parcel::Nudge => self.lock().add_nudge(),
-            Parcel::Interrupt { request, node, .. } => {
+            Parcel::Interrupt { request, node } => {
                 let mut inner = self.lock();
                 // Another one for it cannot have come, for it is told once; an answer can.
                 if request.state.access(&inner).stage != Stage::Done {
@@ -232,25 +295,22 @@ impl Connection {
                 }
             }
             Parcel::Request {
-                request,
                 id,
                 data,
                 copied,
                 begun,
-            } => self.requeue(request, id, data, copied, begun),
+            } => self.requeue(id, data, copied, begun),
         }
-        self.arrivals.wake_one();
+        self.announce();
     }
 
-    fn requeue(
-        &self,
-        request: Arc<Request>,
-        id: u64,
-        data: KVVec<u8>,
-        copied: Option<u32>,
-        begun: bool,
-    ) {
-        // The guard goes first in every way out: what the parameters hold may sleep as it goes.
+    fn requeue(&self, id: u64, data: Bytes, copied: Option<u32>, begun: bool) {
+        let sent = self.lock().sent.get(&id).cloned();
+        let Some(request) = sent else {
+            // Answered, ended or given up meanwhile.
+            return;
+        };
+        // The guard goes first in every way out: what was made before it may sleep as it goes.
         let mut inner = self.lock();
         let state = request.state.access_mut(&mut inner);
         if state.stage != Stage::Delivered {
@@ -260,15 +320,15 @@ impl Connection {
         if state.told && !begun {
             // A signal has come that could not take it back while it was out. It can now.
             state.stage = Stage::Done;
-            state.outcome = Some(Err(ERESTARTSYS));
-            request.call_attention();
+            state.end = Some(Err(ERESTARTSYS));
+            let client = request.call_attention(state);
             let nodes = (
                 inner.sent.remove_node(&id),
                 inner.interrupts.remove_node(&id),
             );
             drop(inner);
             drop(nodes);
-            request.wake();
+            client.inspect(Sleeper::wake);
             return;
         }
         state.stage = Stage::Queued;
@@ -293,72 +353,20 @@ fn fits(fixed: usize, data: usize, room: usize) -> Result {
 }
 
 impl Parcel {
-    /// Writes it. Returns its length.
-    fn send(&self, to: &mut impl Output) -> Result<usize> {
-        let (head, data) = match self {
-            Self::Greeting => (greeting()?, None),
-            Self::Nudge => {
-                let header = RequestHeader {
-                    operation: operation::NUDGED,
-                    ..RequestHeader::default()
-                };
-                (Head::new(header, &[], 0)?, None)
-            }
-            Self::Interrupt { request, id, .. } => {
-                let header = request.header(operation::INTERRUPT, *id);
-                (Head::new(header, &[], 0)?, None)
-            }
-            Self::Notice { request, .. } => {
-                let header = request.header(request.operation, 0);
-                (Head::new(header, &[], 0)?, None)
-            }
-            Self::Request {
-                request,
-                id,
-                data,
-                copied: Some(error),
-                ..
-            } => {
-                let fixed = wire::Copied {
-                    error: *error,
-                    reserved: 0,
-                };
-                let header = request.header(operation::COPIED, *id);
-                (
-                    Head::new(header, &fixed.to_bytes(), data.len())?,
-                    Some(data),
-                )
-            }
-            Self::Request {
-                request, id, data, ..
-            } => {
-                let header = request.header(request.operation, *id);
-                let fixed = request.body.as_slice();
-                (Head::new(header, fixed, data.len())?, Some(data))
-            }
-        };
-        to.put(head.as_slice())?;
-        let data = data.map(|data| data.as_slice()).unwrap_or_default();
-        if !data.is_empty() {
-            to.put(data)?;
+    /// What stands behind the head.
+    fn data(&self) -> &[u8] {
+        match self {
+            Self::Request { data, .. } => data.as_slice(),
+            _ => &[],
         }
-        Ok(head.length.saturating_add(data.len()))
     }
 }
 
-/// The module's first message.
-fn greeting() -> Result<Head> {
-    let greeting = wire::Greeting {
-        version: wire::VERSION,
-        max_transfer: limits::max_transfer(),
-        features: wire::FEATURES,
-        max_devices: limits::max_devices(),
-        max_files: limits::max_files(),
-        reserved: 0,
-    };
-    let header = RequestHeader {
-        operation: operation::GREETING,
-        ..RequestHeader::default()
-    };
-    Head::new(header, &greeting.to_bytes(), 0)
+/// Writes a message. Returns its length.
+fn send(head: &Head, data: &[u8], to: &mut impl Output) -> Result<usize> {
+    to.put(head.as_slice())?;
+    if !data.is_empty() {
+        to.put(data)?;
+    }
+    Ok(head.length.saturating_add(data.len()))
 }

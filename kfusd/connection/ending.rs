@@ -8,6 +8,7 @@ use super::{Connection, Inner, Phase};
 use crate::device::Device;
 use crate::handle::Handle;
 use crate::request::{Request, Stage};
+use crate::sys::Sleeper;
 
 impl Connection {
     /// Ends what is under way on `device`, or on all of them: blocked calls fail with `EPIPE`, and
@@ -53,19 +54,20 @@ impl Connection {
             next = id.wrapping_add(1);
             let node = tree(&mut inner).remove_node(&id);
             let mut file = None;
+            let mut client = None;
             if request.notice {
                 file = request.noticed(&mut inner);
             } else {
                 let state = request.state.access_mut(&mut inner);
                 if !matches!(state.stage, Stage::Done | Stage::Abandoned) {
                     state.stage = Stage::Done;
-                    state.outcome = Some(Err(EPIPE));
-                    request.call_attention();
+                    state.end = Some(Err(EPIPE));
+                    client = request.call_attention(state);
                 }
             }
             drop(inner);
             drop((node, file));
-            request.wake();
+            client.inspect(Sleeper::wake);
         }
     }
 

@@ -58,13 +58,13 @@ impl Viewer {
     /// The current task, as seen from here.
     pub(crate) fn caller(&self) -> Caller {
         let task = kernel::current!();
-        let pids = self
-            .pids
-            .as_ref()
-            .map_or(core::ptr::null_mut(), |pids| pids.as_ptr());
-        // SAFETY: the task is the current one, and the namespace is null or held.
-        let tid = unsafe {
-            bindings::__task_pid_nr_ns(task.as_ptr(), bindings::pid_type_PIDTYPE_PID, pids)
+        let pid = task.tgid_nr_ns(self.pids.as_deref());
+        // SAFETY: the field is a pointer that is only compared. Where another thread takes the lead
+        // over just now (`de_thread`), this one is being killed.
+        let leads = core::ptr::eq(unsafe { (*task.as_ptr()).group_leader }, task.as_ptr());
+        let tid = match leads {
+            true => pid,
+            false => self.tid(task.as_ptr()),
         };
         // SAFETY: only the task itself replaces its credentials, and it is here now.
         let (uid, gid) = unsafe {
@@ -72,12 +72,41 @@ impl Viewer {
             ((*credential).fsuid, (*credential).fsgid)
         };
         Caller {
-            pid: u32::try_from(task.tgid_nr_ns(self.pids.as_deref())).unwrap_or(0),
+            pid: u32::try_from(pid).unwrap_or(0),
             tid: u32::try_from(tid).unwrap_or(0),
-            // SAFETY: the namespace is held by the credential, here and below.
-            uid: unsafe { bindings::from_kuid_munged(self.users(), uid) },
-            // SAFETY: as above.
-            gid: unsafe { bindings::from_kgid_munged(self.users(), gid) },
+            uid: self.uid(uid),
+            gid: self.gid(gid),
+        }
+    }
+
+    /// The thread's number of the current task.
+    fn tid(&self, task: *mut bindings::task_struct) -> bindings::pid_t {
+        let pids = self
+            .pids
+            .as_ref()
+            .map_or(core::ptr::null_mut(), |pids| pids.as_ptr());
+        // SAFETY: the task is the current one, and the namespace is null or held.
+        unsafe { bindings::__task_pid_nr_ns(task, bindings::pid_type_PIDTYPE_PID, pids) }
+    }
+
+    /// Whether ids are shown as the kernel has them: the initial namespace maps each to itself.
+    fn sees_all(&self) -> bool {
+        core::ptr::eq(self.users(), &raw mut bindings::init_user_ns)
+    }
+
+    fn uid(&self, uid: bindings::kuid_t) -> u32 {
+        match self.sees_all() {
+            true => uid.val,
+            // SAFETY: the namespace is held by the credential.
+            false => unsafe { bindings::from_kuid_munged(self.users(), uid) },
+        }
+    }
+
+    fn gid(&self, gid: bindings::kgid_t) -> u32 {
+        match self.sees_all() {
+            true => gid.val,
+            // SAFETY: the namespace is held by the credential.
+            false => unsafe { bindings::from_kgid_munged(self.users(), gid) },
         }
     }
 

@@ -21,7 +21,7 @@ impl Mode {
     /// The task's state. A sleeping client must not keep a suspend from freezing it, and it may
     /// hold locks of the kernel's meanwhile (`f_pos_lock`): lockdep must be told that this is
     /// meant (`TASK_FREEZABLE_UNSAFE`, include/linux/sched.h).
-    fn state(self) -> c_int {
+    pub(super) fn state(self) -> c_int {
         const UNSAFE: u32 = if cfg!(CONFIG_LOCKDEP) { 0x4000 } else { 0 };
         let state = match self {
             Self::Interruptible => bindings::TASK_INTERRUPTIBLE,
@@ -29,6 +29,24 @@ impl Mode {
         };
         // CAST: a handful of low bits.
         (state | bindings::TASK_FREEZABLE | UNSAFE) as c_int
+    }
+
+    /// Whether the current task has such a signal (`signal_pending_state`).
+    pub(super) fn has_come(self) -> bool {
+        let task = kernel::current!();
+        if !task.signal_pending() {
+            return false;
+        }
+        match self {
+            Self::Interruptible => true,
+            Self::Killable => {
+                // SAFETY: the task is the current one. Others may set bits meanwhile, under a lock
+                // that `__fatal_signal_pending` does not take either: hence volatile.
+                let first =
+                    unsafe { (&raw const (*task.as_ptr()).pending.signal.sig[0]).read_volatile() };
+                first & (1 << (bindings::SIGKILL - 1)) != 0
+            }
+        }
     }
 }
 
@@ -114,6 +132,11 @@ impl WaitQueue {
             // SAFETY: the caller is a task in a system call that holds no spinlock: every user
             // of this type calls it from a file operation or a function it calls.
             unsafe { bindings::schedule() };
+            // Who was woken is out of the queue already (`autoremove_wake_function`) and awake: if
+            // there is something, it need not get into line again.
+            if let Some(value) = ready() {
+                break Ok(value);
+            }
         };
         // SAFETY: as for `prepare_to_wait_event`.
         unsafe { bindings::finish_wait(self.head.get(), entry.get()) };

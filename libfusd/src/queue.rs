@@ -16,6 +16,9 @@ pub enum Attempt<R> {
     Served,
     /// Not now: here it is again, and the state is as it was.
     Wait(R),
+    /// In part ([`WriteRequest::take`](crate::WriteRequest::take)): here it is again for the rest,
+    /// and the state has changed. A call that is not to wait ends here with what was taken.
+    Part(R),
 }
 
 /// A state that several callers share, and the queue of those who wait for it to change.
@@ -132,34 +135,48 @@ impl<S: Send + 'static> WaitQueue<S> {
         // Sent when the readiness has been told and the lock let go.
         let _held = hold();
         let mut inner = lock(&self.inner);
-        match try_once(&mut attempt, &mut inner.state, request) {
-            Attempt::Served => {
-                let served = inner.settle();
-                drop(inner);
-                drop(served);
-            }
-            Attempt::Wait(request) if request.context().nonblocking() => {
-                drop(inner);
-                request.fail(Errno::EAGAIN);
-            }
-            Attempt::Wait(request) => {
-                let number = inner.next;
-                let queue = Arc::downgrade(&self.inner);
-                let leave = move || {
-                    let Some(queue) = queue.upgrade() else { return };
-                    let left = lock(&queue).waiting.remove(&number);
-                    // What it owns may use the queue when it is dropped.
-                    drop(left);
-                };
-                if request.context().on_abandoned(leave) {
-                    inner.next += 1;
-                    let waiter = Waiting {
-                        request: Some(request),
-                        attempt,
-                    };
-                    inner.waiting.insert(number, Box::new(waiter));
-                }
-            }
+        let (waits, changed) = match try_once(&mut attempt, &mut inner.state, request) {
+            Attempt::Served => (None, true),
+            Attempt::Wait(request) => (Some(request), false),
+            Attempt::Part(request) => (Some(request), true),
+        };
+        let mut unserved = None;
+        match waits {
+            Some(request) if request.context().nonblocking() => unserved = Some(request),
+            // The change may be what it waits for.
+            Some(request) => self.keep(&mut inner, request, attempt),
+            None => {}
+        }
+        let served = changed.then(|| inner.settle());
+        drop(inner);
+        drop(served);
+        if let Some(request) = unserved {
+            request.fail(Errno::EAGAIN);
+        }
+    }
+
+    /// Has `request` wait for its turn, unless the client has stopped waiting.
+    fn keep<R: Request>(
+        &self,
+        inner: &mut Inner<S>,
+        request: R,
+        attempt: impl FnMut(&mut S, R) -> Attempt<R> + Send + 'static,
+    ) {
+        let number = inner.next;
+        let queue = Arc::downgrade(&self.inner);
+        let leave = move || {
+            let Some(queue) = queue.upgrade() else { return };
+            let left = lock(&queue).waiting.remove(&number);
+            // What it owns may use the queue when it is dropped.
+            drop(left);
+        };
+        if request.context().on_abandoned(leave) {
+            inner.next += 1;
+            let waiter = Waiting {
+                request: Some(request),
+                attempt,
+            };
+            inner.waiting.insert(number, Box::new(waiter));
         }
     }
 
@@ -231,14 +248,17 @@ impl<S> Inner<S> {
     /// Returns what was served, to be dropped without the lock.
     fn settle(&mut self) -> Vec<Box<dyn Waiter<S>>> {
         let mut served = Vec::new();
-        loop {
-            let state = &mut self.state;
-            let waiting = self.waiting.iter_mut();
-            let done: Vec<u64> = waiting
-                .filter_map(|(number, w)| w.attempt(state).then_some(*number))
-                .collect();
-            if done.is_empty() {
-                break;
+        let mut changed = true;
+        while changed {
+            changed = false;
+            let mut done = Vec::new();
+            for (number, waiter) in &mut self.waiting {
+                match waiter.attempt(&mut self.state) {
+                    Turn::Wait => continue,
+                    Turn::Part => {}
+                    Turn::Served => done.push(*number),
+                }
+                changed = true;
             }
             served.extend(done.iter().filter_map(|number| self.waiting.remove(number)));
         }
@@ -259,10 +279,17 @@ fn try_once<S, R>(
     contain("an attempt", || attempt(state, request)).unwrap_or(Attempt::Served)
 }
 
+/// What one more attempt came to.
+enum Turn {
+    Wait,
+    Part,
+    Served,
+}
+
 /// A call in the queue.
 trait Waiter<S>: Send {
-    /// Tries once more; true when it is served.
-    fn attempt(&mut self, state: &mut S) -> bool;
+    /// Tries once more.
+    fn attempt(&mut self, state: &mut S) -> Turn;
 
     fn fail(self: Box<Self>, errno: Errno) -> Delivery;
 }
@@ -277,17 +304,17 @@ where
     R: Request,
     F: FnMut(&mut S, R) -> Attempt<R> + Send,
 {
-    fn attempt(&mut self, state: &mut S) -> bool {
+    fn attempt(&mut self, state: &mut S) -> Turn {
         let Some(request) = self.request.take() else {
-            return true;
+            return Turn::Served;
         };
-        match try_once(&mut self.attempt, state, request) {
-            Attempt::Served => true,
-            Attempt::Wait(request) => {
-                self.request = Some(request);
-                false
-            }
-        }
+        let (request, turn) = match try_once(&mut self.attempt, state, request) {
+            Attempt::Served => return Turn::Served,
+            Attempt::Wait(request) => (request, Turn::Wait),
+            Attempt::Part(request) => (request, Turn::Part),
+        };
+        self.request = Some(request);
+        turn
     }
 
     fn fail(self: Box<Self>, errno: Errno) -> Delivery {

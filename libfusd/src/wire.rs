@@ -445,7 +445,7 @@ layout! {
         command: u64 @ 0,
         /// Address of the room for the message to the driver.
         buffer: u64 @ 8,
-        /// Bytes of the first; 0 for none. Set to 0 once it has been taken.
+        /// Bytes of the first; 0 for none. Set to 0 where it has been taken, but the ioctl fails.
         command_length: u32 @ 16,
         /// Bytes of the second.
         buffer_length: u32 @ 20,
@@ -576,14 +576,17 @@ impl Command {
     ///
     /// # Errors
     /// What is wrong with it.
+    #[inline]
     pub fn parse(head: &[u8], total: usize) -> Result<(Self, usize), Fault> {
         ensure(
             total >= CommandHeader::SIZE && head.len() >= total.min(HEAD_MAX),
             Fault::Length,
         )?;
-        let header = CommandHeader::from_bytes(head);
+        // Of a length that is known: then no field's place need be checked.
+        let header: Option<(&[u8; CommandHeader::SIZE], &[u8])> = head.split_first_chunk();
+        let (header, body) = header.ok_or(Fault::Length)?;
+        let header = CommandHeader::from_bytes(header);
         ensure(usize::try_from(header.length) == Ok(total), Fault::Length)?;
-        let body = head.get(CommandHeader::SIZE..).unwrap_or_default();
         let fixed = fixed_size(header.operation).ok_or(Fault::Operation)?;
         let used = CommandHeader::SIZE + fixed;
         let length = total.checked_sub(used).ok_or(Fault::Length)?;
@@ -602,6 +605,7 @@ impl Command {
     }
 
     /// The fixed part, of which `body` has enough, with `length` bytes behind it.
+    #[inline]
     fn body(header: CommandHeader, body: &[u8], length: usize) -> Result<Self, Fault> {
         let id = header.id;
         let no_more = ensure(length == 0, Fault::Length);
@@ -617,7 +621,9 @@ impl Command {
             }
             operation::REPLY => {
                 let has_events = header.flags & REPLY_EVENTS != 0;
-                let reply = Reply::from_bytes(body).checked(has_events, length)?;
+                let reply: Option<&[u8; Reply::SIZE]> = body.first_chunk();
+                let reply = Reply::from_bytes(reply.ok_or(Fault::Length)?);
+                let reply = reply.checked(has_events, length)?;
                 Self::Reply {
                     id,
                     reply,

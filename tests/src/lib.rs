@@ -13,6 +13,7 @@ pub mod driver;
 pub mod leftovers;
 pub mod module;
 pub mod pattern;
+pub mod record;
 pub mod suite;
 pub mod sys;
 pub mod user;

@@ -6,10 +6,16 @@ pub(crate) struct Tool {
     pub(crate) command: fn() -> clap::Command,
 }
 
-pub(crate) const TOOLS: [Tool; 1] = [Tool {
-    name: "fusd-echo",
-    command: fusd_echo::command,
-}];
+pub(crate) const TOOLS: [Tool; 2] = [
+    Tool {
+        name: "fusd-echo",
+        command: fusd_echo::command,
+    },
+    Tool {
+        name: "fusd-pipe",
+        command: fusd_pipe::command,
+    },
+];
 
 #[cfg(test)]
 mod tests {

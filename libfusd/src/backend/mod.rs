@@ -75,6 +75,11 @@ pub(crate) trait Backend: Send + Sync {
     /// `ENOENT`: nobody waits for this answer any more. Others: it could not be handed over.
     fn answer(&self, id: RequestId, call: Call, answer: Answer<'_>) -> io::Result<()>;
 
+    /// How an answer goes along with the next receive, where that saves a call.
+    fn carrier(&self) -> Option<&dyn Carrier> {
+        None
+    }
+
     /// Says that an [`Incoming::Interrupt`] named a request the session does not hold (yet).
     fn interrupt_again(&self, _token: RequestId) {}
 
@@ -95,6 +100,23 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Ends every call that is still unanswered. Nothing is received or answered afterwards.
     fn close(&self);
+}
+
+/// Answers that go along with [`Backend::receive`].
+pub(crate) trait Carrier {
+    /// Writes the message that answers a request into `message`, which is empty. False: this
+    /// answer has to go by [`Backend::answer`], and nothing has happened.
+    fn pack(&self, id: RequestId, call: Call, answer: &Answer<'_>, message: &mut Vec<u8>) -> bool;
+
+    /// Hands in `message`, which [`pack`](Self::pack) wrote, and then does as
+    /// [`Backend::receive`] does. Whether anybody still waited for the answer is not told.
+    ///
+    /// # Errors
+    /// As of [`Backend::receive`].
+    fn exchange(&self, message: &[u8], buffer: &mut Buffer) -> io::Result<Incoming>;
+
+    /// Hands in `message` alone.
+    fn hand_in(&self, message: &[u8]);
 }
 
 /// What [`Backend::receive`] has to tell.

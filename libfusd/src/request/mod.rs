@@ -7,6 +7,8 @@
 //! [`Context::on_abandoned`] tells, and a later answer finds [`Delivery::Unwanted`], so that bytes
 //! taken from a queue can go back.
 
+mod at_return;
+mod carried;
 mod cursor;
 mod held;
 mod ioctl;
@@ -16,6 +18,8 @@ mod read;
 mod ticket;
 mod write;
 
+pub use at_return::AtReturn;
+pub(crate) use carried::{Carrying, carry, send_carried};
 pub(crate) use cursor::Cursor;
 pub(crate) use held::hold;
 pub(crate) use ioctl::IoctlCall;
@@ -51,6 +55,8 @@ impl Delivery {
 pub struct Context {
     pending: Pending,
     flags: OpenFlags,
+    /// The answer leaves when the handler returns ([`AtReturn`]).
+    at_return: bool,
     /// The file's position, where the kernel does not keep it.
     cursor: Option<Cursor>,
 }
@@ -60,6 +66,7 @@ impl Context {
         Self {
             pending,
             flags,
+            at_return: false,
             cursor: None,
         }
     }
@@ -67,6 +74,11 @@ impl Context {
     /// The same, of a call at `cursor`.
     pub(crate) fn at(&mut self, cursor: Cursor) {
         self.cursor = Some(cursor);
+    }
+
+    /// The answer is to leave when the handler returns.
+    fn at_return(&mut self) {
+        self.at_return = true;
     }
 
     /// The process that made the call.
@@ -128,6 +140,12 @@ macro_rules! request {
             pub fn fail(self, errno: crate::Errno) -> crate::Delivery {
                 self.context.finish(crate::backend::Answer::Error(errno))
             }
+
+            /// Has the answer leave when the handler returns: a system call less.
+            pub fn at_return(mut self) -> crate::request::AtReturn<Self> {
+                self.context.at_return();
+                crate::request::AtReturn::new(self)
+            }
         }
 
         impl $(<$parameter: Send + Sync + 'static>)? crate::request::sealed::Sealed
@@ -154,9 +172,19 @@ impl Context {
     pub(crate) fn finish(&self, answer: crate::backend::Answer<'_>) -> Delivery {
         let ticket = self.pending.ticket();
         match &self.cursor {
+            None if self.at_return => {
+                ticket.finish_at_return(answer);
+                // Nobody gets to see it: `AtReturn` keeps it to itself.
+                Delivery::Delivered
+            }
             None => ticket.finish(answer),
             Some(cursor) => cursor.moved_by(answer, |answer| ticket.finish(answer)),
         }
+    }
+
+    /// Has the call return that `total` bytes were taken, if anything ends it but its answer.
+    pub(crate) fn take(&self, total: u32) -> bool {
+        self.pending.ticket().take(total)
     }
 
     /// Ends the call with `EIO` because the driver's answer is not a possible one.

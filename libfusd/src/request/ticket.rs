@@ -2,20 +2,24 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::held;
+use super::{carried, held};
 use crate::backend::{Answer, Backend, Call, RequestId};
 use crate::idmap::IdMap;
 use crate::panics::contain;
 use crate::sync::lock;
 use crate::{Caller, Delivery, Errno};
 
-const PENDING: u8 = 0;
-const ANSWERED: u8 = 1;
-const ABANDONED: u8 = 2;
+const PENDING: u64 = 0;
+const ANSWERED: u64 = 1;
+const ABANDONED: u64 = 2;
+
+/// The part of a ticket's state that is one of those; above it, the bytes that have been taken.
+const STAGE: u64 = 0b11;
+const TAKEN: u32 = 32;
 
 type Notice = Box<dyn FnOnce() + Send>;
 
@@ -25,7 +29,7 @@ type Notice = Box<dyn FnOnce() + Send>;
 /// `state` leaves `PENDING` once; who takes it there, and nobody else, tells the kernel.
 pub(crate) struct Ticket {
     id: RequestId,
-    state: AtomicU8,
+    state: AtomicU64,
     /// It may be in the link's table.
     tabled: AtomicBool,
     caller: Caller,
@@ -49,7 +53,21 @@ impl Ticket {
 
     #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.state.load(Ordering::Acquire) == ABANDONED
+        self.state.load(Ordering::Acquire) & STAGE == ABANDONED
+    }
+
+    #[inline]
+    fn is_pending(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & STAGE == PENDING
+    }
+
+    /// Notes that `total` bytes of the call have been taken: from now on it cannot fail, but
+    /// returns that number. False where the client has stopped waiting: then they have not been.
+    pub(crate) fn take(&self, total: u32) -> bool {
+        let next = PENDING | u64::from(total) << TAKEN;
+        let take = |state| (state & STAGE == PENDING).then_some(next);
+        let order = (Ordering::SeqCst, Ordering::Acquire);
+        self.state.fetch_update(order.0, order.1, take).is_ok()
     }
 
     pub(crate) fn on_abandoned(&self, notice: Notice) -> bool {
@@ -69,12 +87,27 @@ impl Ticket {
     /// Answers the request unless somebody was faster.
     #[inline]
     pub(crate) fn finish(&self, answer: Answer<'_>) -> Delivery {
-        if !self.leave(ANSWERED) {
+        self.end(answer, false)
+    }
+
+    /// Likewise, once the handler that runs on this thread has returned, or before. What becomes of
+    /// the answer is not known.
+    #[inline]
+    pub(crate) fn finish_at_return(&self, answer: Answer<'_>) {
+        self.end(answer, true);
+    }
+
+    #[inline]
+    fn end(&self, answer: Answer<'_>, at_return: bool) -> Delivery {
+        let Some(taken) = self.leave(ANSWERED) else {
             return Delivery::Unwanted;
-        }
+        };
+        let answer = instead_of_failure(answer, taken);
         self.link.forget(self);
         self.log(&answer);
-        let kept = self.link.holds && held::keep(&self.link.backend, self.id, self.call, &answer);
+        let backend = &self.link.backend;
+        let kept = self.link.holds && held::keep(backend, self.id, self.call, &answer)
+            || at_return && carried::keep(backend, self.id, self.call, &answer);
         let delivery = if kept {
             Delivery::Delivered
         } else {
@@ -102,11 +135,11 @@ impl Ticket {
 
     /// Ends the request for the client with `errno` unless it was answered, and tells the driver.
     fn abandon(&self, errno: Errno) -> bool {
-        if !self.leave(ABANDONED) {
+        let Some(taken) = self.leave(ABANDONED) else {
             return false;
-        }
+        };
         self.link.forget(self);
-        let answer = Answer::Error(errno);
+        let answer = instead_of_failure(Answer::Error(errno), taken);
         self.log(&answer);
         if let Err(error) = self.link.backend.answer(self.id, self.call, answer) {
             tracing::debug!(call = %self.call, %error, "interrupt not answered");
@@ -119,10 +152,15 @@ impl Ticket {
         true
     }
 
-    fn leave(&self, state: u8) -> bool {
-        self.state
-            .compare_exchange(PENDING, state, Ordering::SeqCst, Ordering::Acquire)
-            .is_ok()
+    /// Ends the pending stage; returns how many bytes had been taken by then, or `None` where
+    /// somebody was faster.
+    #[inline]
+    fn leave(&self, stage: u64) -> Option<u32> {
+        let order = (Ordering::SeqCst, Ordering::Acquire);
+        let leave = |state: u64| (state & STAGE == PENDING).then_some(state | stage);
+        let left = self.state.fetch_update(order.0, order.1, leave);
+        // Lossless: the upper half.
+        left.ok().map(|state| (state >> TAKEN) as u32)
     }
 
     #[inline]
@@ -137,6 +175,16 @@ impl Ticket {
             result = %Outcome(answer),
             micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
         );
+    }
+}
+
+/// The answer of a call of which so many bytes have been taken: it has come so far, whatever stops
+/// it there, or the client would do it again.
+#[inline]
+fn instead_of_failure(answer: Answer<'_>, taken: u32) -> Answer<'_> {
+    match answer {
+        Answer::Error(_) if taken > 0 => Answer::Count(taken),
+        answer => answer,
     }
 }
 
@@ -171,7 +219,7 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if self.0.state.load(Ordering::Acquire) != PENDING {
+        if !self.0.is_pending() {
             return;
         }
         let call = self.0.call;
@@ -267,7 +315,7 @@ impl Link {
         }
         Arc::new(Ticket {
             id,
-            state: AtomicU8::new(PENDING),
+            state: AtomicU64::new(PENDING),
             tabled: AtomicBool::new(false),
             caller,
             call,
@@ -280,13 +328,13 @@ impl Link {
 
     /// Puts a ticket that may be pending into the table.
     fn remember(&self, ticket: Arc<Ticket>) {
-        if ticket.state.load(Ordering::SeqCst) != PENDING {
+        if !ticket.is_pending() {
             return;
         }
         let mut table = lock(&self.table);
         ticket.tabled.store(true, Ordering::SeqCst);
         // Either this sees that it has been settled, or who settles it sees that it is here.
-        if ticket.state.load(Ordering::SeqCst) == PENDING {
+        if ticket.is_pending() {
             table.insert(ticket.id, ticket);
         }
     }

@@ -15,6 +15,8 @@ pub struct WriteRequest {
     context: Context,
     offset: u64,
     data: WriteData,
+    /// Bytes at the beginning of `data` that have been taken.
+    taken: usize,
 }
 
 request!(WriteRequest);
@@ -25,6 +27,7 @@ impl WriteRequest {
             context,
             offset,
             data,
+            taken: 0,
         }
     }
 
@@ -33,23 +36,50 @@ impl WriteRequest {
         self.offset
     }
 
-    /// What the client wrote.
+    /// What the client wrote, less what has been [taken](Self::take) of it.
     pub fn data(&self) -> &[u8] {
-        &self.data
+        &self.data[self.taken..]
+    }
+
+    /// Takes the first `count` bytes, and leaves the client waiting until the rest is taken as
+    /// well, as a write to a full pipe does. Should anything end the call before that, an
+    /// interruption or [`fail`](Self::fail), it returns how much has been taken by then.
+    ///
+    /// [`Delivery::Unwanted`]: the client has stopped waiting, and nothing more of its data may be
+    /// used; so ask this first and use them then.
+    ///
+    /// More than there are is a bug of the driver, and takes none.
+    pub fn take(&mut self, count: usize) -> Delivery {
+        let taken = self.taken.saturating_add(count);
+        match u32::try_from(taken) {
+            Ok(total) if taken <= self.data.len() => {
+                if !self.context.take(total) {
+                    return Delivery::Unwanted;
+                }
+                self.taken = taken;
+                Delivery::Delivered
+            }
+            _ => {
+                let left = self.data().len();
+                tracing::error!("bug in the driver: {count} bytes taken of {left}");
+                Delivery::Unwanted
+            }
+        }
     }
 
     /// Takes all of the data.
     pub fn accept(self) -> Delivery {
-        let count = self.data.len();
+        let count = self.data().len();
         self.accept_part(count)
     }
 
-    /// Takes the first `count` bytes: the client's call returns that number.
+    /// Takes the first `count` bytes: the client's call returns that number, and what has been
+    /// taken before.
     ///
     /// More than were written are a bug of the driver: the call fails with `EIO`.
     pub fn accept_part(self, count: usize) -> Delivery {
-        let written = self.data.len();
-        match u32::try_from(count) {
+        let written = self.data().len();
+        match u32::try_from(self.taken.saturating_add(count)) {
             Ok(taken) if count <= written => self.context.finish(Answer::Count(taken)),
             _ => self
                 .context

@@ -14,7 +14,7 @@ use crate::poll::Teller;
 use crate::properties::Operations;
 use crate::request::{
     Context, FlushRequest, IoctlCall, IoctlRequest, OpenRequest, Pending, ReadRequest, SyncRequest,
-    WriteData, WriteRequest,
+    WriteData, WriteRequest, send_carried,
 };
 use crate::{Device, Errno, OpenFile, OpenFlags, Position};
 
@@ -60,8 +60,13 @@ impl<D: Device> Engine<D> {
                 while let Some(job) = next {
                     contain(HANDLER, || self.handle(&entry, job));
                     next = entry.next();
+                    if next.is_some() {
+                        // What the first has answered does not wait for the second.
+                        send_carried();
+                    }
                 }
                 if Arc::strong_count(&entry) == 1 {
+                    send_carried();
                     // With a released file goes the driver's state for it.
                     contain("the state of a file", move || drop(entry));
                 }
@@ -95,7 +100,7 @@ impl<D: Device> Engine<D> {
             Operation::Size { file } => {
                 let entry = file.and_then(|file| self.files.get(file));
                 let size = self.device.size(entry.as_ref().map(|entry| &entry.file));
-                pending.ticket().finish(Answer::Size(size));
+                pending.ticket().finish_at_return(Answer::Size(size));
             }
             Operation::Poll { file, key } => {
                 let answer = match self.files.get(file) {

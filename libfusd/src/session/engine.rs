@@ -9,7 +9,7 @@ use super::job::{Job, Task};
 use super::{Serve, Shared, no_thread};
 use crate::backend::buffer::{Buffer, BufferPool};
 use crate::backend::{Incoming, Message, Operation};
-use crate::request::{Link, WriteData};
+use crate::request::{Carrying, Link, WriteData, carry};
 use crate::{Device, Errno, Error, ErrorKind, Properties, Result};
 
 /// The bounds a session keeps.
@@ -106,13 +106,14 @@ impl<D: Device> Engine<D> {
     /// Reads and runs handlers until somebody else does; returns the task to go on with, if any.
     fn lead(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<Option<Task<D::File>>, Ended> {
         let mut buffer = self.buffers.take();
+        let carrying = carry(&self.link.backend);
         let mut file = None;
         let mut recent = None;
         let start = || {
             self.try_spawn(shared);
         };
         loop {
-            let Some(job) = self.receive(shared, &mut buffer)? else {
+            let Some(job) = self.receive(shared, carrying.as_ref(), &mut buffer)? else {
                 continue;
             };
             let switched = job
@@ -143,7 +144,12 @@ impl<D: Device> Engine<D> {
     }
 
     /// One message from the backend, made a job.
-    fn receive(&self, shared: &Shared, buffer: &mut Buffer) -> Result<Option<Job>, Ended> {
+    fn receive(
+        &self,
+        shared: &Shared,
+        carrying: Option<&Carrying>,
+        buffer: &mut Buffer,
+    ) -> Result<Option<Job>, Ended> {
         if shared.stopping() {
             return Err(Ended);
         }
@@ -151,7 +157,11 @@ impl<D: Device> Engine<D> {
             shared.stop(Some(error.on(shared.path())));
             Ended
         };
-        match self.link.backend.receive(buffer) {
+        let received = match carrying {
+            Some(carrying) => carrying.receive(buffer),
+            None => self.link.backend.receive(buffer),
+        };
+        match received {
             Ok(Incoming::Request(message)) => Ok(self.admit(message, buffer)),
             Ok(Incoming::Interrupt { id, token }) => {
                 if !self.link.interrupt(id) {

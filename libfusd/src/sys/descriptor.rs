@@ -1,11 +1,13 @@
 //! Reading, writing and replacing descriptors.
 //!
-//! `read` and `write_parts` are the system calls themselves: the functions of the C library are
+//! `read`, `write_parts` and `exchange` are the system calls themselves: the functions of the C library are
 //! points of cancellation, and in a process with threads each call of one costs two atomic
 //! exchanges to allow what nobody here does.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd};
+
+use crate::wire::{Exchange, IOCTL_EXCHANGE};
 
 /// read(2).
 pub(crate) fn read(descriptor: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
@@ -35,6 +37,46 @@ pub(crate) fn write_parts(descriptor: &impl AsFd, parts: &[IoSlice<'_>]) -> io::
         )
     };
     check(result)
+}
+
+/// How an [`exchange`] went.
+pub(crate) struct Exchanged {
+    /// The message that was handed in has been taken.
+    pub(crate) taken: bool,
+    /// Bytes of the message that was received.
+    pub(crate) received: io::Result<usize>,
+}
+
+/// kfusd's ioctl: hands in `message` and receives the next one into `buffer`. (On anything else
+/// than the module's control node, the number means nothing, and the kernel touches no memory.)
+pub(crate) fn exchange(descriptor: &impl AsFd, message: &[u8], buffer: &mut [u8]) -> Exchanged {
+    // What is longer than a number can say is not read, or written to, beyond that number.
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let exchange = Exchange {
+        command: message.as_ptr().expose_provenance() as u64,
+        buffer: buffer.as_mut_ptr().expose_provenance() as u64,
+        command_length: length(message),
+        buffer_length: length(buffer),
+        reserved: 0,
+    };
+    let mut argument = exchange.to_bytes();
+    // SAFETY: the descriptor is open, as `AsFd` promises. kfusd(4): the ioctl reads and writes the
+    // argument, which is of the size that its number encodes, reads at most `command_length` bytes
+    // of `message`, and writes at most `buffer_length` bytes to `buffer`, which is borrowed mutably
+    // for the duration of the call; neither number is larger than the slice.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_ioctl,
+            descriptor.as_fd().as_raw_fd(),
+            libc::c_ulong::from(IOCTL_EXCHANGE),
+            argument.as_mut_ptr(),
+        )
+    };
+    let received = check(result);
+    Exchanged {
+        taken: Exchange::from_bytes(&argument).command_length == 0,
+        received,
+    }
 }
 
 /// Makes `descriptor` stand for what `by` stands for; what it stood for is closed.

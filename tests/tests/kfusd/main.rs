@@ -19,6 +19,7 @@ mod module;
 mod names;
 mod polling;
 mod raw;
+mod short;
 mod signals;
 mod stalls;
 mod status;

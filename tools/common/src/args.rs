@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use fusd::{BackendKind, DeviceBuilder};
@@ -123,10 +123,13 @@ pub enum LogFormat {
 }
 
 impl CommonArgs {
-    /// The device's builder as these options say, with the node called `name` unless it has a
-    /// path.
-    pub(crate) fn builder(&self, name: Option<&str>) -> Result<DeviceBuilder, ToolError> {
-        let mut builder = match (&self.path, name) {
+    /// The device's builder as these options say, with the node at `path`, or called `name`.
+    pub(crate) fn builder(
+        &self,
+        name: Option<&str>,
+        path: Option<&Path>,
+    ) -> Result<DeviceBuilder, ToolError> {
+        let mut builder = match (path, name) {
             (Some(path), _) => DeviceBuilder::new("").path(path),
             (None, Some(name)) => DeviceBuilder::new(name),
             (None, None) => {
@@ -247,14 +250,11 @@ mod tests {
 
     #[test]
     fn a_node_needs_a_name_or_a_path() {
-        let error = CommonArgs::default().builder(None).unwrap_err();
+        let error = CommonArgs::default().builder(None, None).unwrap_err();
         assert_eq!(error.code(), 2);
         assert!(error.to_string().contains("--name NAME"), "{error}");
-        assert!(CommonArgs::default().builder(Some("x")).is_ok());
-        let at = |path: &str| CommonArgs {
-            path: Some(path.into()),
-            ..CommonArgs::default()
-        };
-        assert!(at("/tmp/x").builder(None).is_ok());
+        assert!(CommonArgs::default().builder(Some("x"), None).is_ok());
+        let path = Some(Path::new("/tmp/x"));
+        assert!(CommonArgs::default().builder(None, path).is_ok());
     }
 }

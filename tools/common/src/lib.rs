@@ -55,6 +55,7 @@ mod notice;
 mod ready;
 mod run;
 mod signals;
+mod size;
 mod usage;
 mod user;
 
@@ -62,3 +63,4 @@ pub use args::{BackendArg, CommonArgs, LogFormat};
 pub use child::{Child, Program};
 pub use error::ToolError;
 pub use run::{Driver, Tool, main};
+pub use size::size;

@@ -34,8 +34,14 @@ impl Notices {
 
     /// Tells something good to know, unless nothing of the kind is wanted.
     pub(crate) fn tell(&self, text: &dyn fmt::Display) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    /// Tells what somebody has asked for.
+    pub(crate) fn say(&self, text: &dyn fmt::Display) {
         match self.format {
-            LogFormat::Text if self.quiet => {}
             LogFormat::Text => self.line(text),
             LogFormat::Json => tracing::info!("{text}"),
         }

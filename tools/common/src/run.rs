@@ -1,6 +1,7 @@
 //! A tool from its command line to its exit code.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -27,6 +28,11 @@ pub trait Tool: Parser {
         self.common().name.as_deref()
     }
 
+    /// The path of the node: that of `--path`, unless the tool has another way to give it.
+    fn node_path(&self) -> Option<&Path> {
+        self.common().path.as_deref()
+    }
+
     /// Makes the device. A signal that comes meanwhile ends the tool at once, so it may wait, for
     /// input or for hardware; it must leave nothing behind that needs to be cleaned up.
     ///
@@ -40,8 +46,13 @@ pub trait Tool: Parser {
 pub struct Driver<D> {
     device: D,
     reload: Option<Reload>,
+    report: Option<Report>,
     on_ready: Option<OnReady>,
+    on_end: Option<OnEnd>,
 }
+
+type Report = Box<dyn Fn() -> String + Send + Sync>;
+type OnEnd = Box<dyn FnOnce() -> String>;
 
 type OnReady = Box<dyn FnOnce(&Session) -> Result<(), ToolError>>;
 
@@ -51,7 +62,9 @@ impl<D: Device> Driver<D> {
         Self {
             device,
             reload: None,
+            report: None,
             on_ready: None,
+            on_end: None,
         }
     }
 
@@ -61,6 +74,19 @@ impl<D: Device> Driver<D> {
     /// runs beside the device, SIGHUP is the command's.
     pub fn on_hangup(mut self, reload: impl Fn() + Send + 'static) -> Self {
         self.reload = Some(Box::new(reload));
+        self
+    }
+
+    /// Says on standard error what `report` returns, at each SIGUSR1, which otherwise ends the
+    /// tool. It must not wait for anything that may never come.
+    pub fn on_usr1(mut self, report: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.report = Some(Box::new(report));
+        self
+    }
+
+    /// Says on standard error what `report` returns, once, when the device is served no longer.
+    pub fn on_end(mut self, report: impl FnOnce() -> String + 'static) -> Self {
+        self.on_end = Some(Box::new(report));
         self
     }
 
@@ -115,24 +141,33 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
     let ready = Ready::claim(common.ready_fd);
     logging::start(common)?;
     let ready = ready?;
-    let builder = common.builder(tool.node_name())?;
+    let builder = common.builder(tool.node_name(), tool.node_path())?;
     let signals = Signals::take()?;
     let Driver {
         device,
         reload,
+        report,
         on_ready,
+        on_end,
     } = tool.driver()?;
+    if let Some(report) = report {
+        signals.on_usr1(move || notices.say(&report()));
+    }
 
     signals.enter(Phase::Registering { asked: None });
     let session = builder.register(device)?;
     if let Some(start) = on_ready {
         start(&session)?;
     }
-    if common.command.is_empty() {
+    let result = if common.command.is_empty() {
         serve(session, ready, reload, &signals, notices)
     } else {
         accompany(session, ready, common, &signals, notices)
+    };
+    if let Some(report) = on_end {
+        notices.say(&report());
     }
+    result
 }
 
 /// Serves until somebody stops it.

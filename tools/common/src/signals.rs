@@ -1,4 +1,4 @@
-//! SIGTERM, SIGINT and SIGHUP: one thread takes them, so that no handler runs anywhere.
+//! SIGTERM, SIGINT, SIGHUP and SIGUSR1: one thread takes them, so that no handler runs anywhere.
 //!
 //! What a signal does depends on how far the tool has come ([`Phase`]):
 //! - before the node is made, it ends the tool at once;
@@ -8,10 +8,12 @@
 //! - while a command runs beside the device, signals that a process sent are passed on to the
 //!   command. Those of the terminal are not: the command got them itself;
 //! - at the end, another one ends the tool at once; the library's watcher then removes the node.
+//!
+//! Where a tool has something to report, SIGUSR1 has it reported at any time, and nothing else.
 
 use std::fs;
 use std::process;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use fusd::{Errno, Error, ErrorKind, StopHandle};
@@ -23,7 +25,12 @@ use crate::child::Child;
 use crate::{ToolError, exit, ready};
 
 /// The signals that are taken.
-const TAKEN: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+const TAKEN: [Signal; 4] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGUSR1,
+];
 
 /// Reads again what a device serves.
 pub(crate) type Reload = Box<dyn Fn() + Send>;
@@ -57,7 +64,10 @@ enum Action {
 
 /// The thread that takes the signals, as the rest of the tool sees it.
 #[derive(Clone)]
-pub(crate) struct Signals(Arc<Mutex<Phase>>);
+pub(crate) struct Signals {
+    phase: Arc<Mutex<Phase>>,
+    report: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
+}
 
 impl Signals {
     /// Takes the signals from now on. To be called before any other thread is started: the
@@ -74,7 +84,7 @@ impl Signals {
         set.thread_block().map_err(|errno| failed(errno.into()))?;
         let source = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)
             .map_err(|errno| failed(errno.into()))?;
-        let signals = Self(Arc::new(Mutex::new(Phase::Starting)));
+        let signals = Self::new(Phase::Starting);
         let thread = signals.clone();
         let hangup_ignored = ignored(Signal::SIGHUP);
         let had_terminal = has_terminal();
@@ -83,6 +93,18 @@ impl Signals {
             .spawn(move || thread.watch(&source, hangup_ignored, had_terminal))
             .map_err(|error| failed(error.into()))?;
         Ok(signals)
+    }
+
+    fn new(phase: Phase) -> Self {
+        Self {
+            phase: Arc::new(Mutex::new(phase)),
+            report: Arc::default(),
+        }
+    }
+
+    /// Has `report` called at each SIGUSR1 from now on. Only the first one counts.
+    pub(crate) fn on_usr1(&self, report: impl Fn() + Send + Sync + 'static) {
+        let _ = self.report.set(Box::new(report));
     }
 
     /// Goes on to `phase`. Where a signal came while the node was being made, it is returned, for
@@ -124,6 +146,10 @@ impl Signals {
     }
 
     fn act(&self, signal: Signal, terminal: bool, hangup_ignored: bool) {
+        if let (Signal::SIGUSR1, Some(report)) = (signal, self.report.get()) {
+            report();
+            return;
+        }
         let mut phase = self.lock();
         match react(&mut phase, signal, terminal, hangup_ignored) {
             Action::Nothing => {}
@@ -153,7 +179,7 @@ impl Signals {
     }
 
     fn lock(&self) -> MutexGuard<'_, Phase> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -240,7 +266,7 @@ mod tests {
 
     #[test]
     fn while_the_node_is_made_the_first_signal_is_kept() {
-        let signals = Signals(Arc::new(Mutex::new(Phase::Registering { asked: None })));
+        let signals = Signals::new(Phase::Registering { asked: None });
         signals.act(TERM, false, false);
         signals.act(INT, false, false);
         assert_eq!(signals.enter(Phase::Ending), Some(TERM));
@@ -251,7 +277,7 @@ mod tests {
     fn a_served_device_stops_and_the_second_signal_ends_the_tool() {
         for signal in TAKEN {
             let (phase, serving) = serving(None);
-            let signals = Signals(Arc::new(Mutex::new(phase)));
+            let signals = Signals::new(phase);
             signals.act(signal, true, false);
             serving.join().unwrap();
             assert_eq!(
@@ -274,6 +300,20 @@ mod tests {
         let (mut phase, _serving) = serving(Some(Box::new(|| {})));
         assert_eq!(react(&mut phase, HUP, true, false), Action::Stop);
         assert_eq!(react(&mut phase, HUP, true, true), Action::Nothing);
+    }
+
+    #[test]
+    fn a_report_is_all_that_sigusr1_does_where_there_is_one() {
+        let (phase, serving) = serving(None);
+        let signals = Signals::new(phase);
+        let (sender, reports) = std::sync::mpsc::channel();
+        signals.on_usr1(move || sender.send(()).unwrap());
+        for _ in 0..2 {
+            signals.act(Signal::SIGUSR1, false, false);
+        }
+        assert_eq!(reports.try_iter().count(), 2);
+        assert!(matches!(*signals.lock(), Phase::Serving { .. }));
+        serving.stop().unwrap();
     }
 
     #[test]

@@ -12,8 +12,8 @@ use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
 use crate::content::Content;
 use crate::device::{Echo, Settings};
 use crate::escape::unescape;
+use crate::source;
 use crate::watch::Watch;
-use crate::{size, source};
 
 /// What `--max-size` is unless it is given, in bytes.
 const MAX_SIZE: usize = 16 << 20;
@@ -84,7 +84,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "SIZE",
-        value_parser = size::parse,
+        value_parser = fusd_tool::size,
         allow_negative_numbers = true,
         help_heading = CLIENTS
     )]

@@ -189,7 +189,8 @@ impl Device for Echo {
         match text {
             Ok(text) => {
                 let newline = text.iter().position(|byte| lines && *byte == b'\n');
-                request.reply(newline.map_or(&text[..], |end| &text[..=end]));
+                let text = newline.map_or(&text[..], |end| &text[..=end]);
+                request.at_return().reply(text);
             }
             Err(error) => {
                 let error = Errno::from(error);
@@ -206,7 +207,7 @@ impl Device for Echo {
                 request.fail(Errno::EBADF);
             }
             OnWrite::Discard => {
-                request.accept();
+                request.at_return().accept();
             }
             OnWrite::Append => self.append(request),
             OnWrite::Replace if request.flags().append() => self.append(request),
@@ -217,7 +218,7 @@ impl Device for Echo {
     fn flush(&self, file: &OpenFile<OpenText>, request: FlushRequest) {
         // First the text, then the answer: whoever reads after close(2) has returned reads it.
         self.commit(lock(&file.draft).written());
-        request.done();
+        request.at_return().done();
     }
 
     fn release(&self, file: &OpenFile<OpenText>) {
@@ -228,7 +229,7 @@ impl Device for Echo {
 
     fn sync(&self, _file: &OpenFile<OpenText>, request: SyncRequest) {
         // Nothing is kept on a disk that it would have to reach.
-        request.done();
+        request.at_return().done();
     }
 
     fn size(&self, file: Option<&OpenFile<OpenText>>) -> u64 {

@@ -15,7 +15,6 @@ mod device;
 mod draft;
 mod escape;
 mod exec;
-mod size;
 mod source;
 mod watch;
 

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use crate::backend::{RequestId, buffer::Buffer};
-use crate::sys::descriptor;
+use crate::sys::descriptor::{self, Exchanged};
 use crate::wire::{self, CommandHeader, Notify, Reply, RequestHeader, Unregister, operation};
 use crate::{Errno, PollEvents};
 
@@ -21,6 +21,8 @@ pub(super) struct Connection {
     device: OwnedFd,
     /// Bytes of data in one message, at most.
     max_transfer: u32,
+    /// The module takes an answer and gives the next message by one call.
+    exchanges: bool,
 }
 
 /// A message of the module. The bytes after its header are in the buffer it was received into.
@@ -42,10 +44,12 @@ impl Message {
 
 impl Connection {
     /// A connection over `device`, on which a message carries at most `max_transfer` bytes of data.
-    pub(super) fn new(device: OwnedFd, max_transfer: u32) -> Self {
+    /// `exchanges`: the driver has taken `FEATURE_EXCHANGE`.
+    pub(super) fn new(device: OwnedFd, max_transfer: u32, exchanges: bool) -> Self {
         Self {
             device,
             max_transfer,
+            exchanges,
         }
     }
 
@@ -61,12 +65,31 @@ impl Connection {
     /// # Errors
     /// What cannot be mended by trying again.
     pub(super) fn receive(&self, buffer: &mut Buffer) -> io::Result<Option<Message>> {
-        match descriptor::read(&self.device, buffer) {
-            Ok(length) => Ok(Message::parse(&buffer[..length])),
-            Err(error) => match Errno::from(&error) {
-                Errno::EINTR | Errno::EAGAIN => Ok(None),
-                _ => Err(error),
-            },
+        received(descriptor::read(&self.device, buffer), buffer)
+    }
+
+    /// Whether [`exchange`](Self::exchange) can be used.
+    pub(super) fn exchanges(&self) -> bool {
+        self.exchanges
+    }
+
+    /// Sends one whole message, then waits for the next. If the module refuses the first, it does
+    /// not wait: it says so, with nothing received.
+    ///
+    /// # Errors
+    /// As of [`receive`](Self::receive).
+    pub(super) fn exchange(
+        &self,
+        message: &[u8],
+        buffer: &mut Buffer,
+    ) -> (io::Result<()>, io::Result<Option<Message>>) {
+        let Exchanged {
+            taken,
+            received: length,
+        } = descriptor::exchange(&self.device, message, buffer);
+        match (taken, length) {
+            (false, Err(refused)) => (Err(refused), Ok(None)),
+            (_, length) => (Ok(()), received(length, buffer)),
         }
     }
 
@@ -88,11 +111,10 @@ impl Connection {
         data: &[IoSlice<'_>],
     ) -> io::Result<()> {
         let payload: usize = data.iter().map(|part| part.len()).sum();
-        let header = header(operation::REPLY, Reply::SIZE + payload);
         let header = CommandHeader {
             flags,
             id,
-            ..header
+            ..header(operation::REPLY, Reply::SIZE + payload)
         }
         .to_bytes();
         let reply = reply.to_bytes();
@@ -152,6 +174,36 @@ impl Connection {
         // reads as empty and cannot be written to.
         let end = File::open("/dev/null")?;
         descriptor::replace(&self.device, &end)
+    }
+}
+
+/// The message that was received into `buffer`.
+fn received(length: io::Result<usize>, buffer: &Buffer) -> io::Result<Option<Message>> {
+    match length {
+        Ok(length) => Ok(Message::parse(&buffer[..length])),
+        Err(error) => match Errno::from(&error) {
+            Errno::EINTR | Errno::EAGAIN => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Appends the answer to a request to `message`, as [`Connection::reply`] would send it.
+pub(super) fn pack(
+    RequestId(id): RequestId,
+    reply: &Reply,
+    data: &[IoSlice<'_>],
+    message: &mut Vec<u8>,
+) {
+    let payload: usize = data.iter().map(|part| part.len()).sum();
+    let header = CommandHeader {
+        id,
+        ..header(operation::REPLY, Reply::SIZE + payload)
+    };
+    message.extend_from_slice(&header.to_bytes());
+    message.extend_from_slice(&reply.to_bytes());
+    for part in data {
+        message.extend_from_slice(part);
     }
 }
 

@@ -55,10 +55,12 @@ pub(super) fn agree(device: OwnedFd, properties: &Properties) -> Result<Connecti
         let hint = "install the module and the library of the same release";
         return Err(failed(Errno::EPROTO).because(why).hint(hint));
     }
-    let features = match is_any_ioctl(properties) {
+    let exchange = greeting.features & wire::FEATURE_EXCHANGE;
+    let copy = match is_any_ioctl(properties) {
         true => wire::FEATURE_COPY,
         false => 0,
     };
+    let features = exchange | copy;
     if let Some(name) = wire::feature_name(features & !greeting.features) {
         let why = format!("the module does not have the feature {name:?}");
         return Err(failed(Errno::EPROTO).because(why));
@@ -68,7 +70,7 @@ pub(super) fn agree(device: OwnedFd, properties: &Properties) -> Result<Connecti
         reserved: 0,
         features,
     };
-    let connection = Connection::new(device, greeting.max_transfer);
+    let connection = Connection::new(device, greeting.max_transfer, exchange != 0);
     connection
         .send_plain(operation::HELLO, &hello.to_bytes())
         .map_err(|error| failed(Errno::from(&error)))?;

@@ -4,6 +4,7 @@
 //! one device. The module keeps what CUSE and FUSE leave to the driver: the poll state, as the
 //! session pushes it, and the calls of clients that are killed.
 
+mod carrier;
 mod connection;
 mod files;
 mod handshake;
@@ -17,13 +18,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use self::connection::Connection;
+use self::connection::{Connection, Message};
 use self::files::Files;
 use self::ioctls::{Finished, Ioctls, Step};
 use self::requests::{Seeks, is_made_up};
 use super::buffer::Buffer;
 use super::place::{CREATE, Place};
-use super::{Answer, Backend, BackendKind, Call, FileId, Incoming, Placement, PollKey, RequestId};
+use super::{
+    Answer, Backend, BackendKind, Call, Carrier, FileId, Incoming, Placement, PollKey, RequestId,
+};
 use crate::sync::lock;
 use crate::wire::{self, Reply};
 use crate::{Errno, Error, ErrorKind, PollEvents, Properties, Result};
@@ -109,19 +112,58 @@ impl KfusdDevice {
         self.reply(id, &requests::failure(errno), 0, &[])
     }
 
-    /// Goes on with an ioctl whose caller's memory is being copied.
-    fn step(&self, id: RequestId, step: Step) -> Incoming {
-        let sent = match step {
-            Step::Again(incoming) => return incoming,
-            Step::Send(command) => self.connection.send(&[IoSlice::new(&command)]),
-            Step::Finish(Finished::Failed(errno)) => self.fail(id, errno),
-            Step::Finish(Finished::Done(result)) => {
-                self.reply(id, &requests::value(result), 0, &[])
+    /// Goes on with an ioctl whose caller's memory is being copied. What comes of it for the
+    /// session, if anything.
+    ///
+    /// # Errors
+    /// The caller has gone, or the message was refused.
+    fn step(&self, id: RequestId, step: Step) -> io::Result<Incoming> {
+        match step {
+            Step::Again(incoming) => return Ok(incoming),
+            Step::Send(command) => {
+                let sent = self.connection.send(&[IoSlice::new(&command)]);
+                sent.inspect_err(|_| lock(&self.ioctls).forget(id))?;
             }
-            Step::Nothing => Ok(()),
-        };
-        self.connection.report(&self.path, sent);
-        Incoming::Nothing
+            Step::Finish(Finished::Failed(errno)) => self.fail(id, errno)?,
+            Step::Finish(Finished::Done(result)) => {
+                self.reply(id, &requests::value(result), 0, &[])?;
+            }
+            Step::Nothing => {}
+        }
+        Ok(Incoming::Nothing)
+    }
+
+    /// What a message, in `buffer`, means to the session.
+    fn sort(&self, message: &Message, buffer: &mut Buffer) -> Incoming {
+        let header = &message.header;
+        match header.operation {
+            wire::operation::INTERRUPT => {
+                let id = RequestId(header.id);
+                match lock(&self.ioctls).interrupt(id) {
+                    true => Incoming::Nothing,
+                    false => Incoming::Interrupt { id, token: id },
+                }
+            }
+            wire::operation::COPIED => {
+                let id = RequestId(header.id);
+                let step = lock(&self.ioctls).copied(message, buffer);
+                self.step(id, step).unwrap_or_else(|error| {
+                    self.connection.report(&self.path, Err(error));
+                    Incoming::Nothing
+                })
+            }
+            wire::operation::IOCTL => lock(&self.ioctls).arrived(message, self.any_ioctl),
+            wire::operation::NUDGED => lock(&self.ioctls).take_ready().unwrap_or(Incoming::Nothing),
+            wire::operation::OPEN => {
+                self.files.opening(header.id, header.file);
+                requests::sort(message, &self.seeks)
+            }
+            wire::operation::RELEASE => {
+                self.files.released(FileId(header.cookie));
+                requests::sort(message, &self.seeks)
+            }
+            _ => requests::sort(message, &self.seeks),
+        }
     }
 }
 
@@ -147,34 +189,14 @@ impl Backend for KfusdDevice {
     }
 
     fn receive(&self, buffer: &mut Buffer) -> io::Result<Incoming> {
-        let Some(message) = self.connection.receive(buffer)? else {
-            return Ok(Incoming::Nothing);
-        };
-        Ok(match message.header.operation {
-            wire::operation::INTERRUPT => {
-                let id = RequestId(message.header.id);
-                match lock(&self.ioctls).interrupt(id) {
-                    true => Incoming::Nothing,
-                    false => Incoming::Interrupt { id, token: id },
-                }
-            }
-            wire::operation::COPIED => {
-                let id = RequestId(message.header.id);
-                let step = lock(&self.ioctls).copied(&message, buffer);
-                self.step(id, step)
-            }
-            wire::operation::IOCTL => lock(&self.ioctls).arrived(&message, self.any_ioctl),
-            wire::operation::NUDGED => lock(&self.ioctls).take_ready().unwrap_or(Incoming::Nothing),
-            wire::operation::OPEN => {
-                self.files.opening(message.header.id, message.header.file);
-                requests::sort(&message, &self.seeks)
-            }
-            wire::operation::RELEASE => {
-                self.files.released(FileId(message.header.cookie));
-                requests::sort(&message, &self.seeks)
-            }
-            _ => requests::sort(&message, &self.seeks),
+        Ok(match self.connection.receive(buffer)? {
+            Some(message) => self.sort(&message, buffer),
+            None => Incoming::Nothing,
         })
+    }
+
+    fn carrier(&self) -> Option<&dyn Carrier> {
+        self.connection.exchanges().then_some(self)
     }
 
     fn answer(&self, id: RequestId, call: Call, answer: Answer<'_>) -> io::Result<()> {
@@ -206,8 +228,7 @@ impl Backend for KfusdDevice {
                     }
                     step
                 };
-                self.step(id, step);
-                Ok(())
+                self.step(id, step).map(drop)
             }
             Answer::Ioctl { result, output } => {
                 let step = lock(&self.ioctls).answered(id, result, output);
@@ -217,10 +238,9 @@ impl Backend for KfusdDevice {
                         let value = requests::value(result);
                         self.reply(id, &value, 0, &[IoSlice::new(output)])
                     }
-                    step => {
-                        self.step(id, step);
-                        Ok(())
-                    }
+                    // Else the client fills its memory by itself, at once, and is answered when it
+                    // has. If it is gone already, this says so.
+                    step => self.step(id, step).map(drop),
                 }
             }
             Answer::Error(errno) => {

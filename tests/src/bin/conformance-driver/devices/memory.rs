@@ -62,7 +62,7 @@ impl Device for Memory {
 
     fn read(&self, _: &OpenFile<()>, request: ReadRequest) {
         let data = self.content().read(request.offset(), request.len());
-        request.reply(&data);
+        request.at_return().reply(&data);
     }
 
     fn write(&self, _: &OpenFile<()>, request: WriteRequest) {
@@ -76,7 +76,7 @@ impl Device for Memory {
             return;
         }
         content.write(offset, request.data());
-        request.accept();
+        request.at_return().accept();
     }
 
     fn ioctl(&self, _: &OpenFile<()>, request: IoctlRequest) {

@@ -24,7 +24,7 @@ impl Device for Pattern {
     }
 
     fn read(&self, _: &OpenFile<()>, request: ReadRequest) {
-        request.reply_from(&self.0);
+        request.at_return().reply_from(&self.0);
     }
 
     fn size(&self, _: Option<&OpenFile<()>>) -> u64 {

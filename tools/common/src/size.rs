@@ -1,8 +1,11 @@
-//! `--max-size`: a number of bytes, with a unit.
+//! Sizes on the command line: a number of bytes, with a unit.
 
 /// Reads a size: a whole number, at least 1, and one of the units K, M, G, T (times 1024 each),
 /// also written as KiB and so on; in lower case, too.
-pub(crate) fn parse(text: &str) -> Result<usize, String> {
+///
+/// # Errors
+/// What to give instead.
+pub fn size(text: &str) -> Result<usize, String> {
     let help = || "give bytes, at least 1, or a number with K, M, G or T: 4K, 16M".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -20,7 +23,7 @@ pub(crate) fn parse(text: &str) -> Result<usize, String> {
     // No object in memory is larger.
     match isize::try_from(bytes) {
         Ok(bytes) => Ok(bytes.unsigned_abs()),
-        Err(_) => Err("no text can be so long".to_owned()),
+        Err(_) => Err("no memory is so large".to_owned()),
     }
 }
 
@@ -39,7 +42,7 @@ mod tests {
             ("16M", 16 << 20),
             ("2g", 2 << 30),
         ] {
-            assert_eq!(parse(text), Ok(bytes), "{text}");
+            assert_eq!(size(text), Ok(bytes), "{text}");
         }
     }
 
@@ -60,8 +63,8 @@ mod tests {
             "99999999999999999999",
             "99999999T",
         ] {
-            assert!(parse(text).unwrap_err().contains("16M"), "{text:?}");
+            assert!(size(text).unwrap_err().contains("16M"), "{text:?}");
         }
-        assert!(parse("9223372036854775808").is_err());
+        assert!(size("9223372036854775808").is_err());
     }
 }

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Bytes of data on their way between a client and its driver: a few of them in place, more in
+//! memory of their own. They do not grow beyond the room that was made for them at first.
+
+use kernel::{alloc::Flags, iov::IovIterSource, prelude::*, uaccess::UserSlice};
+
+use crate::sys::fill_from_iter;
+
+/// So many bytes need no memory of their own: what makes [`Bytes`] four words long, for it is moved
+/// a few times in each call. Answers of so many bytes come whole with what is read of each message
+/// at first (`wire::HEAD_MAX`).
+pub(crate) const FEW: usize = 30;
+
+const _: () = assert!(core::mem::size_of::<Bytes>() == 32);
+
+/// Bytes, with room for more.
+#[derive(Default)]
+pub(crate) enum Bytes {
+    /// None, and no room.
+    #[default]
+    Empty,
+    /// The first `length` of these, at most [`FEW`].
+    Few { length: u8, bytes: [u8; FEW] },
+    /// In memory of their own.
+    Many(KVVec<u8>),
+}
+
+impl Bytes {
+    /// None, with room for `capacity`.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn with_capacity(capacity: usize, flags: Flags) -> Result<Self> {
+        Ok(match capacity {
+            0 => Self::Empty,
+            1..=FEW => Self::Few {
+                bytes: [0; FEW],
+                length: 0,
+            },
+            _ => Self::Many(KVVec::with_capacity(capacity, flags)?),
+        })
+    }
+
+    /// All of them.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Empty => &[],
+            Self::Few { bytes, length } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Many(bytes) => bytes,
+        }
+    }
+
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Removes all, and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        match self {
+            Self::Empty => {}
+            Self::Few { length, .. } => *length = 0,
+            Self::Many(bytes) => bytes.clear(),
+        }
+    }
+
+    /// Appends `more`.
+    ///
+    /// # Errors
+    /// `EINVAL`: there is too little room.
+    pub(crate) fn extend(&mut self, more: &[u8]) -> Result {
+        match self {
+            Self::Many(bytes) => {
+                if bytes.spare_capacity_mut().len() < more.len() {
+                    return Err(EINVAL);
+                }
+                Ok(bytes.extend_from_slice(more, GFP_NOWAIT)?)
+            }
+            few => few.add(more.len(), |room| {
+                room.copy_from_slice(more);
+                Ok(())
+            }),
+        }
+    }
+
+    /// Appends the next `length` bytes of `memory`.
+    ///
+    /// # Errors
+    /// `EFAULT`. `EINVAL`: there is too little room.
+    pub(crate) fn read(&mut self, memory: UserSlice, length: usize) -> Result {
+        match self {
+            Self::Many(bytes) => {
+                if bytes.spare_capacity_mut().len() < length {
+                    return Err(EINVAL);
+                }
+                memory.read_all(bytes, GFP_KERNEL_ACCOUNT)
+            }
+            few => few.add(length, |room| memory.reader().read_slice(room)),
+        }
+    }
+
+    /// Appends the next bytes of `iter`, at most `max`, as far as there is room. Returns how many:
+    /// fewer where memory of the caller is not there.
+    pub(crate) fn fill(&mut self, iter: &mut IovIterSource<'_>, max: usize) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Many(bytes) => fill_from_iter(iter, bytes, max),
+            Self::Few { bytes, length } => {
+                let start = usize::from(*length);
+                let end = start.saturating_add(max).min(FEW);
+                let room = bytes.get_mut(start..end).unwrap_or_default();
+                let copied = iter.copy_from_iter(room);
+                // CAST: no more than FEW.
+                *length = start.saturating_add(copied) as u8;
+                copied
+            }
+        }
+    }
+
+    /// Appends `count` bytes in place, which `put` writes.
+    fn add(&mut self, count: usize, put: impl FnOnce(&mut [u8]) -> Result) -> Result {
+        match self {
+            _ if count == 0 => Ok(()),
+            Self::Few { bytes, length } => {
+                let start = usize::from(*length);
+                let end = start.checked_add(count).ok_or(EINVAL)?;
+                put(bytes.get_mut(start..end).ok_or(EINVAL)?)?;
+                // CAST: no more than FEW.
+                *length = end as u8;
+                Ok(())
+            }
+            Self::Empty | Self::Many(_) => Err(EINVAL),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Answers that leave when their handler returns.
+
+use std::io::IoSlice;
+
+use super::{FlushRequest, IoctlRequest, ReadRequest, Request, SyncRequest, WriteRequest};
+use crate::Errno;
+
+/// A request whose answer leaves when the handler returns: `request.at_return().reply(..)`.
+///
+/// For a handler that has nothing more to do. The backend can then answer this call and wait for
+/// the next by one system call (kfusd does). The client waits until the handler has returned, so do
+/// not use it where much comes after the answer.
+///
+/// What became of the answer is not told, for nobody knows yet when these methods return. Where it
+/// matters, as bytes that reached nobody have to go back to where they were taken from, answer with
+/// the request itself and look at the [`Delivery`](crate::Delivery).
+///
+/// An answer that cannot wait leaves at once: on another thread than the handler's, as the second
+/// one of a handler, through other backends.
+#[must_use = "the request waits for its answer"]
+pub struct AtReturn<R>(R);
+
+impl<R> AtReturn<R> {
+    /// `request` has been told so.
+    pub(super) fn new(request: R) -> Self {
+        Self(request)
+    }
+}
+
+impl<R: Request> AtReturn<R> {
+    /// Ends the call with an error.
+    pub fn fail(self, errno: Errno) {
+        let _unknown = self.0.fail(errno);
+    }
+}
+
+impl AtReturn<ReadRequest> {
+    /// As [`ReadRequest::reply`].
+    pub fn reply(self, data: &[u8]) {
+        let _unknown = self.0.reply(data);
+    }
+
+    /// As [`ReadRequest::reply_parts`].
+    pub fn reply_parts(self, parts: &[IoSlice<'_>]) {
+        let _unknown = self.0.reply_parts(parts);
+    }
+
+    /// As [`ReadRequest::reply_from`].
+    pub fn reply_from(self, content: &[u8]) {
+        let _unknown = self.0.reply_from(content);
+    }
+}
+
+impl AtReturn<WriteRequest> {
+    /// As [`WriteRequest::accept`].
+    pub fn accept(self) {
+        let _unknown = self.0.accept();
+    }
+
+    /// As [`WriteRequest::accept_part`].
+    pub fn accept_part(self, count: usize) {
+        let _unknown = self.0.accept_part(count);
+    }
+}
+
+impl AtReturn<IoctlRequest> {
+    /// As [`IoctlRequest::reply`].
+    pub fn reply(self, result: i32, output: &[u8]) {
+        let _unknown = self.0.reply(result, output);
+    }
+}
+
+impl AtReturn<FlushRequest> {
+    /// As [`FlushRequest::done`].
+    pub fn done(self) {
+        let _unknown = self.0.done();
+    }
+}
+
+impl AtReturn<SyncRequest> {
+    /// As [`SyncRequest::done`].
+    pub fn done(self) {
+        let _unknown = self.0.done();
+    }
+}

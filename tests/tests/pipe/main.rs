@@ -1,0 +1,55 @@
+//! fusd-pipe as a user meets it: the real program, real nodes, and the programs people use pipes with.
+
+mod helper;
+mod suite;
+
+use fusd_tests::Backend;
+
+/// The whole suite on one backend.
+macro_rules! suite {
+    ($module:ident, $backend:expr) => {
+        mod $module {
+            use super::*;
+
+            fusd_tests::cases! {
+                $module, $backend;
+                accounting:
+                    every_record_goes_to_one_reader,
+                    every_record_goes_to_every_reader,
+                    what_killed_writers_wrote_is_whole;
+                fifo:
+                    a_shell_writes_and_reads,
+                    opens_do_not_hang,
+                    opens_wait_for_their_peer_if_asked,
+                    the_end_comes_after_the_last_writer,
+                    a_large_write_waits_for_its_readers,
+                    an_interrupted_write_tells_how_far_it_came,
+                    nonblocking_calls_do_not_wait,
+                    poll_tells_when,
+                    the_number_of_bytes_can_be_asked;
+                kinds:
+                    a_broadcast_reaches_all,
+                    a_slow_reader_holds_up_nobody,
+                    a_ring_is_read_like_a_file,
+                    tail_follows_a_ring;
+                policy:
+                    full_pipes,
+                    lines_stay_whole,
+                    writers_are_named,
+                    nobody_reads,
+                    silence_ends_the_file,
+                    the_rate_is_a_limit,
+                    numbers_on_request;
+                streams:
+                    standard_input_is_one_more_writer,
+                    standard_output_is_one_more_reader,
+                    both_make_a_part_of_a_pipeline,
+                    a_copy_has_all_that_was_kept;
+            }
+        }
+    };
+}
+
+suite!(fuse, Backend::Fuse);
+suite!(cuse, Backend::Cuse);
+suite!(kfusd, Backend::Kfusd);

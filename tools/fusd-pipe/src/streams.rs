@@ -1,0 +1,174 @@
+//! The tool's own standard input and output as clients of the pipe.
+
+use std::io::{self, Read, Write};
+use std::thread;
+
+use fusd::{Caller, Errno, StopHandle};
+use nix::unistd::{getgid, getuid};
+
+use crate::device::PipeDevice;
+use crate::label;
+use crate::pipe::{Reading, Writing};
+use crate::settings::{Eof, Full};
+
+/// The files that they are, in numbers that no session gives.
+const INPUT: u64 = u64::MAX;
+const OUTPUT: u64 = u64::MAX - 1;
+
+/// Bytes that go through at once.
+const CHUNK: usize = 64 << 10;
+
+/// Which of them take part.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Streams {
+    pub(crate) input: bool,
+    pub(crate) output: bool,
+}
+
+impl Streams {
+    /// Has them open the pipe, before anybody else can.
+    pub(crate) fn enter(self, device: &PipeDevice) {
+        device.change(|pipe, now| {
+            if self.input {
+                pipe.enter(INPUT, false, true, now);
+            }
+            if self.output {
+                pipe.enter(OUTPUT, true, false, now);
+            }
+        });
+    }
+
+    /// Starts the threads that copy. When one has come to its end and nothing is left to do, it
+    /// calls `stop`.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn start(self, device: &PipeDevice, stop: &StopHandle) -> io::Result<()> {
+        if self.input {
+            let (device, stop) = (device.clone(), stop.clone());
+            let run = move || {
+                feed(&device, io::stdin().lock());
+                wait_until_over(&device);
+                stop.stop();
+            };
+            thread::Builder::new().name("input".into()).spawn(run)?;
+        }
+        if self.output {
+            let (device, stop) = (device.clone(), stop.clone());
+            let run = move || {
+                drain(&device, io::stdout().lock());
+                stop.stop();
+            };
+            thread::Builder::new().name("output".into()).spawn(run)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes to the pipe what `input` says, to its end.
+fn feed(device: &PipeDevice, mut input: impl Read) {
+    let caller = Caller {
+        thread: std::process::id(),
+        uid: getuid().as_raw(),
+        gid: getgid().as_raw(),
+    };
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = match input.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                tracing::error!(error = %Errno::from(&error), "standard input ends here");
+                break;
+            }
+        };
+        let label = label::text(&device.settings().labels, &caller);
+        if let Err(errno) = write_all(device, &buffer[..count], &label) {
+            tracing::error!(error = %errno, "what standard input said is not taken");
+        }
+    }
+    device.change(|pipe, _| pipe.leave(INPUT));
+}
+
+fn write_all(device: &PipeDevice, mut data: &[u8], label: &[u8]) -> Result<(), Errno> {
+    while !data.is_empty() {
+        let seen = device.bell().count();
+        let outcome = device.change(|pipe, now| {
+            let outcome = pipe.writing(INPUT, data, label);
+            if let Writing::Taken(taken) = &outcome {
+                pipe.keep(taken, now);
+            }
+            outcome
+        });
+        match outcome {
+            Writing::Taken(taken) => data = &data[taken.count..],
+            Writing::Wait => device.bell().wait(seen),
+            // Standard input has no other choice than to wait.
+            Writing::Fail(Errno::EAGAIN) if device.settings().full == Full::Eagain => {
+                device.bell().wait(seen);
+            }
+            Writing::Fail(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Writes to `output` what the pipe has, until one of them ends.
+fn drain(device: &PipeDevice, mut output: impl Write) {
+    loop {
+        let seen = device.bell().count();
+        let bytes = device.change(|pipe, now| {
+            pipe.tell_of_losses(OUTPUT);
+            match pipe.reading(OUTPUT, CHUNK, now) {
+                Reading::Wait => Some(Vec::new()),
+                Reading::End if device.settings().eof == Eof::Content => Some(Vec::new()),
+                Reading::End => None,
+                Reading::Bytes(piece) => {
+                    let bytes = pipe.parts(OUTPUT, piece).concat();
+                    pipe.consume(OUTPUT, piece, now);
+                    Some(bytes)
+                }
+            }
+        });
+        let Some(bytes) = bytes else { break };
+        if bytes.is_empty() {
+            device.bell().wait(seen);
+            continue;
+        }
+        if let Err((written, error)) = write_out(&mut output, &bytes) {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                tracing::error!(error = %Errno::from(&error), "standard output ends here");
+            }
+            // Somebody else may want it.
+            device.change(|pipe, _| pipe.unread(OUTPUT, &bytes[written..]));
+            break;
+        }
+    }
+    device.change(|pipe, _| pipe.leave(OUTPUT));
+}
+
+/// How much was written comes with the error.
+fn write_out(output: &mut impl Write, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match output.write(&bytes[written..]) {
+            Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((written, error)),
+        }
+    }
+    output.flush().map_err(|error| (written, error))
+}
+
+/// Waits until all is read that can be, and everybody has gone.
+fn wait_until_over(device: &PipeDevice) {
+    loop {
+        let seen = device.bell().count();
+        if device.look(|pipe| pipe.is_over(OUTPUT)) {
+            return;
+        }
+        device.bell().wait(seen);
+    }
+}
