@@ -376,6 +376,7 @@ impl Connection {
             core::mem::take(&mut state.data),
             core::mem::take(&mut state.landing),
             state.job.take(),
+            state.leave(),
         );
         let nodes = (inner.queue.remove_node(&id), inner.sent.remove_node(&id));
         drop(inner);

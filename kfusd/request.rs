@@ -190,6 +190,11 @@ impl State {
         self.sleeper = start.sleeper.take();
     }
 
+    /// The client does not wait any more: nobody is to keep its task. To be dropped unlocked.
+    pub(crate) fn leave(&mut self) -> Option<Sleeper> {
+        self.sleeper.take()
+    }
+
     /// How it ended, for its client.
     pub(crate) fn outcome(&mut self, end: Result<u64>) -> Result<Outcome> {
         Ok(Outcome {
