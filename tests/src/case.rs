@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::backend::{self, Backend};
 use crate::leftovers;
+use crate::watchdog::{self, Watch};
 use crate::{Ability, Launch, binaries};
 
 /// The variable whose value marks the processes of one test.
@@ -25,6 +26,8 @@ pub struct Case {
     backend: Backend,
     directory: TempDir,
     token: String,
+    /// The last to go: the check at the end may hang as well.
+    _watch: Watch,
 }
 
 impl Case {
@@ -52,6 +55,7 @@ impl Case {
             name: name.to_owned(),
             backend,
             directory,
+            _watch: watchdog::watch(name, &token),
             token,
         };
         for part in [case.nodes(), case.temporary()] {

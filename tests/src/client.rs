@@ -197,6 +197,24 @@ impl Handle {
         wait::start(move || file.read(length))
     }
 
+    /// [`start_read`](Self::start_read) into memory that begins `start` bytes behind the beginning of a
+    /// page of 4 KiB.
+    ///
+    /// # Panics
+    /// `start` is beyond the page.
+    pub fn start_read_behind_page(&self, start: usize, length: usize) -> Started<Outcome<Vec<u8>>> {
+        const PAGE: usize = 4096;
+        assert!(start < PAGE, "the place is not in the page");
+        let file = self.duplicate();
+        wait::start(move || {
+            let mut memory = vec![0; length + 2 * PAGE];
+            let begin = memory.as_ptr().align_offset(PAGE) + start;
+            let buffer = &mut memory[begin..begin + length];
+            let count = nix::unistd::read(&file, buffer)?;
+            Ok(buffer[..count].to_vec())
+        })
+    }
+
     /// [`write`](Self::write) on a thread of its own, through the same open file.
     pub fn start_write(&self, data: &[u8]) -> Started<Outcome<usize>> {
         let file = self.duplicate();

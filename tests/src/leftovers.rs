@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use nix::mount::{MntFlags, umount2};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
 use crate::Case;
@@ -49,11 +49,16 @@ pub fn find(case: &Case) -> Vec<String> {
     left
 }
 
+/// Kills the processes of a test.
+pub fn kill(token: &str) {
+    for (pid, _) in processes(token) {
+        let _ = signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
 /// Clears away what is left, so that it troubles no other test.
 pub fn remove(case: &Case) {
-    for (pid, _) in processes(case.token()) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    }
+    kill(case.token());
     for line in mounts(case.token()) {
         if let Some(place) = line.split(' ').nth(4) {
             let _ = umount2(place, MntFlags::MNT_DETACH);

@@ -17,6 +17,7 @@ pub mod suite;
 pub mod sys;
 pub mod user;
 pub mod wait;
+pub mod watchdog;
 
 pub use ability::Ability;
 pub use backend::Backend;

@@ -50,7 +50,8 @@ macro_rules! suite {
                     row3_append,
                     row3_truncate,
                     row3_streams_have_no_position,
-                    row3_partial_results;
+                    row3_partial_results,
+                    row3_a_large_read_takes_what_is_there;
                 nonblocking:
                     row4_at_open,
                     row4_set_later,

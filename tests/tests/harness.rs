@@ -3,8 +3,11 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Stdio;
+use std::time::Duration;
 
-use fusd_tests::{Backend, Case, leftovers};
+use fusd_tests::client::open;
+use fusd_tests::{Backend, Case, leftovers, watchdog};
+use nix::errno::Errno;
 
 #[test]
 fn leftovers_are_found() {
@@ -48,6 +51,26 @@ fn mounts_and_watchers_are_found() {
     assert!(of("process") >= 2, "the driver and its watcher: {found:?}");
     driver.stop();
     assert_eq!(leftovers::wait_for_none(&case), [""; 0]);
+}
+
+#[test]
+fn a_test_that_hangs_gets_its_drivers_killed() {
+    let Some(case) = Case::begin("a_test_that_hangs", Backend::Fuse) else {
+        return;
+    };
+    let driver = case.device("stream:1").start();
+    let file = open(driver.node()).expect("open");
+    let _watch = watchdog::watch_for(Duration::from_secs(1), case.name(), case.token());
+    let read = file.start_read(1).wait();
+    let ends = [Errno::ENOTCONN, Errno::ECONNABORTED, Errno::EIO];
+    assert!(
+        read.as_ref().is_err_and(|errno| ends.contains(errno)),
+        "{read:?}"
+    );
+    drop(file);
+    driver.kill();
+    // The watcher has been killed as well.
+    leftovers::remove(&case);
 }
 
 #[test]

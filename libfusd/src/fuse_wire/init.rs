@@ -79,15 +79,8 @@ pub(crate) struct Negotiated {
     pub direct_io_mmap: bool,
 }
 
-impl Negotiated {
-    /// The smallest buffer for reading requests, in bytes. The kernel refuses a smaller one with
-    /// EINVAL (`fs/fuse/dev.c`, `fuse_dev_do_read`).
-    pub(crate) fn buffer_size(&self) -> usize {
-        buffer_size(self.max_write)
-    }
-}
-
-/// The smallest buffer for reading requests, in bytes, where one carries `max_write` bytes.
+/// The smallest buffer for reading requests, in bytes, where one carries `max_write` bytes. The
+/// kernel refuses a smaller one with EINVAL (`fs/fuse/dev.c`, `fuse_dev_do_read`).
 pub(crate) fn buffer_size(max_write: u32) -> usize {
     let fixed = size_of::<abi::fuse_in_header>() + size_of::<abi::fuse_write_in>();
     let smallest = usize::try_from(abi::FUSE_MIN_READ_BUFFER).unwrap_or(usize::MAX);

@@ -6,7 +6,8 @@ use super::{Context, request};
 use crate::Delivery;
 use crate::backend::Answer;
 
-/// A client reads. A large read may arrive as several requests, one after the other.
+/// A client reads. A large read may arrive as several requests, one after the other; on a stream as
+/// one, which asks for less.
 pub struct ReadRequest {
     context: Context,
     offset: u64,

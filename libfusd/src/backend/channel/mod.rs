@@ -15,6 +15,7 @@ use nix::unistd::{SysconfVar, sysconf};
 
 pub(crate) use self::request::request;
 use super::Incoming;
+use crate::fuse_wire::init::buffer_size;
 use crate::fuse_wire::{Frame, decode, encode};
 use crate::sys::descriptor;
 use crate::{Errno, Error, ErrorKind, Position, Result};
@@ -30,6 +31,8 @@ pub(crate) struct Channel {
     device: OwnedFd,
     buffer_size: usize,
     position: Position,
+    /// The most bytes that a read is told to take.
+    read_max: u32,
     /// For the log.
     node: PathBuf,
 }
@@ -45,17 +48,13 @@ pub(crate) enum Arrival {
 }
 
 impl Channel {
-    /// A channel after its handshake. A read takes `buffer_size` bytes of room.
-    pub(crate) fn new(
-        device: OwnedFd,
-        buffer_size: usize,
-        position: Position,
-        node: &Path,
-    ) -> Self {
+    /// A channel after its handshake, of a device whose requests carry up to `transfer_max` bytes.
+    pub(crate) fn new(device: OwnedFd, transfer_max: u32, position: Position, node: &Path) -> Self {
         Self {
             device,
-            buffer_size,
+            buffer_size: buffer_size(transfer_max),
             position,
+            read_max: read_max(transfer_max, position),
             node: node.to_owned(),
         }
     }
@@ -207,6 +206,19 @@ fn send(device: &OwnedFd, parts: &[IoSlice<'_>]) -> io::Result<()> {
     descriptor::write_parts(device, parts).map(drop)
 }
 
+/// The most bytes of one read, where a request carries `transfer_max`.
+///
+/// The kernel sends what is left of a large read as a further request, unless the first came back
+/// short (fs/fuse/file.c, fuse_direct_io). A stream could have nothing more by then, and the client
+/// would wait although it has got something. What may be cut is no more than a page smaller than the
+/// largest request: asked for less, a stream always comes back short.
+fn read_max(transfer_max: u32, position: Position) -> u32 {
+    match position {
+        Position::Seekable => transfer_max,
+        Position::Stream => transfer_max.saturating_sub(page_size()).max(page_size()),
+    }
+}
+
 /// The size of a page of this machine, in bytes.
 pub(crate) fn page_size() -> u32 {
     let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
@@ -224,7 +236,7 @@ mod tests {
     #[test]
     fn what_is_sent_over_a_severed_channel_does_not_arrive() {
         let (device, mut kernel) = UnixStream::pair().unwrap();
-        let channel = Channel::new(device.into(), 16, Position::Stream, Path::new("node"));
+        let channel = Channel::new(device.into(), 4096, Position::Stream, Path::new("node"));
         channel.send(&[IoSlice::new(b"before")]).unwrap();
         channel.sever().unwrap();
         assert!(channel.send(&[IoSlice::new(b"after")]).is_err());

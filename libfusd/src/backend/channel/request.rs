@@ -30,7 +30,7 @@ impl Channel {
                 file: FileId(fh),
                 flags: open_flags(flags),
                 offset: self.offset(offset),
-                length: size,
+                length: size.min(self.read_max),
             },
             Body::Write {
                 fh,

@@ -6,7 +6,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::DEVICE;
 use crate::backend::channel::{Greeting, TRANSFER_MAX, page_size};
-use crate::fuse_wire::init::{DEFAULT_MAX_PAGES, buffer_size};
+use crate::fuse_wire::init::DEFAULT_MAX_PAGES;
 use crate::fuse_wire::{Body, encode};
 use crate::{Errno, Result};
 
@@ -14,12 +14,12 @@ use crate::{Errno, Result};
 /// 7.16 (Linux 2.6.39); the structures of reads and writes have had their size since 7.9.
 const OLDEST_MINOR: u32 = 31;
 
-/// Has the kernel make the device `name`, and returns how large a buffer its requests take, in
-/// bytes. Whether the device is there, [`is_connected`] tells.
+/// Has the kernel make the device `name`, and returns how many bytes one of its requests
+/// carries at most. Whether the device is there, [`is_connected`] tells.
 ///
 /// # Errors
 /// The kernel's CUSE speaks another version (`EPROTO`), or has ended the connection.
-pub(super) fn agree(device: &OwnedFd, name: &str, any_memory: bool) -> Result<usize> {
+pub(super) fn agree(device: &OwnedFd, name: &str, any_memory: bool) -> Result<u32> {
     let mut greeting = Greeting::new(device, DEVICE);
     let frame = greeting.receive()?;
     let Body::CuseInit { major, minor, .. } = frame.body else {
@@ -41,7 +41,7 @@ pub(super) fn agree(device: &OwnedFd, name: &str, any_memory: bool) -> Result<us
     let head = encode::cuse_init_out(max_write, any_memory);
     let title = format!("DEVNAME={name}\0");
     greeting.answer(frame.unique, &[&head, title.as_bytes()])?;
-    Ok(buffer_size(max_write))
+    Ok(max_write)
 }
 
 /// Whether the kernel keeps the connection. It has taken the answer of [`agree`] in any case, but

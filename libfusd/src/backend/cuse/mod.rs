@@ -48,7 +48,7 @@ impl CuseDevice {
         let any_memory = properties
             .operations
             .contains(Operations::IOCTL | Operations::ANY_IOCTL);
-        let buffer_size = handshake::agree(&device, place.name(), any_memory)?;
+        let transfer_max = handshake::agree(&device, place.name(), any_memory)?;
         // Where anything fails from here on, closing the descriptor takes the device away.
         if properties.position == Position::Seekable {
             tracing::info!(
@@ -58,7 +58,7 @@ impl CuseDevice {
         }
         let node = Node::find(&place, handshake::is_connected(&device), placement)?;
         Ok(Self {
-            channel: Channel::new(device, buffer_size, properties.position, &placement.path),
+            channel: Channel::new(device, transfer_max, properties.position, &placement.path),
             node: Mutex::new(node),
             path: placement.path.clone(),
             nudging: Arc::default(),

@@ -69,7 +69,7 @@ impl FuseFile {
         let agreed = handshake::agree(&device)?;
         Ok(Self {
             path: mount.path().to_owned(),
-            channel: Channel::new(device, agreed.buffer_size(), position, mount.path()),
+            channel: Channel::new(device, agreed.max_write, position, mount.path()),
             mount: Mutex::new(mount),
             node: Node::new(placement, if written_stream { STREAM_SIZE } else { 0 }),
             file_flags: file_flags(operations, position),
