@@ -50,8 +50,8 @@ struct Kfusd {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     loads: u64,
 
-    /// Kill the guest after this time; by default, ten minutes and one more for 10000 messages or
-    /// for 100 loads
+    /// Kill the guest after this time; by default, ten minutes and three more for each 10000
+    /// messages or 100 loads
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
 }
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     lab::build(args.kernel)?;
     let module = lab::module(args.kernel)?;
-    let program = programs::build_test("fusd-tests", "kfusd")?;
+    let program = programs::build_fast("fusd-tests", "kfusd")?;
     let seed = args.seed.unwrap_or_else(new_seed);
     let name = args.kernel.name();
     println!(
@@ -108,7 +108,7 @@ fn new_seed() -> u64 {
 
 fn limit(args: &Kfusd) -> u64 {
     let work = args.messages.div_ceil(10_000) + args.loads.div_ceil(100);
-    args.timeout.unwrap_or(60 * (10 + work))
+    args.timeout.unwrap_or(60 * (10 + 3 * work))
 }
 
 /// Runs the tests in a guest, as `cargo xtask lab run` does.

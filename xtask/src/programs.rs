@@ -56,16 +56,19 @@ pub(crate) fn build() -> Result<Vec<Program>> {
     Ok(programs)
 }
 
-/// Builds one test program of a package, and the package's own programs, which it starts.
+/// Builds one test program of a package, and the package's own programs, which it starts; all of
+/// them for speed.
 ///
 /// # Errors
 ///
 /// Something does not compile.
-pub(crate) fn build_test(package: &str, test: &str) -> Result<Program> {
-    succeed(cargo(&["build", "--package", package, "--bins"]))?;
-    let programs = build_these(&["--package", package, "--test", test])?;
+pub(crate) fn build_fast(package: &str, test: &str) -> Result<Program> {
+    let package = ["--release", "--package", package];
+    let build = [&["build"], &package[..], &["--bins"]].concat();
+    succeed(cargo(&build))?;
+    let programs = build_these(&[&package[..], &["--test", test]].concat())?;
     let program = programs.into_iter().next();
-    program.with_context(|| format!("cargo has built no test program {test} of {package}"))
+    program.with_context(|| format!("cargo has built no test program {test}"))
 }
 
 /// The test programs that `cargo test` builds when told to build `these`.

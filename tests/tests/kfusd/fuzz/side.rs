@@ -250,11 +250,12 @@ impl Session<'_> {
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                     left.checked_sub(1)
                 });
-            self.judge(&bytes, &passed);
+            let bytes = passed.instead.as_deref().unwrap_or(&bytes);
+            self.judge(bytes, &passed);
             match passed.taken {
                 Ok(()) => {
                     self.tally.taken.fetch_add(1, Ordering::Relaxed);
-                    self.note(&bytes);
+                    self.note(bytes);
                 }
                 Err(errno) => {
                     let mut refused = self.tally.refused.lock().expect("no panic");

@@ -15,6 +15,8 @@ pub(crate) struct Passed {
     pub(crate) taken: Result<(), Errno>,
     /// The errno, if any, was for the message itself: all its memory was there.
     pub(crate) whole: bool,
+    /// What was handed in instead, where the call was told of a byte more or fewer.
+    pub(crate) instead: Option<Vec<u8>>,
     /// By the ioctl, which a driver may have to do without.
     pub(crate) exchanged: bool,
     /// The message that came back on this occasion.
@@ -87,6 +89,7 @@ impl Ways {
         };
         let mut whole = true;
         let mut tail = None;
+        let mut instead = None;
         match random.below(12) {
             0 => {
                 exchange.command = NOWHERE[random.below(NOWHERE.len())];
@@ -103,7 +106,11 @@ impl Ways {
                     u32::MAX,
                 ];
                 exchange.command_length = lengths[random.below(lengths.len())].max(1);
-                whole = false;
+                // What there is behind the message may make it whole.
+                instead = command
+                    .get(..exchange.command_length as usize)
+                    .map(Vec::from);
+                whole = instead.is_some();
             }
             3 => exchange.buffer_length = [0, 1, 63, 64, 80, u32::MAX][random.below(6)],
             4 => {
@@ -137,6 +144,7 @@ impl Ways {
         Passed {
             taken,
             whole,
+            instead,
             exchanged: true,
             received,
         }
@@ -197,6 +205,7 @@ fn passed(taken: Result<(), Errno>, whole: bool) -> Passed {
     Passed {
         taken,
         whole,
+        instead: None,
         exchanged: false,
         received: None,
     }
