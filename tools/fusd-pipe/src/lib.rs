@@ -1,7 +1,7 @@
 //! fusd-pipe: a device node that any number of programs write to and read from.
 //!
 //! [`Args`] is the command line; it makes [`Settings`], and those a [`PipeDevice`]. The rules are in
-//! [`pipe`], which knows nothing of requests or time; the device puts them to the library's
+//! `pipe.rs`, which knows nothing of requests or time; the device puts them to the library's
 //! [`WaitQueue`](fusd::WaitQueue), which knows how to wait.
 
 #![forbid(unsafe_code)]

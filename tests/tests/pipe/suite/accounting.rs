@@ -67,7 +67,7 @@ pub(crate) fn every_record_goes_to_one_reader(case: &Case) {
     let driver = pipe(case, ["--size", "8192"]).start();
     let open = writer(&driver);
     let readers = readers(case, &driver);
-    let count = rounds(4000);
+    let count = rounds(2000);
     for writer in writers(case, &driver, count) {
         assert_eq!(writer.wait(), format!("ok {count}"));
     }
