@@ -44,6 +44,15 @@ fn threads(kernel: Kernel, program: &Program) -> &'static str {
     }
 }
 
+/// Options by which a program leaves tests out. `kasan` watches this project's code in the kernel: what
+/// does not get there, through the kernel's own FUSE, it would only slow down.
+fn left_out(kernel: Kernel) -> &'static str {
+    match kernel {
+        Kernel::Um | Kernel::X86 => "",
+        Kernel::Kasan => "--skip=fuse:: --skip=cuse:: --skip=mounted::",
+    }
+}
+
 /// The programs that have something to do in a guest.
 ///
 /// # Errors

@@ -210,8 +210,8 @@ impl Pipe {
 
     /// When something changes by the time alone.
     pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
-        let filled = self.bucket.as_ref().filter(|_| self.log.len() > 0);
-        let filled = filled.map(Bucket::next);
+        let held_back = |bucket: &&Bucket| self.log.len() > 0 && bucket.allows(now) == 0;
+        let filled = self.bucket.as_ref().filter(held_back).map(Bucket::next);
         let idle = match self.settings.eof {
             Eof::Idle(limit) => self
                 .readers

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result, anyhow};
 
 use super::listener::Listener;
-use super::{REQUIRED, limit, threads, which};
+use super::{REQUIRED, left_out, limit, threads, which};
 use crate::lab::Kernel;
 use crate::programs::{self, Program};
 use crate::results::{Place, Results};
@@ -20,7 +20,8 @@ use crate::results::{Place, Results};
 pub(super) const MARK: &str = "@fusd-guest ";
 
 /// Runs test programs one after the other: of each the folder, the file, how many tests at once,
-/// which, and what their names contain. The empty line before a mark ends a line that a program has left unfinished.
+/// which, what their names contain, and which not. The empty line before a mark ends a line that a
+/// program has left unfinished.
 const SCRIPT: &str = r#"
 mark=$1
 shift
@@ -28,9 +29,9 @@ echo "${mark}kernel $(uname -sr)"
 while [ $# -gt 0 ]; do
     printf '\n%sbegin\n' "$mark"
     (cd "$1" && exec "$2" --test-threads="$3" "$4" --show-output --color=never \
-        ${5:+"$5"})
+        $6 ${5:+"$5"})
     printf '\n%send %s\n' "$mark" "$?"
-    shift 5
+    shift 6
 done
 "#;
 
@@ -103,7 +104,8 @@ fn start(kernel: Kernel, module: &Path, programs: &[&Program], filter: &str) -> 
             .arg(&program.file)
             .arg(threads(kernel, program))
             .arg(which(program).option().unwrap_or_default())
-            .arg(program.filter(filter));
+            .arg(program.filter(filter))
+            .arg(left_out(kernel));
     }
     command.spawn().context("cannot run this program again")
 }
@@ -140,8 +142,8 @@ mod tests {
         let output = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "sh", MARK, "/"])
             .arg(&program)
-            .args(["8", "--ignored", "it's"])
-            .args(["/", "/bin/true", "1", "--ignored", ""])
+            .args(["8", "--ignored", "it's", "--skip=a --skip=b"])
+            .args(["/", "/bin/true", "1", "--ignored", "", ""])
             .output()
             .unwrap();
         let output = String::from_utf8(output.stdout).unwrap();
@@ -151,7 +153,7 @@ mod tests {
             [
                 "",
                 "@fusd-guest begin",
-                "--test-threads=8 --ignored --show-output --color=never it's",
+                "--test-threads=8 --ignored --show-output --color=never --skip=a --skip=b it's",
                 "@fusd-guest end 3",
                 "",
                 "@fusd-guest begin",

@@ -420,6 +420,11 @@ fn a_rate_holds_readers_back_and_says_when_to_come_again() {
         "poll(2) agrees"
     );
     bench.now = bench.pipe.next_change(bench.now).unwrap();
+    assert_eq!(
+        bench.pipe.next_change(bench.now),
+        None,
+        "it is up to readers"
+    );
     assert_eq!(bench.read(11, 99), "4");
 }
 
