@@ -98,7 +98,7 @@ impl<'a> Admission<'a> {
     pub(crate) fn slot(&mut self) -> Result<Slot> {
         match self.slot.take() {
             Some(slot) => Ok(slot),
-            None => Slot::new(GFP_KERNEL_ACCOUNT).map_err(Error::from),
+            None => Slot::new(GFP_KERNEL_ACCOUNT),
         }
     }
 
