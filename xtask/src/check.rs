@@ -18,11 +18,16 @@ struct Check {
     run: fn() -> Result<()>,
 }
 
-const CHECKS: [Check; 4] = [
+const CHECKS: [Check; 5] = [
     Check {
         name: "fmt",
         needs: Some("fmt"),
         run: || succeed(cargo(&["fmt", "--all", "--check"])),
+    },
+    Check {
+        name: "kfusd fmt",
+        needs: Some("fmt"),
+        run: || succeed(rustfmt_as_the_kernel_does("kfusd/kfusd_main.rs")),
     },
     Check {
         name: "clippy",
@@ -99,9 +104,22 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// Compares the files of a kernel module with what the kernel's `.rustfmt.toml` asks for.
+fn rustfmt_as_the_kernel_does(root: &str) -> Command {
+    let mut command = Command::new("rustfmt");
+    command
+        .args(["--check", "--edition=2021", "--config=newline_style=Unix"])
+        .arg(root)
+        .current_dir(host::workspace());
+    command
+}
+
 /// Runs `command` to its end, with its output shown.
 pub(crate) fn succeed(mut command: Command) -> Result<()> {
-    let status = command.status().context("cannot run cargo")?;
+    let program = command.get_program().to_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {}", program.display()))?;
     if !status.success() {
         bail!("{status}");
     }

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::host::{Host, workspace};
+use crate::host::{self, Host, workspace};
 use crate::install::{self, Consent, Needs};
 pub(crate) use kernel::Kernel;
 
@@ -121,6 +121,19 @@ pub(crate) fn prepare(kernel: Kernel, consent: Consent) -> Result<Option<String>
 pub(crate) fn module(kernel: Kernel) -> Result<PathBuf> {
     let modules = module::build_module(kernel, &workspace().join("kfusd"))?;
     modules.into_iter().next().context("kfusd makes no module")
+}
+
+/// Has the lints of `kernel`, which is built, look at the project's own module. Returns why they
+/// cannot.
+///
+/// # Errors
+///
+/// They find something; what it is is on standard error.
+pub(crate) fn lint(kernel: Kernel) -> Result<Option<String>> {
+    if host::find_program("clippy-driver").is_none() {
+        return Ok(Some("clippy is not installed".to_owned()));
+    }
+    module::lint_module(kernel, &workspace().join("kfusd")).map(|()| None)
 }
 
 /// Builds `kernel`, unless it is there already.

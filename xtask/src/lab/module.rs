@@ -41,30 +41,49 @@ pub(crate) fn build_module(kernel: Kernel, folder: &Path) -> Result<Vec<PathBuf>
     if !folder.join("Kbuild").is_file() && !folder.join("Makefile").is_file() {
         bail!("{} is no module: it has no Kbuild file", folder.display());
     }
-    let name = folder
-        .file_name()
-        .with_context(|| format!("{} has no name", folder.display()))?;
-    let target = target().join("lab").join(kernel.name());
-    let objects = target.join(name).with_extension("objects");
-    fs::create_dir_all(&objects).with_context(|| format!("cannot make {}", objects.display()))?;
-    let mut make = build::make_for_modules(kernel)?;
-    make.arg(format!("M={}", folder.display()))
-        .arg(format!("MO={}", objects.display()))
-        .arg("modules");
-    let title = format!(
-        "building {} for {}",
-        Path::new(name).display(),
-        kernel.name()
-    );
-    let log = objects.with_extension("log");
-    // Each build is short: the log is that of the last.
-    fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
-    Log::new(&log).run(&title, &mut make)?;
-    let modules = collect(&objects, &target)?;
+    let objects = make(kernel, &folder, "building", "objects", &[])?;
+    let modules = collect(&objects, &target(kernel))?;
     if modules.is_empty() {
         bail!("the Kbuild file in {} makes no module", folder.display());
     }
     Ok(modules)
+}
+
+/// Has the kernel's clippy lints look at the module in `folder`.
+///
+/// # Errors
+///
+/// They find something; what it is is in the log, whose end is shown.
+pub(crate) fn lint_module(kernel: Kernel, folder: &Path) -> Result<()> {
+    let strict = ["CLIPPY=1", "KRUSTFLAGS=-Dwarnings"];
+    make(kernel, folder, "linting", "lints", &strict).map(drop)
+}
+
+/// Has the kernel's make compile the module in `folder` into a folder of its own, whose name ends
+/// so, and returns where that is.
+fn make(
+    kernel: Kernel,
+    folder: &Path,
+    verb: &str,
+    suffix: &str,
+    arguments: &[&str],
+) -> Result<PathBuf> {
+    let name = folder
+        .file_name()
+        .with_context(|| format!("{} has no name", folder.display()))?;
+    let objects = target(kernel).join(name).with_extension(suffix);
+    fs::create_dir_all(&objects).with_context(|| format!("cannot make {}", objects.display()))?;
+    let mut make = build::make_for_modules(kernel)?;
+    make.arg(format!("M={}", folder.display()))
+        .arg(format!("MO={}", objects.display()))
+        .args(arguments)
+        .arg("modules");
+    let title = format!("{verb} {} for {}", Path::new(name).display(), kernel.name());
+    // Each build is short: the log is that of the last.
+    let log = objects.with_extension(format!("{suffix}.log"));
+    fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
+    Log::new(&log).run(&title, &mut make)?;
+    Ok(objects)
 }
 
 /// Copies the modules that `modules.order` names from among the objects into `target`.
@@ -85,10 +104,11 @@ fn collect(objects: &Path, target: &Path) -> Result<Vec<PathBuf>> {
         .collect()
 }
 
-/// Where cargo puts what it builds.
-fn target() -> PathBuf {
+/// Where what is built for `kernel` goes: below where cargo puts what it builds.
+fn target(kernel: Kernel) -> PathBuf {
     let chosen = env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
-    host::workspace().join(chosen.unwrap_or_else(|| "target".into()))
+    let target = host::workspace().join(chosen.unwrap_or_else(|| "target".into()));
+    target.join("lab").join(kernel.name())
 }
 
 #[cfg(test)]
