@@ -130,8 +130,21 @@ pub(crate) fn row9_signals_interrupt_every_call(case: &Case) {
 }
 
 pub(crate) fn row9_interrupted_reads_lose_nothing(case: &Case) {
-    let mut driver = case.device("numbers").start();
     let wanted = rounds(2000);
+    let mut late = 0;
+    // On a busy machine many signals come before their read has begun.
+    for _ in 0..10 {
+        late += interrupt_reads(case, wanted);
+        if late >= wanted as u64 / 2 {
+            return;
+        }
+    }
+    panic!("only {late} answers came too late: nothing was tried");
+}
+
+/// Interrupts `wanted` reads of numbers, of which none may be lost. How many had their answer too late.
+fn interrupt_reads(case: &Case, wanted: usize) -> u64 {
+    let mut driver = case.device("numbers").start();
     let words = ["interrupts", &wanted.to_string(), "700"];
     let said = client::process(case, driver.node(), &words).wait();
     assert!(
@@ -139,11 +152,7 @@ pub(crate) fn row9_interrupted_reads_lose_nothing(case: &Case) {
         "{said}"
     );
     assert!(said.ends_with(" in order"), "{said}");
-    let late = driver.number("late");
-    assert!(
-        late >= wanted as u64 / 2,
-        "only {late} answers came too late: nothing was tried"
-    );
+    driver.number("late")
 }
 
 pub(crate) fn row13_interrupts_are_answered_when_all_workers_are_busy(case: &Case) {
