@@ -3,14 +3,20 @@
 use fusd::IoctlCommand;
 use fusd_tests::client::{self, Process, open};
 use fusd_tests::leftovers::descriptors;
-use fusd_tests::wait::{Started, start};
-use fusd_tests::{Ability, Case, Driver};
+use fusd_tests::wait::{Started, start, starts};
+use fusd_tests::{Ability, Backend, Case, Driver};
 use nix::errno::Errno;
 
 use super::ending::gone;
 
-/// Kills per state: six states, 200 kills and a few more.
-const TIMES: usize = 34;
+/// Kills per state: six states, 200 kills and a few more. Where all is slow, that often only for the
+/// kernel code that is ours.
+fn times(case: &Case) -> usize {
+    match case.backend() {
+        Backend::Kfusd => 34,
+        Backend::Cuse | Backend::Fuse => starts(34),
+    }
+}
 
 fn ioctl_number() -> String {
     IoctlCommand::read_write(b'e', 1, 8).raw().to_string()
@@ -20,7 +26,7 @@ fn ioctl_number() -> String {
 /// at the same place. What the clients say must be an error that tells of the end.
 fn kill_drivers(case: &Case, device: &str, words: &[&str], clients: usize) {
     let gone = gone(case);
-    for _ in 0..TIMES {
+    for _ in 0..times(case) {
         let mut driver = case.device(device).start();
         let clients: Vec<_> = (0..clients)
             .map(|_| client::process(case, driver.node(), words))
@@ -102,7 +108,7 @@ fn may_be_cut_off(case: &Case) -> u64 {
 
 pub(crate) fn kill_of_a_driver_under_load(case: &Case) {
     let (gone, limit) = (gone(case), may_be_cut_off(case));
-    for _ in 0..TIMES {
+    for _ in 0..times(case) {
         let mut driver = case
             .device("pattern:10000")
             .args(["--workers", &WORKERS.to_string()])
