@@ -19,11 +19,17 @@ pub fn deadline() -> Duration {
 /// How often to repeat what goes wrong by chance, if at all: `full` times, and a part of that in a
 /// guest, where each system call takes as long as dozens or hundreds elsewhere.
 pub fn rounds(full: usize) -> usize {
-    full.div_ceil(match *MACHINE {
+    full.div_ceil(slowness() as usize)
+}
+
+/// How much longer than on the host something that interrupts calls has to pause for a call to get
+/// through now and then.
+pub fn slowness() -> u32 {
+    match *MACHINE {
         Machine::Host => 1,
         Machine::UserMode => 4,
         Machine::Interpreted => 16,
-    })
+    }
 }
 
 /// How often to repeat what takes a program's start or a module's each time: `full` times, and a

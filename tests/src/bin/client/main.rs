@@ -3,7 +3,7 @@
 //!
 //! Words: `open`, `copies` (opens, makes two copies, closes all), `read N`, `reads N` (for ever), `write N`, `ioctl NUMBER`, `poll`;
 //! `again WORD...` does the same with calls that begin again after `SIGUSR1`;
-//! `alarm WORD...` does the same with an alarm every 10 ms; `interrupts N MICROS` reads numbers of a `numbers` device until N reads were interrupted, and
+//! `alarm WORD...` does the same with an alarm every 10 ms, in guests less often; `interrupts N MICROS` reads numbers of a `numbers` device until N reads were interrupted, and
 //! checks that none is lost or doubled; `fill TAG COUNT` and `drain FILE` are a writer and a reader of
 //! numbered records, see `records`. `SIGUSR1` interrupts what blocks.
 
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use fusd_tests::client::{Outcome, open, open_with};
 use fusd_tests::sys;
+use fusd_tests::wait::slowness;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -86,7 +87,7 @@ fn run(node: &Path, call: &[&str]) -> Outcome<String> {
             run(node, call)
         }
         ["alarm", call @ ..] => {
-            sys::alarm_every(10_000)?;
+            sys::alarm_every(10_000 * slowness())?;
             run(node, call)
         }
         ["interrupts", count, micros] => interrupts(node, number(count), number(micros)),
