@@ -8,7 +8,7 @@ use nix::unistd::{getgid, getuid};
 
 use crate::device::PipeDevice;
 use crate::label;
-use crate::pipe::{Reading, Writing};
+use crate::pipe::{Given, Reading, Writing};
 use crate::settings::{Eof, Full};
 
 /// The files that they are, in numbers that no session gives.
@@ -96,10 +96,15 @@ fn write_all(device: &PipeDevice, mut data: &[u8], label: &[u8]) -> Result<(), E
         let seen = device.bell().count();
         let outcome = device.change(|pipe, now| {
             let outcome = pipe.writing(INPUT, data, label);
-            if let Writing::Taken(taken) = &outcome {
-                pipe.keep(taken, now);
+            let Writing::Taken(taken) = outcome else {
+                return outcome;
+            };
+            if let Err(errno) = pipe.record(INPUT, &taken) {
+                pipe.undo(INPUT, taken);
+                return Writing::Fail(errno);
             }
-            outcome
+            pipe.keep(&taken, now);
+            Writing::Taken(taken)
         });
         match outcome {
             Writing::Taken(taken) => data = &data[taken.count..],
@@ -121,17 +126,20 @@ fn drain(device: &PipeDevice, mut output: impl Write) {
         let bytes = device.change(|pipe, now| {
             pipe.tell_of_losses(OUTPUT);
             match pipe.reading(OUTPUT, CHUNK, now) {
-                Reading::Wait => Some(Vec::new()),
-                Reading::End if device.settings().eof == Eof::Content => Some(Vec::new()),
+                Reading::Wait => Some((Vec::new(), Given::default())),
+                Reading::End if device.settings().eof == Eof::Content => {
+                    Some((Vec::new(), Given::default()))
+                }
                 Reading::End => None,
                 Reading::Bytes(piece) => {
                     let bytes = pipe.parts(OUTPUT, piece).concat();
-                    pipe.consume(OUTPUT, piece, now);
-                    Some(bytes)
+                    Some((bytes, pipe.consume(OUTPUT, piece, now)))
                 }
             }
         });
-        let Some(bytes) = bytes else { break };
+        let Some((bytes, mut given)) = bytes else {
+            break;
+        };
         if bytes.is_empty() {
             device.bell().wait(seen);
             continue;
@@ -140,10 +148,12 @@ fn drain(device: &PipeDevice, mut output: impl Write) {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 tracing::error!(error = %Errno::from(&error), "standard output ends here");
             }
+            given.split(written).note();
             // Somebody else may want it.
-            device.change(|pipe, _| pipe.unread(OUTPUT, &bytes[written..]));
+            device.change(|pipe, _| pipe.unread(OUTPUT, &bytes[written..], given));
             break;
         }
+        given.note();
     }
     device.change(|pipe, _| pipe.leave(OUTPUT));
 }
