@@ -113,7 +113,7 @@ impl Log {
     }
 
     /// The lengths of the records from `place` on.
-    pub(crate) fn lengths(&self, place: Place) -> impl Iterator<Item = u64> {
+    pub(crate) fn lengths(&self, place: Place) -> impl Iterator<Item = u64> + Clone {
         let first = as_index(place.record.saturating_sub(self.start.record));
         let mut from = place.byte;
         self.ends.iter().skip(first).map(move |end| {

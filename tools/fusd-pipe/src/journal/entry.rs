@@ -75,37 +75,36 @@ pub(crate) fn encode_write(
     seal(&mut out[begin..], &write.pieces());
 }
 
-/// Appends an entry that nothing follows.
-pub(crate) fn encode_leave(out: &mut Vec<u8>, writer: u64, at: Option<u64>) {
-    let begin = out.len();
-    out.extend([0; HEAD]);
-    out.push(LEAVE);
-    varint::put(out, writer);
-    if let Some(at) = at {
-        varint::put(out, at);
+impl Entry<'_> {
+    /// Appends an entry other than a write: it is whole by itself.
+    pub(crate) fn encode_small(&self, out: &mut Vec<u8>) {
+        let begin = out.len();
+        out.extend([0; HEAD]);
+        match self {
+            Self::Write(..) => unreachable!("a write is encoded with its pieces"),
+            Self::Leave { writer, at } => {
+                out.push(LEAVE);
+                varint::put(out, *writer);
+                at.iter().for_each(|at| varint::put(out, *at));
+            }
+            Self::Gone(span) => {
+                out.push(GONE);
+                put_span(out, *span);
+            }
+            Self::Dropped(span, lost) => {
+                out.push(DROPPED);
+                put_span(out, *span);
+                varint::put(out, lost.bytes);
+                varint::put(out, lost.records);
+            }
+        }
+        seal(&mut out[begin..], &[]);
     }
-    seal(&mut out[begin..], &[]);
 }
 
-/// Appends an entry that nothing follows.
-pub(crate) fn encode_gone(out: &mut Vec<u8>, span: Span) {
-    let begin = out.len();
-    out.extend([0; HEAD]);
-    out.push(GONE);
+fn put_span(out: &mut Vec<u8>, span: Span) {
     varint::put(out, span.at);
     varint::put(out, span.len);
-    seal(&mut out[begin..], &[]);
-}
-
-/// Appends an entry that nothing follows.
-pub(crate) fn encode_dropped(out: &mut Vec<u8>, span: Span, lost: Count) {
-    let begin = out.len();
-    out.extend([0; HEAD]);
-    out.push(DROPPED);
-    for number in [span.at, span.len, lost.bytes, lost.records] {
-        varint::put(out, number);
-    }
-    seal(&mut out[begin..], &[]);
 }
 
 impl<'a> Write<'a> {
@@ -258,17 +257,16 @@ mod tests {
             at: 1 << 40,
             len: 5,
         };
-        let mut out = Vec::new();
-        encode_gone(&mut out, span);
-        assert_eq!(decoded(&out), Some(Entry::Gone(span)));
-        let lost = write().lost;
-        let mut out = Vec::new();
-        encode_dropped(&mut out, span, lost);
-        assert_eq!(decoded(&out), Some(Entry::Dropped(span, lost)));
-        for at in [None, Some(200)] {
+        let leave = |at| Entry::Leave { writer: 3, at };
+        for entry in [
+            Entry::Gone(span),
+            Entry::Dropped(span, write().lost),
+            leave(None),
+            leave(Some(200)),
+        ] {
             let mut out = Vec::new();
-            encode_leave(&mut out, 3, at);
-            assert_eq!(decoded(&out), Some(Entry::Leave { writer: 3, at }));
+            entry.encode_small(&mut out);
+            assert_eq!(decoded(&out), Some(entry));
         }
     }
 

@@ -4,24 +4,16 @@ use std::io::{self, Seek};
 
 use fusd::Errno;
 
-use super::entry::{self, Write};
+use super::entry::{self, Entry, Write};
 use super::file::{JournalFile, Locked};
 use super::header::{LEN, Shape};
 use super::image;
-use super::span::{Span, Spans};
+use super::span::Spans;
 use crate::settings::SyncPolicy;
 use crate::stats::Count;
 
 /// How many bytes a file may grow beyond twice what it began with: the pipe's size, but within these.
 const SLACK: (u64, u64) = (64 << 10, 1 << 20);
-
-/// Changes that have no place in the file yet.
-#[derive(Debug)]
-enum Waiting {
-    Gone(Span),
-    Dropped(Span, Count),
-    Leave { writer: u64, at: Option<u64> },
-}
 
 /// What guards a journal's file.
 #[derive(Debug)]
@@ -35,7 +27,9 @@ pub(super) struct Inner {
     unsettled: Option<(u64, u64)>,
     /// In the order in which they came: what the file did not take, and what the pipe has dropped,
     /// which goes along with what comes next.
-    waiting: Vec<Waiting>,
+    waiting: Vec<Entry<'static>>,
+    /// Something may be in the file that nobody needs.
+    unneeded: bool,
     /// The length from which the file is worth being written anew.
     limit: u64,
     /// What the disk has is not known, since it has reported an error: it is to be written anew.
@@ -59,6 +53,7 @@ impl Inner {
             next,
             unsettled: None,
             waiting: Vec::new(),
+            unneeded: false,
             limit: 0,
             suspect: false,
             unsynced: false,
@@ -79,30 +74,50 @@ impl Inner {
         &mut self,
         write: Write<'_>,
         records: u64,
-        lengths: impl Iterator<Item = u64>,
+        lengths: impl Iterator<Item = u64> + Clone,
     ) -> Result<u64, Errno> {
         if self.suspect || self.file.len() > self.limit {
-            self.flush()?;
             self.rewrite()?;
         }
         let write = Write {
             at: self.next,
             ..write
         };
-        self.encode_waiting();
-        let before = (self.next, self.file.len() + self.head.len() as u64);
-        entry::encode_write(&mut self.head, &write, records, lengths);
-        let [label, line, first, second] = write.pieces();
-        let pieces = [&self.head[..], label, line, first, second];
-        self.file.append(&pieces)?;
-        self.waiting.clear();
-        self.next += (first.len() + second.len()) as u64;
-        self.unsettled = Some(before);
+        let mut added = self.add(&write, records, lengths.clone());
+        if added.is_err() && self.unneeded {
+            // Where there is no room, there may be without what nobody needs.
+            self.rewrite()?;
+            added = self.add(&write, records, lengths);
+        }
+        let len = added?;
+        self.unsettled = Some((self.next, len));
+        self.next += write
+            .bytes
+            .iter()
+            .map(|part| part.len() as u64)
+            .sum::<u64>();
         if let Err(error) = self.added() {
             self.undo();
             return Err(error.into());
         }
-        Ok(before.0)
+        Ok(write.at)
+    }
+
+    /// Adds what waits, and the write. Gives the length of the file without the latter.
+    fn add(
+        &mut self,
+        write: &Write<'_>,
+        records: u64,
+        lengths: impl Iterator<Item = u64>,
+    ) -> io::Result<u64> {
+        self.encode_waiting();
+        let len = self.file.len() + self.head.len() as u64;
+        entry::encode_write(&mut self.head, write, records, lengths);
+        let [label, line, first, second] = write.pieces();
+        self.file
+            .append(&[&self.head, label, line, first, second])?;
+        self.waiting.clear();
+        Ok(len)
     }
 
     /// Something was added to the file.
@@ -139,7 +154,7 @@ impl Inner {
     pub(super) fn leave(&mut self, writer: u64, record: Option<u64>) -> u64 {
         let at = self.next;
         self.next += record.unwrap_or(0);
-        self.waiting.push(Waiting::Leave {
+        self.wait(Entry::Leave {
             writer,
             at: record.map(|_| at),
         });
@@ -150,8 +165,8 @@ impl Inner {
     pub(super) fn gone(&mut self, spans: Spans) {
         for span in spans.known() {
             match self.waiting.last_mut() {
-                Some(Waiting::Gone(last)) if last.end() == span.at => last.len += span.len,
-                _ => self.waiting.push(Waiting::Gone(span)),
+                Some(Entry::Gone(last)) if last.end() == span.at => last.len += span.len,
+                _ => self.wait(Entry::Gone(span)),
             }
         }
         // What may be undone must be the last in the file.
@@ -163,11 +178,11 @@ impl Inner {
     pub(super) fn dropped(&mut self, spans: Spans, lost: Count) {
         for span in spans.known() {
             match self.waiting.last_mut() {
-                Some(Waiting::Dropped(last, count)) if last.end() == span.at => {
+                Some(Entry::Dropped(last, count)) if last.end() == span.at => {
                     last.len += span.len;
                     *count = lost;
                 }
-                _ => self.waiting.push(Waiting::Dropped(span, lost)),
+                _ => self.wait(Entry::Dropped(span, lost)),
             }
         }
     }
@@ -176,14 +191,17 @@ impl Inner {
     fn record_waiting(&mut self) {
         match self.flush() {
             Ok(()) => self.told = false,
-            Err(error) if !self.told => {
+            Err(_) if self.told => {}
+            Err(error) => {
+                // There may be room without what nobody needs. Tried once: it takes its time.
                 self.told = true;
-                self.say(
-                    &error,
-                    "note what has been read, which a killed tool would give again, in",
-                );
+                if self.rewrite().is_err() {
+                    self.say(
+                        &error,
+                        "note what has been read, which a killed tool would give again, in",
+                    );
+                }
             }
-            Err(_) => {}
         }
         if self.file.len() > self.limit.saturating_mul(2)
             && let Err(error) = self.rewrite()
@@ -215,15 +233,16 @@ impl Inner {
         self.added()
     }
 
+    /// Has it wait for its place in the file.
+    fn wait(&mut self, entry: Entry<'static>) {
+        self.unneeded = true;
+        self.waiting.push(entry);
+    }
+
     fn encode_waiting(&mut self) {
-        let out = &mut self.head;
-        out.clear();
-        for change in &self.waiting {
-            match *change {
-                Waiting::Gone(span) => entry::encode_gone(out, span),
-                Waiting::Dropped(span, lost) => entry::encode_dropped(out, span, lost),
-                Waiting::Leave { writer, at } => entry::encode_leave(out, writer, at),
-            }
+        self.head.clear();
+        for entry in &self.waiting {
+            entry.encode_small(&mut self.head);
         }
     }
 
@@ -240,9 +259,15 @@ impl Inner {
             );
             return Err(Errno::EIO.into());
         }
+        for entry in &self.waiting {
+            // They follow from what was there.
+            let _ = replay.apply(entry);
+        }
         let (shape, sync) = (self.shape, self.sync != SyncPolicy::Never);
         self.file
             .replace(sync, |out| image::write(out, shape, &mut replay))?;
+        self.waiting.clear();
+        self.unneeded = false;
         self.suspect = false;
         self.unsynced = !sync;
         self.told_of_disk = false;
@@ -251,6 +276,8 @@ impl Inner {
     }
 
     pub(super) fn finish(&mut self) {
+        // Whatever was said before, it is the last time.
+        self.told = false;
         self.record_waiting();
         if self.sync != SyncPolicy::Never
             && let Some(file) = self.unsynced()

@@ -50,7 +50,7 @@ impl Journal {
         &self,
         write: Write<'_>,
         records: u64,
-        lengths: impl Iterator<Item = u64>,
+        lengths: impl Iterator<Item = u64> + Clone,
     ) -> Result<u64, Errno> {
         self.lock().write(write, records, lengths)
     }
