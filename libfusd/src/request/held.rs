@@ -174,3 +174,36 @@ impl From<&Answer<'_>> for Owned {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn what_follows_an_answer_comes_after_it_and_at_once_if_it_can() {
+        let done = Rc::new(RefCell::new(Vec::new()));
+        let step = |number: u32| {
+            let done = Rc::clone(&done);
+            move || done.borrow_mut().push(number)
+        };
+        once_sent(step(1));
+        {
+            let _held = hold();
+            once_sent(step(2));
+            assert_eq!(*done.borrow(), [1, 2], "nothing is held");
+            let inner = hold();
+            HELD.with_borrow_mut(|held| {
+                held.get_or_insert_default()
+                    .push(Item::Then(Box::new(step(3))));
+            });
+            once_sent(step(4));
+            drop(inner);
+            assert_eq!(*done.borrow(), [1, 2], "the outermost decides");
+        }
+        assert_eq!(*done.borrow(), [1, 2, 3, 4]);
+        once_sent(step(5));
+        assert_eq!(*done.borrow(), [1, 2, 3, 4, 5]);
+    }
+}

@@ -103,7 +103,7 @@ pub struct Args {
     /// Keep what is not read in FILE as well, and begin with what is there
     ///
     /// However the tool ends, by SIGKILL too, a later one with the same FILE goes on from there. FILE
-    /// is made if there is none, and grows to some three times what is kept.
+    /// is made if there is none; it grows to twice what is kept, and 1 MiB.
     #[arg(long, value_name = "FILE", help_heading = FILE)]
     pub persist: Option<PathBuf>,
 

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,19 +105,19 @@ impl JournalFile {
     fn tidy(&self) -> Result<(), Refused> {
         let path = self.beside();
         let failed = |error| Refused::Failed("look for what is left of", error);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if !found.is_file() => return Err(Refused::Occupied(path)),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        }
         let mut begin = Vec::new();
-        match OpenOptions::new().read(true).open(&path) {
-            Ok(file) => {
-                use std::io::Read;
-                let regular = file.metadata().map_err(failed)?.is_file();
-                let read = regular.then(|| file.take(header::LEN as u64).read_to_end(&mut begin));
-                match read.transpose().map_err(failed)? {
-                    Some(_) if header::begins(&begin) => fs::remove_file(&path).map_err(failed),
-                    _ => Err(Refused::Occupied(path)),
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed(error)),
+        let file = File::open(&path).map_err(failed)?;
+        let read = file.take(header::LEN as u64).read_to_end(&mut begin);
+        read.map_err(failed)?;
+        match header::begins(&begin) {
+            true => fs::remove_file(&path).map_err(failed),
+            false => Err(Refused::Occupied(path)),
         }
     }
 
@@ -155,35 +155,39 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Replaces the file by one of what `fill` writes; with `sync` it is on the disk then, even
-    /// should the power fail. If that fails, everything is as it was.
+    /// Replaces the file by one of what `fill` writes; with `sync` that is on the disk before. If it
+    /// fails, everything is as it was.
     pub(super) fn replace(
         &mut self,
         sync: bool,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         let path = self.beside();
-        let made = self.make(&path, sync, fill);
+        // What somebody else has put there is not removed.
+        let new = options().create_new(true).open(&path)?;
+        let made = self.make(new, sync, fill);
         let renamed = made.and_then(|new| fs::rename(&path, &self.path).map(|()| new));
         let (file, len) = renamed.inspect_err(|_| {
             // Whatever is wrong is told by the error.
             let _ = fs::remove_file(&path);
         })?;
         (self.file, self.len, self.ragged) = (Arc::new(file), len, false);
-        if sync && let Some(directory) = self.path.parent() {
-            File::open(directory)?.sync_all()?;
-        }
         Ok(())
+    }
+
+    /// Forces to disk which file is at the path.
+    pub(super) fn sync_directory(&self) -> io::Result<()> {
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        File::open(directory)?.sync_all()
     }
 
     fn make(
         &self,
-        path: &Path,
+        new: File,
         sync: bool,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<(Flock<File>, u64)> {
-        let file = options().create_new(true).open(path)?;
-        let file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        let file = Flock::lock(new, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| io::Error::from(errno))?;
         let (old, new) = (self.file.metadata()?, file.metadata()?);
         if (old.uid(), old.gid()) != (new.uid(), new.gid()) {

@@ -77,7 +77,7 @@ impl Inner {
         lengths: impl Iterator<Item = u64> + Clone,
     ) -> Result<u64, Errno> {
         if self.suspect || self.file.len() > self.limit {
-            self.rewrite()?;
+            self.shorten()?;
         }
         let write = Write {
             at: self.next,
@@ -85,9 +85,12 @@ impl Inner {
         };
         let mut added = self.add(&write, records, lengths.clone());
         if added.is_err() && self.unneeded {
-            // Where there is no room, there may be without what nobody needs.
-            self.rewrite()?;
-            added = self.add(&write, records, lengths);
+            // Where there is no room, there may be without what nobody needs. Not tried again before
+            // there is more of that: it takes its time.
+            self.unneeded = false;
+            if self.rewrite().is_ok() {
+                added = self.add(&write, records, lengths);
+            }
         }
         let len = added?;
         self.unsettled = Some((self.next, len));
@@ -203,11 +206,16 @@ impl Inner {
                 }
             }
         }
-        if self.file.len() > self.limit.saturating_mul(2)
-            && let Err(error) = self.rewrite()
-        {
-            self.disk_fails(&error, "shorten");
+        if self.file.len() > self.limit && !self.told_of_disk {
+            // Has been said where it fails, and writers get to know.
+            let _ = self.shorten();
         }
+    }
+
+    /// Has the file written anew, and says where that fails.
+    fn shorten(&mut self) -> io::Result<()> {
+        self.rewrite()
+            .inspect_err(|error| self.disk_fails(error, "write a shorter file in the place of"))
     }
 
     /// Says so, but not again before the disk is known to do its work.
@@ -272,6 +280,11 @@ impl Inner {
         self.unsynced = !sync;
         self.told_of_disk = false;
         self.set_limit();
+        if sync {
+            let named = self.file.sync_directory();
+            self.suspect = named.is_err();
+            return named;
+        }
         Ok(())
     }
 

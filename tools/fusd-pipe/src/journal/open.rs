@@ -49,6 +49,10 @@ impl Journal {
             image::write(out, shape, &mut replay)
         })
         .map_err(|error| failed("write a new journal in the place of", &error))?;
+        if sync != SyncPolicy::Never {
+            file.sync_directory()
+                .map_err(|error| failed("force to disk the directory of", &error))?;
+        }
         let inner = Inner::new(file, shape, sync, replay.next());
         let inner = Arc::new(Mutex::new(inner));
         let ticker = match sync {

@@ -109,7 +109,9 @@ impl Replay {
     }
 
     fn leave(&mut self, writer: u64, at: Option<u64>) -> Option<()> {
-        let line = self.lines.get(&writer)?;
+        let Some(line) = self.lines.get(&writer) else {
+            return Some(());
+        };
         if let Some(at) = at {
             let record = [&line.label[..], &line.bytes].concat();
             self.add(at, &record, &[record.len() as u64])?;

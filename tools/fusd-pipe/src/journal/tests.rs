@@ -376,3 +376,72 @@ fn losses_that_nobody_was_told_of_are_told_later() {
         }
     }
 }
+
+#[test]
+fn what_was_read_and_could_not_be_used_is_there_again() {
+    for records in [Records::None, Records::Write] {
+        let (_directory, path) = place();
+        let settings = settings(Mode::Fifo, records, Full::Block, 99);
+        let mut bench = Bench::open(&path, &settings);
+        bench.pipe.enter(1, false, true, bench.now);
+        bench.pipe.enter(11, true, false, bench.now);
+        bench.write(1, b"abcdef", b"", true);
+        bench.write(1, b"ghi", b"", true);
+        let (bytes, mut given) = bench.read(11, 6);
+        assert_eq!(bytes, b"abcdef");
+        given.split(2).note();
+        bench.pipe.unread(11, b"cdef", given);
+        assert_eq!(killed(&path, &settings).concat(), b"cdefghi");
+        let (bytes, given) = bench.read(11, 3);
+        assert_eq!(bytes, b"cde");
+        given.note();
+        bench.pipe.leave(11);
+        assert_eq!(killed(&path, &settings).concat(), b"fghi");
+        assert_eq!(bench.content().concat(), b"fghi");
+        assert!(killed(&path, &settings).is_empty());
+    }
+}
+
+#[test]
+fn a_disk_that_fails_is_told_of_by_the_write_and_leaves_nothing_half_done() {
+    let (directory, path) = place();
+    let settings = settings(Mode::Fifo, Records::Write, Full::Block, 300_000);
+    let mut bench = Bench::open(&path, &settings);
+    bench.pipe.enter(1, false, true, bench.now);
+    bench.pipe.enter(11, true, false, bench.now);
+    // Where the shorter file would be written, there is somebody else's.
+    let beside = directory.path().join("journal.new");
+    fs::write(&beside, b"mine").unwrap();
+    let record = [7; 10_000];
+    let refusal = loop {
+        let Writing::Taken(taken) = bench.pipe.writing(1, &record, b"") else {
+            panic!("readers keep it empty");
+        };
+        match bench.pipe.record(1, &taken) {
+            Ok(()) => bench.pipe.keep(&taken, bench.now),
+            Err(errno) => {
+                bench.pipe.undo(1, taken);
+                break errno;
+            }
+        }
+        assert!(fs::metadata(&path).unwrap().len() < 1_000_000);
+        if bench.pipe.readable(11) > 20_000 {
+            bench.read(11, 10_000).1.note();
+        }
+    };
+    assert_eq!(refusal, Errno::EEXIST);
+    assert_eq!(
+        killed(&path, &settings).concat().len(),
+        bench.pipe.readable(11)
+    );
+    assert_eq!(fs::read(&beside).unwrap(), b"mine");
+    fs::remove_file(&beside).unwrap();
+    assert!(bench.write(1, b"on", b"", true));
+    assert!(
+        fs::metadata(&path).unwrap().len() < 100_000,
+        "it is shorter"
+    );
+    let kept = killed(&path, &settings).concat();
+    assert_eq!(kept.len(), bench.pipe.readable(11));
+    assert!(kept.ends_with(b"on"));
+}
