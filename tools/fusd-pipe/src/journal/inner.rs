@@ -12,8 +12,9 @@ use super::span::Spans;
 use crate::settings::SyncPolicy;
 use crate::stats::Count;
 
-/// How many bytes a file may grow beyond twice what it began with: the pipe's size, but within these.
-const SLACK: (u64, u64) = (64 << 10, 1 << 20);
+/// How many bytes a file may grow beyond twice what it began with. To replace it takes about as long
+/// as a thousand writes: file systems force the new one to disk then.
+const SLACK: u64 = 1 << 20;
 
 /// What guards a journal's file.
 #[derive(Debug)]
@@ -66,8 +67,7 @@ impl Inner {
     }
 
     fn set_limit(&mut self) {
-        let size = self.shape.size.bytes as u64;
-        self.limit = 2 * self.file.len() + size.clamp(SLACK.0, SLACK.1);
+        self.limit = 2 * self.file.len() + SLACK;
     }
 
     pub(super) fn write(
