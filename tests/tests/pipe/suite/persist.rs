@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::helper::{pipe, reader, text, writer};
 use fusd_tests::client::Handle;
-use fusd_tests::wait::{Started, start, starts, wait_until};
+use fusd_tests::wait::{Started, rounds, start, starts, wait_until};
 use fusd_tests::{Case, Driver, Launch, record};
 use nix::errno::Errno;
 
@@ -141,7 +141,7 @@ pub(crate) fn kills_lose_and_double_nothing(case: &Case) {
             fill(writer(&driver), tag, written)
         });
         wait_until("there is something to and fro", || {
-            count.load(Ordering::Relaxed) >= 200
+            count.load(Ordering::Relaxed) >= rounds(200)
         });
         kill(driver);
         all = writers.map(Started::wait);
