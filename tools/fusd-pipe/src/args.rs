@@ -401,6 +401,15 @@ mod tests {
     }
 
     #[test]
+    fn the_file_is_forced_to_disk_as_asked() {
+        let sync = |value| parse(&["--persist", "file", "--sync", value]).unwrap().sync;
+        assert_eq!(sync("never"), Some(SyncPolicy::Never));
+        assert_eq!(sync("always"), Some(SyncPolicy::Always));
+        let half = SyncPolicy::Every(Duration::from_millis(500));
+        assert_eq!(sync("0.5"), Some(half));
+    }
+
+    #[test]
     fn bad_lines_are_usage_errors_that_say_why() {
         for (line, message) in [
             (&["--one"][..], "no records to give"),
@@ -420,6 +429,9 @@ mod tests {
             (&["--eof", "idle=0"], "idle=SECONDS"),
             (&["--eof", "idle=-1"], "idle=SECONDS"),
             (&["--eof", "sometimes"], "idle=SECONDS"),
+            (&["--sync", "always"], "--persist <FILE>"),
+            (&["--persist", "x", "--sync", "0"], "a number of seconds"),
+            (&["--persist", "x", "--size", "2G"], "at most 1G"),
             (&["--size", "0"], "100r"),
             (&["--rate", "-1"], "16M"),
             (&["--full", "explode"], "block, eagain, drop-new, drop-old"),

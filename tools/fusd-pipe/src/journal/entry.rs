@@ -186,7 +186,7 @@ fn decode_write<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
     let records = varint::take(rest)?;
     let mut lengths = Vec::new();
     for _ in 0..records {
-        lengths.push(varint::take(rest)?);
+        lengths.push(varint::take(rest).filter(|length| *length > 0)?);
     }
     let (label, rest) = rest.split_at_checked(label)?;
     let (line, bytes) = rest.split_at_checked(line)?;
@@ -286,9 +286,11 @@ mod tests {
 
     #[test]
     fn lengths_that_contradict_are_refused() {
-        let mut out = Vec::new();
-        encode_write(&mut out, &write(), 2, [7, 8].into_iter());
-        write().pieces().iter().for_each(|piece| out.extend(*piece));
-        assert_eq!(decoded(&out), None);
+        for (lengths, taken) in [([7, 7], true), ([7, 8], false), ([0, 14], false)] {
+            let mut out = Vec::new();
+            encode_write(&mut out, &write(), 2, lengths.into_iter());
+            write().pieces().iter().for_each(|piece| out.extend(*piece));
+            assert_eq!(decoded(&out).is_some(), taken, "{lengths:?}");
+        }
     }
 }

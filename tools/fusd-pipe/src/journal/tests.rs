@@ -1,6 +1,7 @@
 //! Whole journals, in real files: whatever happens, the next run begins with what the last one kept.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -440,4 +441,43 @@ fn a_disk_that_fails_is_told_of_by_the_write_and_leaves_nothing_half_done() {
     let kept = killed(&path, &settings).concat();
     assert_eq!(kept.len(), bench.pipe.readable(11));
     assert!(kept.ends_with(b"on"));
+}
+
+#[test]
+fn the_file_is_where_the_path_leads_and_stays_whose_it_was() {
+    let (directory, path) = place();
+    let settings = settings(Mode::Fifo, Records::Write, Full::Block, 99);
+    drop(Bench::open(&path, &settings));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&path), 0o600);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let link = directory.path().join("link");
+    symlink("journal", &link).unwrap();
+    let mut bench = Bench::open(&link, &settings);
+    bench.pipe.enter(1, false, true, bench.now);
+    bench.write(1, b"one", b"", true);
+    let again = Journal::open(&path, SyncPolicy::Never, &settings).unwrap_err();
+    assert!(again.to_string().contains("in use"), "{again}");
+    drop(bench);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(mode(&path), 0o640);
+    assert_eq!(Bench::open(&path, &settings).content(), [b"one"]);
+}
+
+#[test]
+fn what_a_killed_tool_has_left_of_a_replacement_goes() {
+    let (_directory, path) = place();
+    let settings = settings(Mode::Fifo, Records::Write, Full::Block, 99);
+    let mut bench = Bench::open(&path, &settings);
+    bench.pipe.enter(1, false, true, bench.now);
+    bench.write(1, b"one", b"", true);
+    drop(bench);
+    let whole = fs::read(&path).unwrap();
+    let beside = path.with_extension("new");
+    for len in [0, 1, 16, 64, whole.len() - 1] {
+        fs::write(&beside, &whole[..len]).unwrap();
+        drop(Bench::open(&path, &settings));
+        assert!(!beside.exists());
+    }
+    assert_eq!(Bench::open(&path, &settings).content(), [b"one"]);
 }
