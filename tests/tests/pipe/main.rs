@@ -36,7 +36,8 @@ macro_rules! suite {
                     content_outlives_the_tool,
                     kills_lose_and_double_nothing,
                     journals_that_cannot_be_used,
-                    a_write_that_the_disk_does_not_take_fails;
+                    a_write_that_the_disk_does_not_take_fails,
+                    standard_input_waits_for_the_disk;
                 policy:
                     full_pipes,
                     lines_stay_whole,

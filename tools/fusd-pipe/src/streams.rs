@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::thread;
+use std::time::Duration;
 
 use fusd::{Caller, Errno, StopHandle};
 use nix::unistd::{getgid, getuid};
@@ -17,6 +18,9 @@ const OUTPUT: u64 = u64::MAX - 1;
 
 /// Bytes that go through at once.
 const CHUNK: usize = 64 << 10;
+
+/// How long standard input waits at most before it tries again what its journal did not take.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Which of them take part.
 #[derive(Clone, Copy, Debug)]
@@ -92,22 +96,38 @@ fn feed(device: &PipeDevice, mut input: impl Read) {
 }
 
 fn write_all(device: &PipeDevice, mut data: &[u8], label: &[u8]) -> Result<(), Errno> {
+    let mut told = false;
     while !data.is_empty() {
         let seen = device.bell().count();
         let outcome = device.change(|pipe, now| {
             let outcome = pipe.writing(INPUT, data, label);
             let Writing::Taken(taken) = outcome else {
-                return outcome;
+                return Ok(outcome);
             };
             if let Err(errno) = pipe.record(INPUT, &taken) {
                 pipe.undo(INPUT, taken);
-                return Writing::Fail(errno);
+                return Err(errno);
             }
             pipe.keep(&taken, now);
-            Writing::Taken(taken)
+            Ok(Writing::Taken(taken))
         });
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                if !told {
+                    told = true;
+                    tracing::error!(%error, "standard input waits until its journal takes it");
+                }
+                // Somebody reads, or somebody makes room on the disk, of which nobody tells.
+                device.bell().wait_at_most(seen, JOURNAL_PAUSE);
+                continue;
+            }
+        };
         match outcome {
-            Writing::Taken(taken) => data = &data[taken.count..],
+            Writing::Taken(taken) => {
+                told = false;
+                data = &data[taken.count..];
+            }
             Writing::Wait => device.bell().wait(seen),
             // Standard input has no other choice than to wait.
             Writing::Fail(Errno::EAGAIN) if device.settings().full == Full::Eagain => {

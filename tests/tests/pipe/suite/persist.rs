@@ -1,16 +1,20 @@
 //! `--persist`: what outlives the tool, and what keeps a journal from being used.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::helper::{pipe, reader, text, writer};
 use fusd_tests::client::Handle;
-use fusd_tests::wait::{Started, rounds, start, starts, wait_until};
+use fusd_tests::wait::{Started, deadline, rounds, start, starts, wait_until};
 use fusd_tests::{Case, Driver, Launch, record};
 use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 /// A tool with a journal of the test's own.
 fn keeper(case: &Case, options: &[&str]) -> Launch {
@@ -238,18 +242,51 @@ pub(crate) fn journals_that_cannot_be_used(case: &Case) {
     driver.await_error("bytes that are damaged; they are left out");
 }
 
-pub(crate) fn a_write_that_the_disk_does_not_take_fails(case: &Case) {
+/// A tool that keeps records in a file which cannot grow beyond 16 KiB.
+fn cramped(case: &Case, redirection: &str) -> Launch {
     let node = case.node("node");
     let mut command = case.command("bash");
     command
-        .args(["-c", "ulimit -f 16; exec \"$0\" \"$@\""])
+        .arg("-c")
+        .arg(format!("ulimit -f 16; exec \"$0\" \"$@\" {redirection}"))
         .arg(fusd_tests::binaries::find("fusd-pipe"));
-    let driver = Launch::new(case, command, &node)
+    Launch::new(case, command, &node)
         .args(["--backend", case.backend().name()])
         .arg(&node)
         .args(["--records", "write", "--persist"])
         .arg(journal(case))
+}
+
+pub(crate) fn standard_input_waits_for_the_disk(case: &Case) {
+    let fifo = case.directory().join("input");
+    mkfifo(&fifo, Mode::S_IRWXU).expect("mkfifo");
+    // Open for both, neither side waits for the other.
+    let mut input = File::options()
+        .read(true)
+        .write(true)
+        .open(&fifo)
+        .expect("the fifo");
+    let mut driver = cramped(case, "<\"$INPUT\"")
+        .env("INPUT", &fifo)
+        .arg("--stdin")
         .start();
+    let client = reader(&driver);
+    let parts = [[b'1'; 9000], [b'2'; 9000]];
+    input.write_all(&parts[0]).expect("write");
+    let ready = client.poll(PollFlags::POLLIN, deadline()).expect("poll");
+    assert!(ready.contains(PollFlags::POLLIN));
+    input.write_all(&parts[1]).expect("write");
+    driver.await_error("standard input waits until its journal takes it");
+    for part in parts {
+        let read = client.start_read(9000).wait().expect("read");
+        assert!(read == part, "{} bytes", read.len());
+    }
+    drop((input, client));
+    assert!(driver.wait().success(), "{}", driver.errors());
+}
+
+pub(crate) fn a_write_that_the_disk_does_not_take_fails(case: &Case) {
+    let driver = cramped(case, "").start();
     let (file, client) = (writer(&driver), reader(&driver));
     let mut number = 0;
     let mut taken = Vec::new();
