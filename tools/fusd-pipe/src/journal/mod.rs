@@ -31,7 +31,8 @@ use crate::stats::Count;
 
 /// A journal that is open. Clones are the same one.
 ///
-/// Its lock is the innermost of all: no answer is given under it.
+/// Its lock is the innermost of all: no answer is given under it. Writes are added under the queue's
+/// lock as well, so with [`SyncPolicy::Always`](crate::SyncPolicy::Always) all clients wait for the disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Journal {
     inner: Arc<Mutex<Inner>>,
