@@ -12,11 +12,18 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use crate::backend::{Answer, Backend, Call, FileId, RequestId};
+use crate::panics::contain;
 use crate::{Area, Errno, PollEvents};
 
 thread_local! {
     /// What this thread has answered since it began to hold; `None` where it does not.
-    static HELD: RefCell<Option<Vec<Held>>> = const { RefCell::new(None) };
+    static HELD: RefCell<Option<Vec<Item>>> = const { RefCell::new(None) };
+}
+
+enum Item {
+    Answer(Held),
+    /// What the driver does once the answers before it are sent.
+    Then(Box<dyn FnOnce()>),
 }
 
 /// An answer, with all that it takes to send it.
@@ -67,14 +74,44 @@ pub(super) fn keep(
 ) -> bool {
     HELD.with_borrow_mut(|held| {
         let Some(held) = held else { return false };
-        held.push(Held {
+        held.push(Item::Answer(Held {
             backend: Arc::clone(backend),
             id,
             call,
             answer: Owned::from(answer),
-        });
+        }));
         true
     })
+}
+
+/// Runs `then` as soon as the answers that this thread has given are with the kernel: for what must
+/// not be done before, such as noting for good that a client has got its data.
+///
+/// That is at once, unless the thread serves a [`WaitQueue`](crate::WaitQueue) on a backend where
+/// that holds answers back: then `then` runs when the queue's lock has been let go. So it runs under
+/// that lock or without it, and must not use the queue.
+///
+/// ```
+/// # use fusd::{Attempt, Delivery, ReadRequest, WaitQueue, request};
+/// # fn read(queue: &WaitQueue<Vec<u8>>, request: ReadRequest, note: fn()) {
+/// queue.serve(request, move |data, request: ReadRequest| {
+///     if request.reply(data) == Delivery::Delivered {
+///         request::once_sent(note);
+///     }
+///     Attempt::Served
+/// });
+/// # }
+/// ```
+pub fn once_sent(then: impl FnOnce() + 'static) {
+    let none_held = HELD.with_borrow(|held| held.as_ref().is_none_or(Vec::is_empty));
+    if none_held {
+        then();
+        return;
+    }
+    HELD.with_borrow_mut(|held| {
+        held.get_or_insert_default()
+            .push(Item::Then(Box::new(then)))
+    });
 }
 
 impl Drop for Holding {
@@ -83,8 +120,11 @@ impl Drop for Holding {
             return;
         }
         let held = HELD.with_borrow_mut(Option::take);
-        for held in held.into_iter().flatten() {
-            held.send();
+        for item in held.into_iter().flatten() {
+            match item {
+                Item::Answer(held) => held.send(),
+                Item::Then(then) => drop(contain("what follows an answer", then)),
+            }
         }
     }
 }
@@ -132,5 +172,38 @@ impl From<&Answer<'_>> for Owned {
             Answer::Ready(events) => Self::Ready(*events),
             Answer::Size(size) => Self::Size(*size),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn what_follows_an_answer_comes_after_it_and_at_once_if_it_can() {
+        let done = Rc::new(RefCell::new(Vec::new()));
+        let step = |number: u32| {
+            let done = Rc::clone(&done);
+            move || done.borrow_mut().push(number)
+        };
+        once_sent(step(1));
+        {
+            let _held = hold();
+            once_sent(step(2));
+            assert_eq!(*done.borrow(), [1, 2], "nothing is held");
+            let inner = hold();
+            HELD.with_borrow_mut(|held| {
+                held.get_or_insert_default()
+                    .push(Item::Then(Box::new(step(3))));
+            });
+            once_sent(step(4));
+            drop(inner);
+            assert_eq!(*done.borrow(), [1, 2], "the outermost decides");
+        }
+        assert_eq!(*done.borrow(), [1, 2, 3, 4]);
+        once_sent(step(5));
+        assert_eq!(*done.borrow(), [1, 2, 3, 4, 5]);
     }
 }

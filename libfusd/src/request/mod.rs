@@ -22,6 +22,7 @@ pub use at_return::AtReturn;
 pub(crate) use carried::{Carrying, carry, send_carried};
 pub(crate) use cursor::Cursor;
 pub(crate) use held::hold;
+pub use held::once_sent;
 pub(crate) use ioctl::IoctlCall;
 pub use ioctl::IoctlRequest;
 pub use open::OpenRequest;

@@ -32,6 +32,12 @@ macro_rules! suite {
                     a_slow_reader_holds_up_nobody,
                     a_ring_is_read_like_a_file,
                     tail_follows_a_ring;
+                persist:
+                    content_outlives_the_tool,
+                    kills_lose_and_double_nothing,
+                    journals_that_cannot_be_used,
+                    a_write_that_the_disk_does_not_take_fails,
+                    standard_input_waits_for_the_disk;
                 policy:
                     full_pipes,
                     lines_stay_whole,

@@ -49,10 +49,12 @@ pub struct Driver<D> {
     report: Option<Report>,
     on_ready: Option<OnReady>,
     on_end: Option<OnEnd>,
+    after_end: Option<AfterEnd>,
 }
 
 type Report = Box<dyn Fn() -> String + Send + Sync>;
 type OnEnd = Box<dyn FnOnce() -> String>;
+type AfterEnd = Box<dyn FnOnce()>;
 
 type OnReady = Box<dyn FnOnce(&Session) -> Result<(), ToolError>>;
 
@@ -65,6 +67,7 @@ impl<D: Device> Driver<D> {
             report: None,
             on_ready: None,
             on_end: None,
+            after_end: None,
         }
     }
 
@@ -87,6 +90,13 @@ impl<D: Device> Driver<D> {
     /// Says on standard error what `report` returns, once, when the device is served no longer.
     pub fn on_end(mut self, report: impl FnOnce() -> String + 'static) -> Self {
         self.on_end = Some(Box::new(report));
+        self
+    }
+
+    /// Calls `finish` once, when the device is served no longer: the place to bring to an end what
+    /// must not be left half done, such as writing a file. It may wait for a disk.
+    pub fn after_end(mut self, finish: impl FnOnce() + 'static) -> Self {
+        self.after_end = Some(Box::new(finish));
         self
     }
 
@@ -149,6 +159,7 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
         report,
         on_ready,
         on_end,
+        after_end,
     } = tool.driver()?;
     if let Some(report) = report {
         signals.on_usr1(move || notices.say(&report()));
@@ -164,6 +175,9 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
     } else {
         accompany(session, ready, common, &signals, notices)
     };
+    if let Some(finish) = after_end {
+        finish();
+    }
     if let Some(report) = on_end {
         notices.say(&report());
     }

@@ -10,17 +10,24 @@ use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
 
 use crate::amount;
 use crate::device::PipeDevice;
-use crate::settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings};
+use crate::journal::Journal;
+use crate::pipe::Pipe;
+use crate::settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings, SyncPolicy};
+use crate::stats::Count;
 use crate::streams::Streams;
 use crate::tee::Tee;
 
 const CONTENT: &str = "Content";
 const ENDS: &str = "Readers and writers";
+const FILE: &str = "Beyond the end of the tool";
 const STREAMS: &str = "Copies and numbers";
 
 /// Sizes unless they are given, in bytes: a fifo's is that of pipe(7).
 const FIFO_SIZE: usize = 64 << 10;
 const LOG_SIZE: usize = 1 << 20;
+
+/// The largest size with --persist, in bytes: what one write brings must fit into a journal's entry.
+const JOURNAL_MAX: usize = 1 << 30;
 
 /// Make a device node that any number of programs write to and read from
 ///
@@ -93,6 +100,20 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", value_parser = fusd_tool::size, allow_negative_numbers = true, help_heading = ENDS)]
     pub rate: Option<usize>,
 
+    /// Keep what is not read in FILE as well, and begin with what is there
+    ///
+    /// However the tool ends, by SIGKILL too, a later one with the same FILE goes on from there. FILE
+    /// is made if there is none; it grows to twice what is kept, and 1 MiB.
+    #[arg(long, value_name = "FILE", help_heading = FILE)]
+    pub persist: Option<PathBuf>,
+
+    /// When FILE is forced to disk [default: never]
+    ///
+    /// never: when the kernel sees fit, which is enough unless the machine goes down; always: before
+    /// each write is answered, and after each read; SECONDS: so often.
+    #[arg(long, value_name = "WHEN", value_parser = sync, requires = "persist", help_heading = FILE)]
+    pub sync: Option<SyncPolicy>,
+
     /// Write to the pipe what standard input says
     ///
     /// When it has ended, and all has been read, and nobody has the node open, the tool ends.
@@ -120,19 +141,33 @@ pub struct Args {
     pub common: CommonArgs,
 }
 
+/// Reads a time that is not zero, in seconds.
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds = text.parse().ok()?;
+    let time = Duration::try_from_secs_f64(seconds).ok()?;
+    (!time.is_zero()).then_some(time)
+}
+
+/// Reads when the file is forced to disk.
+fn sync(text: &str) -> Result<SyncPolicy, String> {
+    match text {
+        "never" => Ok(SyncPolicy::Never),
+        "always" => Ok(SyncPolicy::Always),
+        _ => seconds(text)
+            .map(SyncPolicy::Every)
+            .ok_or_else(|| "give never, always, or a number of seconds".to_owned()),
+    }
+}
+
 /// Reads when the end of the file is there.
 fn eof(text: &str) -> Result<Eof, String> {
-    let seconds = |text: &str| {
-        let seconds = text.parse().ok()?;
-        Duration::try_from_secs_f64(seconds).ok()
-    };
     match text {
         "last-writer" => Ok(Eof::LastWriter),
         "never" => Ok(Eof::Never),
         "content" => Ok(Eof::Content),
         _ => match text.strip_prefix("idle=").and_then(seconds) {
-            Some(limit) if !limit.is_zero() => Ok(Eof::Idle(limit)),
-            _ => Err("give last-writer, never, content, or idle=SECONDS".to_owned()),
+            Some(limit) => Ok(Eof::Idle(limit)),
+            None => Err("give last-writer, never, content, or idle=SECONDS".to_owned()),
         },
     }
 }
@@ -151,10 +186,24 @@ impl Tool for Args {
 
     fn driver(&self) -> Result<Driver<PipeDevice>, ToolError> {
         let settings = self.settings()?;
+        // First of all, as it changes what later threads inherit.
+        let journal = self.persist.as_deref();
+        let sync = self.sync.unwrap_or_default();
+        let journal = journal.map(|path| Journal::open(path, sync, &settings));
+        let journal = journal.transpose()?;
         let device = PipeDevice::new(settings).map_err(|error| no_thread(&error))?;
         if let Some(path) = &self.tee {
             let tee = Tee::open(path)?;
             device.change(|pipe, _| pipe.copy_to(tee));
+        }
+        let persists = journal.is_some();
+        if let Some((journal, content)) = journal {
+            let dropped = device.change(|pipe, _| pipe.persist(journal, &content));
+            if dropped != Count::default() {
+                tracing::warn!(
+                    "{dropped} of the journal are dropped: they exceed --size or --backlog"
+                );
+            }
         }
         let streams = Streams {
             input: self.stdin,
@@ -168,6 +217,10 @@ impl Tool for Args {
                 let started = streams.start(&joined, &session.stop_handle());
                 started.map_err(|error| no_thread(&error).into())
             });
+        if persists {
+            let finished = at_end.clone();
+            driver = driver.after_end(move || finished.look(Pipe::finish));
+        }
         if self.stats {
             driver = driver.on_end(move || at_end.stats().to_string());
         }
@@ -261,6 +314,10 @@ impl Args {
                 "the backlog cannot be larger than --size; give a larger size",
             ),
             (
+                self.persist.is_some() && settings.size.bytes > JOURNAL_MAX,
+                "--persist keeps at most 1G; give a smaller --size",
+            ),
+            (
                 self.prefix
                     .iter()
                     .enumerate()
@@ -344,6 +401,15 @@ mod tests {
     }
 
     #[test]
+    fn the_file_is_forced_to_disk_as_asked() {
+        let sync = |value| parse(&["--persist", "file", "--sync", value]).unwrap().sync;
+        assert_eq!(sync("never"), Some(SyncPolicy::Never));
+        assert_eq!(sync("always"), Some(SyncPolicy::Always));
+        let half = SyncPolicy::Every(Duration::from_millis(500));
+        assert_eq!(sync("0.5"), Some(half));
+    }
+
+    #[test]
     fn bad_lines_are_usage_errors_that_say_why() {
         for (line, message) in [
             (&["--one"][..], "no records to give"),
@@ -363,6 +429,9 @@ mod tests {
             (&["--eof", "idle=0"], "idle=SECONDS"),
             (&["--eof", "idle=-1"], "idle=SECONDS"),
             (&["--eof", "sometimes"], "idle=SECONDS"),
+            (&["--sync", "always"], "--persist <FILE>"),
+            (&["--persist", "x", "--sync", "0"], "a number of seconds"),
+            (&["--persist", "x", "--size", "2G"], "at most 1G"),
             (&["--size", "0"], "100r"),
             (&["--rate", "-1"], "16M"),
             (&["--full", "explode"], "block, eagain, drop-new, drop-old"),

@@ -1,6 +1,7 @@
 //! Tells threads of this program that the pipe has changed.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A count of changes, on which threads can wait.
 #[derive(Debug, Default)]
@@ -25,6 +26,12 @@ impl Bell {
     pub(crate) fn wait(&self, seen: u64) {
         let same = |count: &mut u64| *count == seen;
         drop(self.rung.wait_while(self.lock(), same));
+    }
+
+    /// Likewise, but not longer than `limit`.
+    pub(crate) fn wait_at_most(&self, seen: u64, limit: Duration) {
+        let same = |count: &mut u64| *count == seen;
+        drop(self.rung.wait_timeout_while(self.lock(), limit, same));
     }
 
     fn lock(&self) -> MutexGuard<'_, u64> {

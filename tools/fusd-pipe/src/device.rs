@@ -297,7 +297,7 @@ fn read(pipe: &mut Pipe, id: u64, request: ReadRequest, now: Instant) -> Attempt
         Reading::Bytes(piece) => {
             let parts = pipe.parts(id, piece).map(IoSlice::new);
             if request.reply_parts(&parts) == Delivery::Delivered {
-                pipe.consume(id, piece, now);
+                pipe.consume(id, piece, now).note_once_sent();
             }
         }
     }
@@ -321,6 +321,11 @@ fn write(
         }
         Writing::Taken(taken) => taken,
     };
+    if let Err(errno) = pipe.record(id, &taken) {
+        pipe.undo(id, taken);
+        Request::fail(request, errno);
+        return Attempt::Served;
+    }
     if waits && taken.count < request.data().len() {
         let delivery = request.take(taken.count);
         settle(pipe, id, taken, delivery, now);

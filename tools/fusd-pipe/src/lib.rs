@@ -11,6 +11,7 @@ mod args;
 mod bell;
 mod clock;
 mod device;
+mod journal;
 mod label;
 mod log;
 mod peers;
@@ -23,7 +24,7 @@ mod tee;
 
 pub use args::Args;
 pub use device::PipeDevice;
-pub use settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings};
+pub use settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings, SyncPolicy};
 pub use stats::{Count, Stats};
 
 /// The command line as clap sees it: what the manual page and completions are made from.

@@ -49,6 +49,16 @@ impl Log {
         self.ends.push_back(self.end().byte);
     }
 
+    /// Adds bytes in records of these lengths, or in none.
+    pub(crate) fn restore(&mut self, bytes: &[u8], lengths: &[u64]) {
+        let mut end = self.end().byte;
+        self.push(bytes);
+        for length in lengths {
+            end += length;
+            self.ends.push_back(end);
+        }
+    }
+
     /// Takes off what comes after `place`, which is not before the start.
     pub(crate) fn cut_back(&mut self, place: Place) {
         let keep = self.index(place.byte);
@@ -99,6 +109,17 @@ impl Log {
         Some(Place {
             byte: *self.ends.get(index)?,
             record: place.record + 1,
+        })
+    }
+
+    /// The lengths of the records from `place` on.
+    pub(crate) fn lengths(&self, place: Place) -> impl Iterator<Item = u64> + Clone {
+        let first = as_index(place.record.saturating_sub(self.start.record));
+        let mut from = place.byte;
+        self.ends.iter().skip(first).map(move |end| {
+            let length = end - from;
+            from = *end;
+            length
         })
     }
 

@@ -3,6 +3,7 @@
 //! Nothing here waits, and nothing here knows of requests: [`device`](crate::device) asks what a
 //! call comes to (`reading`, `writing`), answers it, and says whether the client got the answer.
 
+mod persist;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,11 @@ use std::time::Instant;
 
 use fusd::PollEvents;
 
+pub(crate) use self::persist::Given;
+use self::persist::Persist;
 pub(crate) use self::reading::Reading;
 pub(crate) use self::writing::{Taken, Writing};
+use crate::journal::Spans;
 use crate::log::{Log, Place};
 use crate::rate::Bucket;
 use crate::settings::{Amount, Eof, Full, Mode, NoReader, Records, Settings};
@@ -43,6 +47,7 @@ pub(crate) struct Pipe {
     lost: Count,
     stats: Stats,
     tee: Option<Tee>,
+    persist: Option<Persist>,
 }
 
 /// A file that is open for reading.
@@ -54,6 +59,8 @@ struct Reader {
     rest: Vec<u8>,
     /// Nobody else has what is in `rest`.
     owns_rest: bool,
+    /// Where the journal has what is in `rest`.
+    rest_spans: Spans,
     /// Dropped before it could read it, and not told of yet.
     lost: Count,
     /// It has read something.
@@ -88,6 +95,7 @@ impl Pipe {
             lost: Count::default(),
             stats: Stats::default(),
             tee: None,
+            persist: None,
         }
     }
 
@@ -111,6 +119,7 @@ impl Pipe {
                 place,
                 rest: Vec::new(),
                 owns_rest: false,
+                rest_spans: Spans::default(),
                 lost: Count::default(),
                 served: false,
                 endings: self.endings,
@@ -133,9 +142,13 @@ impl Pipe {
         {
             let record = self.settings.records != Records::None;
             self.log.put_back(&reader.rest, record);
+            if let Some(persist) = &mut self.persist {
+                let len = reader.rest.len() as u64;
+                persist.spans.put_front(reader.rest_spans, len);
+            }
         }
         if let Some(writer) = self.writers.remove(&id) {
-            self.complete(writer);
+            self.complete(id, writer);
             if self.writers.is_empty() {
                 self.endings += 1;
             }
@@ -267,6 +280,9 @@ impl Pipe {
         if self.settings.mode == Mode::Fifo {
             let lost = between(start, from);
             self.lost.add(lost);
+            if let Some(persist) = &mut self.persist {
+                persist.dropped(lost.bytes, self.lost);
+            }
             self.stats.dropped.add(lost);
             return;
         }

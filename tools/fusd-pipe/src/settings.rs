@@ -84,6 +84,18 @@ pub enum Label {
     Program,
 }
 
+/// When what a file keeps of the pipe is forced to disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// When the kernel sees fit: it outlives the tool, but not the machine.
+    #[default]
+    Never,
+    /// Before each write is answered, and after each read.
+    Always,
+    /// So often.
+    Every(Duration),
+}
+
 /// All of it.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -2,13 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::thread;
+use std::time::Duration;
 
 use fusd::{Caller, Errno, StopHandle};
 use nix::unistd::{getgid, getuid};
 
 use crate::device::PipeDevice;
 use crate::label;
-use crate::pipe::{Reading, Writing};
+use crate::pipe::{Given, Reading, Writing};
 use crate::settings::{Eof, Full};
 
 /// The files that they are, in numbers that no session gives.
@@ -17,6 +18,9 @@ const OUTPUT: u64 = u64::MAX - 1;
 
 /// Bytes that go through at once.
 const CHUNK: usize = 64 << 10;
+
+/// How long standard input waits at most before it tries again what its journal did not take.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Which of them take part.
 #[derive(Clone, Copy, Debug)]
@@ -92,17 +96,38 @@ fn feed(device: &PipeDevice, mut input: impl Read) {
 }
 
 fn write_all(device: &PipeDevice, mut data: &[u8], label: &[u8]) -> Result<(), Errno> {
+    let mut told = false;
     while !data.is_empty() {
         let seen = device.bell().count();
         let outcome = device.change(|pipe, now| {
             let outcome = pipe.writing(INPUT, data, label);
-            if let Writing::Taken(taken) = &outcome {
-                pipe.keep(taken, now);
+            let Writing::Taken(taken) = outcome else {
+                return Ok(outcome);
+            };
+            if let Err(errno) = pipe.record(INPUT, &taken) {
+                pipe.undo(INPUT, taken);
+                return Err(errno);
             }
-            outcome
+            pipe.keep(&taken, now);
+            Ok(Writing::Taken(taken))
         });
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                if !told {
+                    told = true;
+                    tracing::error!(%error, "standard input waits until its journal takes it");
+                }
+                // Somebody reads, or somebody makes room on the disk, of which nobody tells.
+                device.bell().wait_at_most(seen, JOURNAL_PAUSE);
+                continue;
+            }
+        };
         match outcome {
-            Writing::Taken(taken) => data = &data[taken.count..],
+            Writing::Taken(taken) => {
+                told = false;
+                data = &data[taken.count..];
+            }
             Writing::Wait => device.bell().wait(seen),
             // Standard input has no other choice than to wait.
             Writing::Fail(Errno::EAGAIN) if device.settings().full == Full::Eagain => {
@@ -121,17 +146,20 @@ fn drain(device: &PipeDevice, mut output: impl Write) {
         let bytes = device.change(|pipe, now| {
             pipe.tell_of_losses(OUTPUT);
             match pipe.reading(OUTPUT, CHUNK, now) {
-                Reading::Wait => Some(Vec::new()),
-                Reading::End if device.settings().eof == Eof::Content => Some(Vec::new()),
+                Reading::Wait => Some((Vec::new(), Given::default())),
+                Reading::End if device.settings().eof == Eof::Content => {
+                    Some((Vec::new(), Given::default()))
+                }
                 Reading::End => None,
                 Reading::Bytes(piece) => {
                     let bytes = pipe.parts(OUTPUT, piece).concat();
-                    pipe.consume(OUTPUT, piece, now);
-                    Some(bytes)
+                    Some((bytes, pipe.consume(OUTPUT, piece, now)))
                 }
             }
         });
-        let Some(bytes) = bytes else { break };
+        let Some((bytes, mut given)) = bytes else {
+            break;
+        };
         if bytes.is_empty() {
             device.bell().wait(seen);
             continue;
@@ -140,10 +168,12 @@ fn drain(device: &PipeDevice, mut output: impl Write) {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 tracing::error!(error = %Errno::from(&error), "standard output ends here");
             }
+            given.split(written).note();
             // Somebody else may want it.
-            device.change(|pipe, _| pipe.unread(OUTPUT, &bytes[written..]));
+            device.change(|pipe, _| pipe.unread(OUTPUT, &bytes[written..], given));
             break;
         }
+        given.note();
     }
     device.change(|pipe, _| pipe.leave(OUTPUT));
 }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Instant;
 
-use super::Pipe;
+use super::{Given, Pipe};
 use crate::log::Place;
 use crate::settings::{Full, Mode, Records};
 
@@ -100,7 +100,7 @@ impl Pipe {
     }
 
     /// The client has the bytes.
-    pub(crate) fn consume(&mut self, id: u64, piece: Piece, now: Instant) {
+    pub(crate) fn consume(&mut self, id: u64, piece: Piece, now: Instant) -> Given {
         self.changes += 1;
         if let Some(bucket) = &mut self.bucket {
             bucket.take(piece.count, now);
@@ -108,12 +108,14 @@ impl Pipe {
         self.stats.read.bytes += piece.count as u64;
         let fifo = self.settings.mode == Mode::Fifo;
         let Some(reader) = self.readers.get_mut(&id) else {
-            return;
+            return Given::default();
         };
         reader.served = true;
+        let count = piece.count as u64;
         let Source::Log { end, cut } = piece.from else {
             reader.rest.drain(..piece.count);
-            return;
+            let spans = reader.rest_spans.take_front(count);
+            return Given::new(self.persist.as_ref(), spans);
         };
         let place = match fifo {
             true => self.log.start(),
@@ -128,20 +130,33 @@ impl Pipe {
             reader.rest = self.log.parts(rest, cut).concat();
             reader.owns_rest = fifo;
         }
-        if fifo {
-            self.log.cut_front(end);
-        } else {
+        if !fifo {
             reader.place = end;
             self.trim();
+            return Given::default();
         }
+        self.log.cut_front(end);
+        let Some(persist) = &mut self.persist else {
+            return Given::default();
+        };
+        let spans = persist.spans.take_front(count);
+        if cut > 0 {
+            reader.rest_spans = persist.spans.take_front(cut as u64);
+        }
+        Given::new(Some(persist), spans)
     }
 
     /// The file `id` could not do anything with these bytes that it has read: it reads them again.
-    pub(crate) fn unread(&mut self, id: u64, bytes: &[u8]) {
+    /// `given` is what is known of them.
+    pub(crate) fn unread(&mut self, id: u64, bytes: &[u8], given: Given) {
         let fifo = self.settings.mode == Mode::Fifo;
         if let Some(reader) = self.readers.get_mut(&id) {
             reader.rest.splice(..0, bytes.iter().copied());
             reader.owns_rest = fifo;
+            let spans = given.into_spans();
+            if spans.len() > 0 {
+                reader.rest_spans.put_front(spans, bytes.len() as u64);
+            }
         }
     }
 

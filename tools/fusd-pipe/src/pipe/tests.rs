@@ -436,7 +436,7 @@ fn what_could_not_be_used_is_read_again_by_the_next() {
         let mut bench = Bench::new(settings);
         bench.write(1, "abc\ndef\n").unwrap();
         assert_eq!(bench.read(11, 4), "abc\n");
-        bench.pipe.unread(11, b"c\n");
+        bench.pipe.unread(11, b"c\n", Given::default());
         bench.pipe.leave(11);
         assert_eq!(bench.read(12, 99), "c\ndef\n");
         assert_eq!(bench.read(12, 99), "EAGAIN");

@@ -26,13 +26,13 @@ pub(crate) struct Taken {
     /// Bytes of the client's.
     pub(crate) count: usize,
     /// The log before.
-    end: Place,
+    pub(super) end: Place,
     /// The writer's line before.
-    line: Vec<u8>,
+    pub(super) line: Vec<u8>,
     /// What was taken, but not kept.
-    dropped: Count,
+    pub(super) dropped: Count,
     /// Earlier losses that are told of before it.
-    told: bool,
+    pub(super) told: bool,
 }
 
 impl Pipe {
@@ -78,6 +78,9 @@ impl Pipe {
     /// The client knows that the bytes are taken.
     pub(crate) fn keep(&mut self, taken: &Taken, now: Instant) {
         self.changes += 1;
+        if let Some(persist) = &self.persist {
+            persist.journal.keep();
+        }
         let kept = between(taken.end, self.log.end());
         if let Some(tee) = &mut self.tee {
             // Lossless: they are in memory.
@@ -100,6 +103,10 @@ impl Pipe {
     /// The client does not know: it is as if it had never been.
     pub(crate) fn undo(&mut self, id: u64, taken: Taken) {
         self.log.cut_back(taken.end);
+        if let Some(persist) = &mut self.persist {
+            persist.journal.undo();
+            persist.spans.truncate(self.log.len() as u64);
+        }
         if let Some(writer) = self.writers.get_mut(&id) {
             self.held = self.held + taken.line.len() - writer.line.len();
             writer.line = taken.line;
@@ -115,7 +122,7 @@ impl Pipe {
     }
 
     /// A line that has not come to its end is one all the same when its writer closes.
-    pub(super) fn complete(&mut self, writer: Writer) {
+    pub(super) fn complete(&mut self, id: u64, writer: Writer) {
         if writer.line.is_empty() {
             return;
         }
@@ -125,6 +132,9 @@ impl Pipe {
             let dropped = record_of(length);
             self.stats.dropped.add(dropped);
             self.lost.add(dropped);
+            if let Some(persist) = &mut self.persist {
+                persist.journal.leave(id, None);
+            }
             return;
         }
         let end = self.log.end();
@@ -132,6 +142,11 @@ impl Pipe {
         self.log.push(&writer.line);
         self.log.end_record();
         self.stats.written.records += 1;
+        if let Some(persist) = &mut self.persist {
+            let len = length as u64;
+            let at = persist.journal.leave(id, Some(len));
+            persist.came(at, len);
+        }
         if let Some(tee) = &mut self.tee {
             tee.write(self.log.parts(end, length));
         }
