@@ -3,6 +3,7 @@
 mod helper;
 mod soak;
 mod suite;
+mod terminal;
 
 use fusd_tests::Backend;
 

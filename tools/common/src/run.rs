@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use fusd::{Device, Session};
+use fusd::{Device, Errno, Error, ErrorKind, Session};
 
 use crate::notice::Notices;
+use crate::progress::{Progress, Teller};
 use crate::ready::Ready;
 use crate::signals::{Phase, Reload, Signals};
 use crate::{CommonArgs, LogFormat, ToolError, command, exit, logging, usage};
@@ -49,6 +50,7 @@ pub struct Driver<D> {
     report: Option<Report>,
     on_ready: Option<OnReady>,
     on_end: Option<OnEnd>,
+    progress: Option<Teller>,
 }
 
 type Report = Box<dyn Fn() -> String + Send + Sync>;
@@ -65,6 +67,7 @@ impl<D: Device> Driver<D> {
             report: None,
             on_ready: None,
             on_end: None,
+            progress: None,
         }
     }
 
@@ -87,6 +90,15 @@ impl<D: Device> Driver<D> {
     /// Says on standard error what `report` returns, once, when the device is served no longer.
     pub fn on_end(mut self, report: impl FnOnce() -> String + 'static) -> Self {
         self.on_end = Some(Box::new(report));
+        self
+    }
+
+    /// Shows the line of ASCII that `tell` returns at the bottom of the terminal that standard error
+    /// is, some times a second while the device is served, and leaves the last one there. Messages
+    /// come above it. Where standard error is no terminal, `tell` is not called. It must not wait for
+    /// anything that may never come.
+    pub fn progress(mut self, tell: impl FnMut() -> String + Send + 'static) -> Self {
+        self.progress = Some(Box::new(tell));
         self
     }
 
@@ -149,6 +161,7 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
         report,
         on_ready,
         on_end,
+        progress,
     } = tool.driver()?;
     if let Some(report) = report {
         signals.on_usr1(move || notices.say(&report()));
@@ -159,11 +172,18 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
     if let Some(start) = on_ready {
         start(&session)?;
     }
+    let progress = match progress {
+        Some(tell) => Progress::start(tell).map_err(|error| {
+            Error::system(ErrorKind::Runtime, Errno::from(error), "start a thread")
+        })?,
+        None => None,
+    };
     let result = if common.command.is_empty() {
         serve(session, ready, reload, &signals, notices)
     } else {
         accompany(session, ready, common, &signals, notices)
     };
+    drop(progress);
     if let Some(report) = on_end {
         notices.say(&report());
     }

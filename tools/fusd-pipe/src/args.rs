@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use fusd::{Errno, Error, ErrorKind};
@@ -10,6 +10,7 @@ use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
 
 use crate::amount;
 use crate::device::PipeDevice;
+use crate::progress::Progress;
 use crate::settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings};
 use crate::streams::Streams;
 use crate::tee::Tee;
@@ -115,6 +116,13 @@ pub struct Args {
     #[arg(long, help_heading = STREAMS)]
     pub stats: bool,
 
+    /// Show how far it is, on a terminal: bytes through, time, bytes per second, how full it is
+    ///
+    /// The line is on standard error, and stays at the end; messages come above it. Where standard
+    /// error is no terminal, and while the tool is a background job, nothing is shown.
+    #[arg(long, help_heading = STREAMS)]
+    pub progress: bool,
+
     /// The options of every tool.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -161,6 +169,7 @@ impl Tool for Args {
             output: self.stdout,
         };
         streams.enter(&device);
+        let shown = device.clone();
         let (asked, at_end, joined) = (device.clone(), device.clone(), device.clone());
         let mut driver = Driver::new(device)
             .on_usr1(move || asked.stats().to_string())
@@ -170,6 +179,10 @@ impl Tool for Args {
             });
         if self.stats {
             driver = driver.on_end(move || at_end.stats().to_string());
+        }
+        if self.progress {
+            let mut progress = Progress::new(self.kind, Instant::now());
+            driver = driver.progress(move || progress.line(&shown.stats(), Instant::now()));
         }
         Ok(driver)
     }
