@@ -102,7 +102,7 @@ fn compare(ways: &[Way], size: usize, readers: usize, args: &Args) -> anyhow::Re
             other.map_or_else(|| "-".to_owned(), |other| format!("{:.2}", other / rate))
         };
         println!(
-            "{:<18}{:>9.1} ({low:>+5.0}%,{high:>+5.0}%) {:>14.0}  {:>7} {:>7}",
+            "{:<18}{:>9.2} ({low:>+5.0}%,{high:>+5.0}%) {:>14.0}  {:>7} {:>7}",
             way.name,
             rate / 1e6,
             rate / size as f64,
