@@ -51,6 +51,7 @@ pub struct Driver<D> {
     on_ready: Option<OnReady>,
     on_end: Option<OnEnd>,
     progress: Option<Teller>,
+    workers: Option<usize>,
 }
 
 type Report = Box<dyn Fn() -> String + Send + Sync>;
@@ -68,6 +69,7 @@ impl<D: Device> Driver<D> {
             on_ready: None,
             on_end: None,
             progress: None,
+            workers: None,
         }
     }
 
@@ -99,6 +101,13 @@ impl<D: Device> Driver<D> {
     /// anything that may never come.
     pub fn progress(mut self, tell: impl FnMut() -> String + Send + 'static) -> Self {
         self.progress = Some(Box::new(tell));
+        self
+    }
+
+    /// Runs at most `count` handlers at a time, instead of as many as the library does by itself. One
+    /// is best for a device whose handlers never wait and all take the same lock.
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
         self
     }
 
@@ -162,12 +171,17 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
         on_ready,
         on_end,
         progress,
+        workers,
     } = tool.driver()?;
     if let Some(report) = report {
         signals.on_usr1(move || notices.say(&report()));
     }
 
     signals.enter(Phase::Registering { asked: None });
+    let builder = match workers {
+        Some(count) => builder.workers(count),
+        None => builder,
+    };
     let session = builder.register(device)?;
     if let Some(start) = on_ready {
         start(&session)?;

@@ -171,7 +171,9 @@ impl Tool for Args {
         streams.enter(&device);
         let shown = device.clone();
         let (asked, at_end, joined) = (device.clone(), device.clone(), device.clone());
+        // Every handler is short, and has the queue's lock for all of it.
         let mut driver = Driver::new(device)
+            .workers(1)
             .on_usr1(move || asked.stats().to_string())
             .on_ready(move |session| {
                 let started = streams.start(&joined, &session.stop_handle());
