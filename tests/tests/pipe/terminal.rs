@@ -137,3 +137,28 @@ fn without_a_terminal_there_is_no_line() {
     driver.stop_by(nix::sys::signal::Signal::SIGTERM);
     assert!(!driver.errors().contains("% full"), "{}", driver.errors());
 }
+
+#[test]
+fn a_background_job_shows_no_line() {
+    let name = "terminal::a_background_job_shows_no_line";
+    let Some(case) = Case::begin(name, Backend::Fuse) else {
+        return;
+    };
+    // A reader gets the end of the file after a second, in which the line would have been shown.
+    let script = "\"$0\" -q --backend fuse --progress --eof idle=1 \"$1\" & \
+                  until cat \"$1\" 2>/dev/null; do :; done; echo read; read line; fg";
+    let mut bash = case.command("bash");
+    bash.args(["-m", "-c", script])
+        .arg(case.program("fusd-pipe").get_program())
+        .arg(case.node("node"));
+    let mut terminal = Terminal::start(&bash, 24, 300);
+    let said = |what: &str| terminal.lines().iter().any(|line| line == what);
+    wait_until("the reader has come to the end", || said("read"));
+    let lines = terminal.lines();
+    assert!(!lines.iter().any(|line| is_progress(line)), "{lines:?}");
+    terminal.press("\n");
+    terminal.await_line(is_progress);
+    terminal.press("\x03");
+    assert!(terminal.wait().success());
+    assert_eq!(terminal.column(), 0, "{:?}", terminal.lines());
+}
