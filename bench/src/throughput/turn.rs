@@ -1,4 +1,5 @@
-//! One turn: a writer writes for some time, readers read until the end of the file.
+//! One turn: a writer writes for some time, readers read until the end of the file. What is written in
+//! the first third of it is not counted: until then, a contender that has just been started is slow.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -11,7 +12,8 @@ use anyhow::{Context, anyhow, ensure};
 
 use super::way::Way;
 
-/// Bytes per second, from the first write to the last reader's end of the file.
+/// Bytes per second, from the first write that counts to the last reader's end of the file. What was
+/// on its way at the beginning counts as well; it is less than what a FIFO and socat hold.
 pub(crate) fn turn(
     way: &Way,
     size: usize,
@@ -21,14 +23,13 @@ pub(crate) fn turn(
     let started = (way.start)()?;
     // Nobody writes before all read: who opens later might find no writer any more.
     let open = Barrier::new(readers + 1);
-    let (written, read, time) = thread::scope(|scope| {
+    let (fed, read) = thread::scope(|scope| {
         let threads: Vec<_> = (0..readers)
             .map(|_| scope.spawn(|| drain(&started.output, size, &open)))
             .collect();
         let file = File::options().write(true).open(&started.input);
         open.wait();
-        let begin = Instant::now();
-        let written = file
+        let fed = file
             .with_context(|| format!("cannot open {}", started.input.display()))
             .and_then(|file| feed(file, size, length));
         let mut read = 0;
@@ -38,16 +39,37 @@ pub(crate) fn turn(
                 .map_err(|_| anyhow!("a reader has panicked"))?;
             read += count?;
         }
-        anyhow::Ok((written?, read, begin.elapsed()))
+        anyhow::Ok((fed?, read))
     })?;
+    let (time, written) = (fed.begin.elapsed(), fed.before + fed.counted);
     ensure!(
         written == read,
         "{written} bytes were written, and {read} read"
     );
-    Ok(read as f64 / time.as_secs_f64())
+    Ok(fed.counted as f64 / time.as_secs_f64())
 }
 
-fn feed(mut file: File, size: usize, length: Duration) -> anyhow::Result<u64> {
+/// What was written.
+struct Fed {
+    /// Bytes that do not count.
+    before: u64,
+    begin: Instant,
+    /// Bytes that do.
+    counted: u64,
+}
+
+fn feed(mut file: File, size: usize, length: Duration) -> anyhow::Result<Fed> {
+    let before = feed_for(&mut file, size, length / 3)?;
+    let begin = Instant::now();
+    let counted = feed_for(&mut file, size, length - length / 3)?;
+    Ok(Fed {
+        before,
+        begin,
+        counted,
+    })
+}
+
+fn feed_for(file: &mut File, size: usize, length: Duration) -> anyhow::Result<u64> {
     let data = vec![b'x'; size];
     // The clock costs less than any of the writes, but not nothing.
     let batch = (65536 / size).clamp(1, 64);
