@@ -67,7 +67,7 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn insert_module() -> anyhow::Result<()> {
+pub(crate) fn insert_module() -> anyhow::Result<()> {
     let path = env::var_os(MODULE).with_context(|| format!("{MODULE} is not set"))?;
     let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
     finit_module(&file, c"", ModuleInitFlags::empty()).context("cannot insert the module kfusd")

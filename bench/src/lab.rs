@@ -38,7 +38,7 @@ processor moves many at a time. Compare contenders that copy equally often, not 
 pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
     compile()?;
     build_kernel()?;
-    let module = &build_module()?;
+    let module = &build_module("x86")?;
     let table = Table {
         alone: [
             boot(module, 1, "first", rounds)?,
@@ -81,10 +81,10 @@ fn build_kernel() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds kfusd for that kernel, and returns where it is.
-fn build_module() -> anyhow::Result<String> {
+/// Builds kfusd for a kernel of the lab, and returns where it is.
+pub(crate) fn build_module(kernel: &str) -> anyhow::Result<String> {
     let output = lab()
-        .args(["module", "x86"])
+        .args(["module", kernel])
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
@@ -112,7 +112,8 @@ fn boot(module: &str, cpus: u32, which: &str, rounds: usize) -> anyhow::Result<B
     String::from_utf8(output.stdout)?.parse()
 }
 
-fn lab() -> Command {
+/// `cargo xtask lab`.
+pub(crate) fn lab() -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.args(["--quiet", "xtask", "lab"]);

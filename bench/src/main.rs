@@ -17,6 +17,7 @@ mod placement;
 mod raw;
 mod server;
 mod table;
+mod throughput;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +52,8 @@ enum What {
         #[arg(long, default_value_t = 5, value_parser = positive)]
         rounds: usize,
     },
+    /// Bytes and messages per second through fusd-pipe, a FIFO, and socat
+    Pipe(throughput::Args),
     /// (in the guest) Count, and print the figures for `lab`
     #[command(hide = true)]
     Count {
@@ -87,6 +90,7 @@ fn run(what: What) -> anyhow::Result<()> {
     match what {
         What::Fuse { rounds, turn } => fuse::run(rounds, turn),
         What::Lab { rounds } => lab::run(rounds),
+        What::Pipe(args) => throughput::run(&args),
         What::Count { rounds } => count::run(rounds),
         What::ServeLibrary { backend, path } => library::serve(path, backend),
         What::ServeRaw { path } => raw::serve(&path),

@@ -278,7 +278,11 @@ impl Process {
         wait_until("the killed client is gone", || self.ended());
     }
 
-    fn ended(&mut self) -> bool {
+    /// Whether it has ended.
+    ///
+    /// # Panics
+    /// It cannot be waited for.
+    pub fn ended(&mut self) -> bool {
         self.0
             .try_wait()
             .expect("the client can be waited for")

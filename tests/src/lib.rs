@@ -16,6 +16,7 @@ pub mod pattern;
 pub mod record;
 pub mod suite;
 pub mod sys;
+pub mod terminal;
 pub mod user;
 pub mod wait;
 pub mod watchdog;

@@ -5,6 +5,12 @@ use std::collections::BTreeMap;
 /// Bytes of a record.
 pub const SIZE: usize = 16;
 
+/// The most records of one write.
+pub const AT_ONCE: u32 = 7;
+
+/// Bytes of a read: whole records.
+pub const READ: usize = 64 * SIZE;
+
 /// The record `number` of the writer `tag`.
 ///
 /// # Panics

@@ -4,6 +4,7 @@
 //! test itself. Whoever is late gets its drivers killed, which has to end every call on their nodes.
 
 use std::convert::Infallible;
+use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,6 +19,10 @@ use crate::wait::deadline;
 /// How long a test may take, in deadlines of a single wait.
 const DEADLINES: u32 = 10;
 
+/// The variable that holds how long a test may take instead, in seconds: for those that are told to do
+/// more than the suite has them do.
+const LIMIT: &str = "FUSD_TEST_LIMIT";
+
 /// Watches a test until it is dropped.
 pub struct Watch {
     _alive: Sender<Infallible>,
@@ -25,7 +30,12 @@ pub struct Watch {
 
 /// Watches the test `name`, whose processes carry `token`, for as long as any test may take.
 pub(crate) fn watch(name: &str, token: &str) -> Watch {
-    watch_for(deadline() * DEADLINES, name, token)
+    let told = env::var(LIMIT).ok();
+    let limit = match told.and_then(|seconds| seconds.parse().ok()) {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => deadline() * DEADLINES,
+    };
+    watch_for(limit, name, token)
 }
 
 /// Watches the test `name`, whose processes carry `token`. It may take as long as `limit`, and then

@@ -11,13 +11,14 @@ use crate::lab::kernel::Kernel;
 
 /// Measure reads through a device beside its peers
 ///
-/// Without arguments: each of the two that can run here as things are.
+/// Without arguments: each of fuse and lab that can run here as things are.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `fuse` or `lab`, and its options (see `fuse --help`, `lab --help`)
+    /// `fuse`, `lab` or `pipe`, and its options (see `fuse --help` and so on)
     ///
     /// fuse: the time of a read, natively (root). lab: the instructions of a read, counted in the
-    /// lab's kernel x86, which is built first if need be.
+    /// lab's kernel x86, which is built first if need be. pipe: bytes a second through fusd-pipe,
+    /// beside a FIFO and socat, here (root) or, with `--in um`, in a guest.
     #[arg(
         value_name = "WHAT",
         trailing_var_arg = true,

@@ -57,6 +57,11 @@ pub(crate) const TESTS: Needs = Needs {
             proof: Proof::Program("groff"),
             why: "it formats the manual pages",
         },
+        Package {
+            name: "make",
+            proof: Proof::Program("make"),
+            why: "an example of a manual page runs it",
+        },
     ]],
     without: Some("cargo xtask test --no-install"),
 };

@@ -18,6 +18,7 @@ mod libtest;
 mod man;
 mod programs;
 mod results;
+mod soak;
 mod test;
 mod tools;
 
@@ -33,6 +34,7 @@ enum Command {
     Man(man::Args),
     Bench(bench::Args),
     Fuzz(fuzz::Args),
+    Soak(soak::Args),
     Lab(lab::Args),
 }
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
     };

@@ -10,7 +10,7 @@
 //! the watcher takes the lead over, and the old leader, once it is done, is one thread more that
 //! can help. Where one handler took long, others will: for a while then, and also where handlers
 //! are short but the leader has no rest, with calls of several files coming in, it hands them to
-//! *helpers* instead of running them.
+//! *helpers* instead of running them; not where only one handler may run at a time.
 //!
 //! The watcher ticks only while there are calls.
 
@@ -331,7 +331,8 @@ impl<T> Crew<T> {
     /// Says how the leader is to go on.
     fn steer(&self, state: &State<T>) {
         let full = state.working >= self.limit;
-        let expected = state.saturated || state.wary > 0;
+        // Where one handler runs at a time, to hand its call over gains nothing before it takes long.
+        let expected = self.limit > 1 && (state.saturated || state.wary > 0);
         let hand_over = full || expected || !state.calls.is_empty();
         self.hand_over.store(hand_over, Ordering::SeqCst);
     }

@@ -1,7 +1,9 @@
 //! fusd-pipe as a user meets it: the real program, real nodes, and the programs people use pipes with.
 
 mod helper;
+mod soak;
 mod suite;
+mod terminal;
 
 use fusd_tests::Backend;
 
@@ -16,7 +18,7 @@ macro_rules! suite {
                 accounting:
                     every_record_goes_to_one_reader,
                     every_record_goes_to_every_reader,
-                    what_killed_writers_wrote_is_whole;
+                    a_killed_reader_takes_one_read_at_most;
                 fifo:
                     a_shell_writes_and_reads,
                     opens_do_not_hang,

@@ -52,10 +52,12 @@ pub mod exit;
 mod logging;
 mod mode;
 mod notice;
+mod progress;
 mod ready;
 mod run;
 mod signals;
 mod size;
+mod status;
 mod usage;
 mod user;
 

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::{CommonArgs, LogFormat, ToolError};
+use crate::{CommonArgs, LogFormat, ToolError, status};
 
 /// Variables that may hold a filter, the first one set counts.
 const FILTERS: [&str; 2] = ["FUSD_LOG", "RUST_LOG"];
@@ -77,7 +77,7 @@ struct Stderr;
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        drop(io::stderr().write_all(bytes));
+        status::say(bytes);
         Ok(bytes.len())
     }
 

@@ -3,9 +3,8 @@
 //! Nothing here fails or panics when nobody reads standard error any more.
 
 use std::fmt;
-use std::io::{self, Write};
 
-use crate::LogFormat;
+use crate::{LogFormat, status};
 
 /// Says things in the name of one tool.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +47,6 @@ impl Notices {
     }
 
     fn line(&self, text: &dyn fmt::Display) {
-        // One write, so that lines of several processes do not mix.
-        let line = format!("{}: {text}\n", self.tool);
-        drop(io::stderr().write_all(line.as_bytes()));
+        status::say(format!("{}: {text}\n", self.tool).as_bytes());
     }
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use fusd::{Device, Session};
+use fusd::{Device, Errno, Error, ErrorKind, Session};
 
 use crate::notice::Notices;
+use crate::progress::{Progress, Teller};
 use crate::ready::Ready;
 use crate::signals::{Phase, Reload, Signals};
 use crate::{CommonArgs, LogFormat, ToolError, command, exit, logging, usage};
@@ -50,6 +51,8 @@ pub struct Driver<D> {
     on_ready: Option<OnReady>,
     on_end: Option<OnEnd>,
     after_end: Option<AfterEnd>,
+    progress: Option<Teller>,
+    workers: Option<usize>,
 }
 
 type Report = Box<dyn Fn() -> String + Send + Sync>;
@@ -68,6 +71,8 @@ impl<D: Device> Driver<D> {
             on_ready: None,
             on_end: None,
             after_end: None,
+            progress: None,
+            workers: None,
         }
     }
 
@@ -97,6 +102,22 @@ impl<D: Device> Driver<D> {
     /// must not be left half done, such as writing a file. It may wait for a disk.
     pub fn after_end(mut self, finish: impl FnOnce() + 'static) -> Self {
         self.after_end = Some(Box::new(finish));
+        self
+    }
+
+    /// Shows the line of ASCII that `tell` returns at the bottom of the terminal that standard error
+    /// is, some times a second while the device is served, and leaves the last one there. Messages
+    /// come above it. Where standard error is no terminal, `tell` is not called. It must not wait for
+    /// anything that may never come.
+    pub fn progress(mut self, tell: impl FnMut() -> String + Send + 'static) -> Self {
+        self.progress = Some(Box::new(tell));
+        self
+    }
+
+    /// Runs at most `count` handlers at a time, instead of as many as the library does by itself. One
+    /// is best for a device whose handlers never wait and all take the same lock.
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
         self
     }
 
@@ -160,21 +181,34 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
         on_ready,
         on_end,
         after_end,
+        progress,
+        workers,
     } = tool.driver()?;
     if let Some(report) = report {
         signals.on_usr1(move || notices.say(&report()));
     }
 
     signals.enter(Phase::Registering { asked: None });
+    let builder = match workers {
+        Some(count) => builder.workers(count),
+        None => builder,
+    };
     let session = builder.register(device)?;
     if let Some(start) = on_ready {
         start(&session)?;
     }
+    let progress = match progress {
+        Some(tell) => Progress::start(tell).map_err(|error| {
+            Error::system(ErrorKind::Runtime, Errno::from(error), "start a thread")
+        })?,
+        None => None,
+    };
     let result = if common.command.is_empty() {
         serve(session, ready, reload, &signals, notices)
     } else {
         accompany(session, ready, common, &signals, notices)
     };
+    drop(progress);
     if let Some(finish) = after_end {
         finish();
     }

@@ -22,7 +22,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::getsid;
 
 use crate::child::Child;
-use crate::{ToolError, exit, ready};
+use crate::{ToolError, exit, ready, status};
 
 /// The signals that are taken.
 const TAKEN: [Signal; 4] = [
@@ -153,7 +153,10 @@ impl Signals {
         let mut phase = self.lock();
         match react(&mut phase, signal, terminal, hangup_ignored) {
             Action::Nothing => {}
-            Action::Exit => process::exit(i32::from(code(signal))),
+            Action::Exit => {
+                status::leave();
+                process::exit(i32::from(code(signal)))
+            }
             Action::Stop => {
                 if let Phase::Serving { stop, .. } = std::mem::replace(&mut *phase, Phase::Ending) {
                     drop(phase);

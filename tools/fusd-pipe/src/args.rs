@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use fusd::{Errno, Error, ErrorKind};
@@ -12,6 +12,7 @@ use crate::amount;
 use crate::device::PipeDevice;
 use crate::journal::Journal;
 use crate::pipe::Pipe;
+use crate::progress::Progress;
 use crate::settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings, SyncPolicy};
 use crate::stats::Count;
 use crate::streams::Streams;
@@ -136,6 +137,13 @@ pub struct Args {
     #[arg(long, help_heading = STREAMS)]
     pub stats: bool,
 
+    /// Show how far it is, on a terminal: bytes through, time, bytes per second, how full it is
+    ///
+    /// The line is on standard error, and stays at the end; messages come above it. Where standard
+    /// error is no terminal, and while the tool is a background job, nothing is shown.
+    #[arg(long, help_heading = STREAMS)]
+    pub progress: bool,
+
     /// The options of every tool.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -210,8 +218,11 @@ impl Tool for Args {
             output: self.stdout,
         };
         streams.enter(&device);
+        let shown = device.clone();
         let (asked, at_end, joined) = (device.clone(), device.clone(), device.clone());
+        // Every handler is short, and has the queue's lock for all of it.
         let mut driver = Driver::new(device)
+            .workers(1)
             .on_usr1(move || asked.stats().to_string())
             .on_ready(move |session| {
                 let started = streams.start(&joined, &session.stop_handle());
@@ -223,6 +234,10 @@ impl Tool for Args {
         }
         if self.stats {
             driver = driver.on_end(move || at_end.stats().to_string());
+        }
+        if self.progress {
+            let mut progress = Progress::new(self.kind, Instant::now());
+            driver = driver.progress(move || progress.line(&shown.stats(), Instant::now()));
         }
         Ok(driver)
     }

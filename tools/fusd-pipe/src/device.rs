@@ -37,6 +37,9 @@ struct Shared {
 struct State {
     pipe: Pipe,
     peers: Peers,
+    /// When the pipe changed last: readiness is that of then. To ask the time anew for each file takes
+    /// a system call where there is no vDSO.
+    changed_at: Instant,
     /// When the clock rings next.
     rings_at: Option<Instant>,
     /// The pipe's changes when the bell rang last.
@@ -55,10 +58,12 @@ impl PipeDevice {
     /// # Errors
     /// A thread that it needs cannot be started.
     pub fn new(settings: Settings) -> io::Result<Self> {
+        let now = Instant::now();
         let device = Self(Arc::new(Shared {
             queue: WaitQueue::new(State {
-                pipe: Pipe::new(settings.clone(), Instant::now()),
+                pipe: Pipe::new(settings.clone(), now),
                 peers: Peers::default(),
+                changed_at: now,
                 rings_at: None,
                 rung: 0,
             }),
@@ -107,7 +112,7 @@ impl PipeDevice {
         request.accept_with((), |file| {
             let id = file.number();
             self.change(|pipe, now| pipe.enter(id, readable, writable, now));
-            let ready = move |state: &State| state.pipe.readiness(id, Instant::now());
+            let ready = move |state: &State| state.pipe.readiness(id, state.changed_at);
             self.0.queue.watch(file, ready);
         });
     }
@@ -177,6 +182,7 @@ impl Shared {
 
     /// Tells those who do not wait in the queue.
     fn changed(&self, state: &mut State, now: Instant) {
+        state.changed_at = state.changed_at.max(now);
         if state.rung != state.pipe.changes() {
             state.rung = state.pipe.changes();
             self.bell.ring();

@@ -16,6 +16,7 @@ mod label;
 mod log;
 mod peers;
 mod pipe;
+mod progress;
 mod rate;
 mod settings;
 mod stats;

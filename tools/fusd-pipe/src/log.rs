@@ -39,6 +39,11 @@ impl Log {
         self.bytes.len()
     }
 
+    /// Records that end in it.
+    pub(crate) fn records(&self) -> usize {
+        self.ends.len()
+    }
+
     /// Adds bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);

@@ -217,6 +217,8 @@ impl Pipe {
             writers: self.writers.len(),
             kept: self.log.len(),
             size: self.settings.size.bytes,
+            kept_records: self.log.records(),
+            size_records: self.settings.size.records,
             ..self.stats
         }
     }

@@ -49,6 +49,18 @@ pub struct Stats {
     pub kept: usize,
     /// Bytes that can be kept.
     pub size: usize,
+    /// Records kept.
+    pub kept_records: usize,
+    /// Records that can be kept.
+    pub size_records: usize,
+}
+
+impl Stats {
+    /// How much of the size is used, in percent.
+    pub(crate) fn fill(&self) -> f64 {
+        let part = |kept: usize, size: usize| kept as f64 / size.max(1) as f64 * 100.0;
+        part(self.kept, self.size).max(part(self.kept_records, self.size_records))
+    }
 }
 
 impl fmt::Display for Stats {

@@ -10,7 +10,7 @@ use nix::unistd::{getgid, getuid};
 use crate::device::PipeDevice;
 use crate::label;
 use crate::pipe::{Given, Reading, Writing};
-use crate::settings::{Eof, Full};
+use crate::settings::{Eof, Full, Mode};
 
 /// The files that they are, in numbers that no session gives.
 const INPUT: u64 = u64::MAX;
@@ -59,9 +59,16 @@ impl Streams {
         }
         if self.output {
             let (device, stop) = (device.clone(), stop.clone());
+            // Where that is the end of our input as well, other readers may not have come so far:
+            // the thread above waits for them.
+            let settings = device.settings();
+            let is_inputs =
+                self.input && settings.eof == Eof::LastWriter && settings.mode != Mode::Ring;
             let run = move || {
-                drain(&device, io::stdout().lock());
-                stop.stop();
+                let end = drain(&device, io::stdout().lock());
+                if !(is_inputs && end == End::OfFile) {
+                    stop.stop();
+                }
             };
             thread::Builder::new().name("output".into()).spawn(run)?;
         }
@@ -139,9 +146,16 @@ fn write_all(device: &PipeDevice, mut data: &[u8], label: &[u8]) -> Result<(), E
     Ok(())
 }
 
+/// Why standard output gets no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    OfFile,
+    OfOutput,
+}
+
 /// Writes to `output` what the pipe has, until one of them ends.
-fn drain(device: &PipeDevice, mut output: impl Write) {
-    loop {
+fn drain(device: &PipeDevice, mut output: impl Write) -> End {
+    let end = loop {
         let seen = device.bell().count();
         let bytes = device.change(|pipe, now| {
             pipe.tell_of_losses(OUTPUT);
@@ -158,7 +172,7 @@ fn drain(device: &PipeDevice, mut output: impl Write) {
             }
         });
         let Some((bytes, mut given)) = bytes else {
-            break;
+            break End::OfFile;
         };
         if bytes.is_empty() {
             device.bell().wait(seen);
@@ -171,11 +185,12 @@ fn drain(device: &PipeDevice, mut output: impl Write) {
             given.split(written).note();
             // Somebody else may want it.
             device.change(|pipe, _| pipe.unread(OUTPUT, &bytes[written..], given));
-            break;
+            break End::OfOutput;
         }
         given.note();
-    }
+    };
     device.change(|pipe, _| pipe.leave(OUTPUT));
+    end
 }
 
 /// How much was written comes with the error.

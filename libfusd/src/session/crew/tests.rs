@@ -220,3 +220,19 @@ fn a_crew_without_calls_sleeps_and_wakes() {
     }
     ship.sink(&sender);
 }
+
+#[test]
+fn a_crew_of_one_hands_over_only_what_has_to_wait() {
+    for (limit, while_wary) in [(1, false), (2, true)] {
+        let crew = Crew::<()>::new(limit);
+        let mut state = lock(&crew.state);
+        let mut hands_over = |wary, working| {
+            (state.wary, state.working) = (wary, working);
+            crew.steer(&state);
+            crew.hand_over.load(Ordering::SeqCst)
+        };
+        assert!(!hands_over(0, 0));
+        assert_eq!(hands_over(1, 0), while_wary);
+        assert!(hands_over(0, limit));
+    }
+}

@@ -4,9 +4,10 @@
 //! Words: `open`, `copies` (opens, makes two copies, closes all), `read N`, `reads N` (for ever), `write N`, `ioctl NUMBER`, `poll`;
 //! `again WORD...` does the same with calls that begin again after `SIGUSR1`;
 //! `alarm WORD...` does the same with an alarm every 10 ms, in guests less often; `interrupts N MICROS` reads numbers of a `numbers` device until N reads were interrupted, and
-//! checks that none is lost or doubled; `fill TAG COUNT` and `drain FILE` are a writer and a reader of
+//! checks that none is lost or doubled; `fill TAG COUNT [FILE]` and `drain FILE` are a writer and a reader of
 //! numbered records, see `records`. `SIGUSR1` interrupts what blocks.
 
+mod readiness;
 mod records;
 
 use std::env;
@@ -91,7 +92,10 @@ fn run(node: &Path, call: &[&str]) -> Outcome<String> {
             run(node, call)
         }
         ["interrupts", count, micros] => interrupts(node, number(count), number(micros)),
-        ["fill", tag, count] => records::fill(node, tag, number(count)),
+        ["fill", tag, count] => records::fill(node, tag, number(count), None),
+        ["fill", tag, count, told] => {
+            records::fill(node, tag, number(count), Some(Path::new(told)))
+        }
         ["drain", file] => records::drain(node, Path::new(file)),
         _ => panic!("unknown words {call:?}"),
     }

@@ -3,28 +3,29 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use fusd_tests::client::{Handle, Outcome, open_with};
 use fusd_tests::record;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
-use std::os::fd::AsFd;
 
-/// Bytes of a read: whole records.
-const READ: usize = 64 * record::SIZE;
+use crate::readiness::{Waiter, Wanted};
 
-/// Writes `count` records, a few at a time.
-pub(crate) fn fill(node: &Path, tag: &str, count: u32) -> Outcome<String> {
+/// Writes `count` records, a few at a time; `told` holds how many of them were taken, whenever this
+/// may end.
+pub(crate) fn fill(node: &Path, tag: &str, count: u32, told: Option<&Path>) -> Outcome<String> {
+    let told = told.map(|path| File::create(path).expect("a file for what is taken"));
     let file = open(node, OFlag::O_WRONLY)?;
+    let mut waiter = Waiter::new(&file, Wanted::Writable)?;
     let mut next = 0;
     for round in 0_u32.. {
         if next == count {
             break;
         }
         file.set_nonblocking(round % 3 == 1)?;
-        let some = (1 + round % 7).min(count - next);
+        let some = (1 + round % record::AT_ONCE).min(count - next);
         let data: Vec<u8> = (next..next + some)
             .flat_map(|number| record::bytes(tag, number))
             .collect();
@@ -33,11 +34,15 @@ pub(crate) fn fill(node: &Path, tag: &str, count: u32) -> Outcome<String> {
             match file.write(&data[written..]) {
                 Ok(taken) => written += taken,
                 Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => wait(&file, PollFlags::POLLOUT)?,
+                Err(Errno::EAGAIN) => waiter.wait()?,
                 Err(errno) => return Err(errno),
             }
         }
         next += some;
+        if let Some(told) = &told {
+            told.write_all_at(&next.to_le_bytes(), 0)
+                .expect("what is taken can be told");
+        }
     }
     Ok(count.to_string())
 }
@@ -46,17 +51,18 @@ pub(crate) fn fill(node: &Path, tag: &str, count: u32) -> Outcome<String> {
 pub(crate) fn drain(node: &Path, file: &Path) -> Outcome<String> {
     let mut kept = File::create(file).expect("a file for what is read");
     let node = open(node, OFlag::O_RDONLY)?;
+    let mut waiter = Waiter::new(&node, Wanted::Readable)?;
     let mut total = 0;
     for round in 0_u32.. {
         node.set_nonblocking(round % 3 == 1)?;
-        match node.read(READ) {
+        match node.read(record::READ) {
             Ok(bytes) if bytes.is_empty() => break,
             Ok(bytes) => {
                 kept.write_all(&bytes).expect("what is read can be kept");
                 total += bytes.len();
             }
             Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => wait(&node, PollFlags::POLLIN)?,
+            Err(Errno::EAGAIN) => waiter.wait()?,
             Err(errno) => return Err(errno),
         }
     }
@@ -70,14 +76,5 @@ fn open(node: &Path, flags: OFlag) -> Outcome<Handle> {
             Err(Errno::EINTR) => {}
             result => return result,
         }
-    }
-}
-
-/// Waits in poll(2); may return too early.
-fn wait(file: &Handle, events: PollFlags) -> Outcome<()> {
-    let mut fds = [PollFd::new(file.as_fd(), events)];
-    match nix::poll::poll(&mut fds, PollTimeout::NONE) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(errno) => Err(errno),
     }
 }

@@ -1,0 +1,174 @@
+//! A terminal: a program at a real pseudo-terminal, and what a person would see there.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use nix::pty::{Winsize, openpty};
+use rustix::termios::tcsetwinsize;
+
+use crate::wait::{deadline, holds_within, wait_until};
+
+/// Lines that are kept of what has scrolled off.
+const SCROLLED: usize = 1000;
+
+/// A terminal whose foreground job is one program, in a session of its own.
+pub struct Terminal {
+    keys: File,
+    screen: Arc<Mutex<vt100::Parser>>,
+    program: Child,
+}
+
+impl Terminal {
+    /// Starts `command` at a terminal of this size, which is its standard files and controls it.
+    ///
+    /// # Panics
+    /// There is no pseudo-terminal to be had, or the program cannot be started (setsid(1)).
+    #[track_caller]
+    pub fn start(command: &Command, rows: u16, columns: u16) -> Self {
+        let size = winsize(rows, columns);
+        let pty = openpty(&size, None).expect("a pseudo-terminal");
+        let theirs = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
+        let mut session = Command::new("setsid");
+        session
+            .arg("--ctty")
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env("TERM", "xterm")
+            .stdin(theirs())
+            .stdout(theirs())
+            .stderr(theirs());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => session.env(name, value),
+                None => session.env_remove(name),
+            };
+        }
+        let program = session.spawn().expect("setsid can be started");
+        let screen = Arc::new(Mutex::new(parser(rows, columns)));
+        let shared = Arc::clone(&screen);
+        let master = pty.master.try_clone().expect("a descriptor");
+        thread::spawn(move || draw(master, &shared));
+        Self {
+            keys: pty.master.into(),
+            screen,
+            program,
+        }
+    }
+
+    /// Types something: `"\x03"` is Ctrl-C.
+    ///
+    /// # Panics
+    /// The terminal does not take it.
+    #[track_caller]
+    pub fn press(&mut self, keys: &str) {
+        let pressed = self.keys.write_all(keys.as_bytes());
+        pressed.expect("the terminal takes what is typed");
+    }
+
+    /// Makes the window another size.
+    ///
+    /// # Panics
+    /// It cannot be.
+    #[track_caller]
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let (lines, width) = (count(rows), count(columns));
+        self.lock().screen_mut().set_size(lines, width);
+        let size = rustix::termios::Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&self.keys, size).expect("the window's size");
+    }
+
+    /// The lines on the screen, down to that of the cursor, without blanks at their ends.
+    pub fn lines(&self) -> Vec<String> {
+        let parser = self.lock();
+        let screen = parser.screen();
+        let (_, columns) = screen.size();
+        let (row, _) = screen.cursor_position();
+        screen
+            .rows(0, columns.get())
+            .take(usize::from(row) + 1)
+            .map(|line| line.trim_end().to_owned())
+            .collect()
+    }
+
+    /// The column of the cursor, from 0.
+    pub fn column(&self) -> u16 {
+        self.lock().screen().cursor_position().1
+    }
+
+    /// Waits until the line of the cursor is one that `wanted` takes.
+    ///
+    /// # Panics
+    /// It is not within the deadline.
+    #[track_caller]
+    pub fn await_line(&self, wanted: impl Fn(&str) -> bool) {
+        let last = || self.lines().pop().unwrap_or_default();
+        let there = holds_within(deadline(), || wanted(&last()));
+        assert!(there, "the screen is:\n{}", self.lines().join("\n"));
+    }
+
+    /// Waits until the program has ended and all that it said is on the screen.
+    ///
+    /// # Panics
+    /// It does not end within the deadline.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the program at the terminal ends", || {
+            status = self.program.try_wait().expect("it can be waited for");
+            status.is_some()
+        });
+        // The reader ends when nobody has the other side open any more.
+        wait_until("the screen is complete", || {
+            Arc::strong_count(&self.screen) == 1
+        });
+        status.expect("it has ended")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, vt100::Parser> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+fn count(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).expect("a window has lines and columns")
+}
+
+fn parser(rows: u16, columns: u16) -> vt100::Parser {
+    vt100::Parser::new(count(rows), count(columns), SCROLLED)
+}
+
+fn winsize(rows: u16, columns: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
+}
+
+/// Puts on the screen what is said, until nobody is left to say anything (`EIO`).
+fn draw(master: OwnedFd, screen: &Mutex<vt100::Parser>) {
+    let mut master = File::from(master);
+    let mut part = [0; 4096];
+    while let Ok(length @ 1..) = master.read(&mut part) {
+        let mut parser = screen.lock().unwrap_or_else(PoisonError::into_inner);
+        parser.process(&part[..length]);
+    }
+}

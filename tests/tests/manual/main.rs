@@ -1,0 +1,76 @@
+//! The examples of the manual pages, taken from the pages and run by a shell.
+//!
+//! On the machine itself what they put below /dev goes to a directory of the test's own, through FUSE;
+//! in a guest of the lab nothing is changed, and the best backend serves.
+
+mod echo;
+mod page;
+mod pipe;
+mod scene;
+
+use std::collections::BTreeSet;
+
+use fusd_tests::{Backend, Case};
+
+use self::page::Block;
+use self::scene::Scene;
+
+/// How to try an example.
+pub(crate) struct Example {
+    /// How its first line begins, after the prompt.
+    begins: &'static str,
+    /// What a shell does before: files that the example takes for granted.
+    before: &'static str,
+    /// Lines, from 0, that a person would leave running and go to another terminal.
+    stays: &'static [usize],
+    /// What a shell does afterwards, to see what the example has done.
+    after: &'static str,
+    /// Whether that is what all of it has printed, if the page itself does not say what is printed.
+    check: fn(&str) -> bool,
+}
+
+/// Runs all examples of a page. Each of the page has to be known, and none else.
+fn run(name: &str, page: &str, examples: &[Example]) {
+    let backend = match scene::is_guest() {
+        true => Backend::Kfusd,
+        false => Backend::Fuse,
+    };
+    let Some(case) = Case::begin(name, backend) else {
+        return;
+    };
+    let blocks = page::blocks(page);
+    let mut known: BTreeSet<_> = examples.iter().map(|example| example.begins).collect();
+    for (number, block) in blocks.iter().enumerate() {
+        let example = examples.iter().find(|it| block.begins(it.begins));
+        let example = example.unwrap_or_else(|| panic!("nobody knows how to try {block:?}"));
+        assert!(known.remove(example.begins), "twice: {block:?}");
+        try_out(&case, number, block, example);
+    }
+    assert!(known.is_empty(), "not in the page: {known:?}");
+}
+
+fn try_out(case: &Case, number: usize, block: &Block, example: &Example) {
+    let scene = Scene::new(case, number);
+    let printed = scene.run(block, example);
+    let said = scene.said();
+    let right = match block.output.is_empty() {
+        true => (example.check)(&printed),
+        false => printed.lines().eq(&block.output),
+    };
+    assert!(right, "{block:?} has printed\n{printed}and said\n{said}");
+    for bad in ["panicked", "command not found", "rror"] {
+        assert!(!said.contains(bad), "{block:?} has said\n{said}");
+    }
+}
+
+#[test]
+fn the_examples_of_fusd_pipe_work() {
+    let page = include_str!("../../../man/fusd-pipe.1.in");
+    run("the_examples_of_fusd_pipe_work", page, &pipe::EXAMPLES);
+}
+
+#[test]
+fn the_examples_of_fusd_echo_work() {
+    let page = include_str!("../../../man/fusd-echo.1.in");
+    run("the_examples_of_fusd_echo_work", page, &echo::EXAMPLES);
+}

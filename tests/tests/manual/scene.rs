@@ -1,0 +1,104 @@
+//! Where an example is tried: a directory, and a bash in it that does what a person would type.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use fusd_tests::wait::wait_until;
+use fusd_tests::{Case, binaries};
+
+use crate::Example;
+use crate::page::Block;
+
+/// What the shell knows besides. It cannot wait for ever: the test's deadline ends it.
+const FUNCTIONS: &str = r#"
+until_true() { until "$@" >/dev/null 2>&1; do sleep 0.02; done; }
+ready() { test "$(grep -c 'is ready' said)" -ge "$1"; }
+"#;
+
+/// Ends what the example has left running, and waits for it.
+const END: &str = "\nkill $(jobs -p) 2>/dev/null\nwait\n";
+
+/// Whether this is a guest of the lab, where /dev is the test's own.
+pub(crate) fn is_guest() -> bool {
+    env::var_os("FUSD_LAB").is_some()
+}
+
+/// The place of one example.
+pub(crate) struct Scene<'a> {
+    case: &'a Case,
+    directory: PathBuf,
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) fn new(case: &'a Case, number: usize) -> Self {
+        let directory = case.directory().join(number.to_string());
+        fs::create_dir_all(directory.join("dev")).expect("a directory for the example");
+        Self { case, directory }
+    }
+
+    /// Runs the example; gives what it has printed.
+    pub(crate) fn run(&self, block: &Block, example: &Example) -> String {
+        let file = |name: &str| File::create(self.directory.join(name)).expect("a file");
+        let path = env::var("PATH").expect("a PATH");
+        let path = format!("{}:{path}", binaries::directory().display());
+        let mut bash: Command = self.case.command("bash");
+        bash.args(["-c", &self.script(block, example)])
+            .current_dir(&self.directory)
+            .env("PATH", path)
+            .stdin(Stdio::null())
+            .stdout(file("printed"))
+            .stderr(file("said"));
+        if !is_guest() {
+            bash.env("FUSD_BACKEND", "fuse");
+        }
+        let mut bash = bash.spawn().expect("bash can be started");
+        let mut ended = || bash.try_wait().expect("bash can be waited for").is_some();
+        wait_until("the example has ended", &mut ended);
+        self.read("printed")
+    }
+
+    /// What has been said on standard error.
+    pub(crate) fn said(&self) -> String {
+        self.read("said")
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.directory.join(name)).expect("a file of the example")
+    }
+
+    fn script(&self, block: &Block, example: &Example) -> String {
+        let mut script = format!("{FUNCTIONS}\n{}\n", example.before);
+        let mut nodes = 0;
+        for (number, command) in block.commands.iter().enumerate() {
+            let stays = example.stays.contains(&number);
+            script.push_str(command);
+            script.push_str(if stays { " &\n" } else { "\n" });
+            let in_background = stays || command.ends_with('&');
+            if in_background && command.contains("fusd-") {
+                // A person types more slowly than the node comes.
+                nodes += 1;
+                script.push_str(&format!("until_true ready {nodes}\n"));
+            }
+        }
+        script.push_str(example.after);
+        script.push_str(END);
+        self.translate(&script)
+    }
+
+    /// The script with places of the test's own where the example's are the machine's.
+    fn translate(&self, script: &str) -> String {
+        let script = script.replace("/etc/motd", "./motd");
+        if is_guest() {
+            return script;
+        }
+        let own = format!("{}/dev/", self.directory.display());
+        let null = "/dev/null";
+        script
+            .replace(null, "@null@")
+            .replace("/dev/", &own)
+            .replace("@null@", null)
+            .replace("--name ", &format!("--path {own}"))
+    }
+}
