@@ -10,6 +10,7 @@ use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
 
 use crate::amount;
 use crate::device::PipeDevice;
+use crate::nats::{Link, NatsArgs};
 use crate::settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings};
 use crate::streams::Streams;
 use crate::tee::Tee;
@@ -115,6 +116,10 @@ pub struct Args {
     #[arg(long, help_heading = STREAMS)]
     pub stats: bool,
 
+    /// Which other machines take part.
+    #[command(flatten)]
+    pub nats: NatsArgs,
+
     /// The options of every tool.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -151,6 +156,9 @@ impl Tool for Args {
 
     fn driver(&self) -> Result<Driver<PipeDevice>, ToolError> {
         let settings = self.settings()?;
+        let joined = self.nats.options(&settings, self.full);
+        let joined = joined.map_err(ToolError::usage)?;
+        let settings = joined.as_ref().map_or(settings, |it| it.settings.clone());
         let device = PipeDevice::new(settings).map_err(|error| no_thread(&error))?;
         if let Some(path) = &self.tee {
             let tee = Tee::open(path)?;
@@ -161,6 +169,9 @@ impl Tool for Args {
             output: self.stdout,
         };
         streams.enter(&device);
+        if let Some(options) = joined {
+            device.join(Link::start(&device, options)?);
+        }
         let (asked, at_end, joined) = (device.clone(), device.clone(), device.clone());
         let mut driver = Driver::new(device)
             .on_usr1(move || asked.stats().to_string())
@@ -184,7 +195,10 @@ impl Args {
     fn settings(&self) -> Result<Settings, ToolError> {
         let fifo = self.kind == Mode::Fifo;
         let whole = Amount {
-            bytes: if fifo { FIFO_SIZE } else { LOG_SIZE },
+            bytes: match fifo && !self.nats.keeps() {
+                true => FIFO_SIZE,
+                false => LOG_SIZE,
+            },
             records: usize::MAX,
         };
         let settings = Settings {
@@ -197,13 +211,15 @@ impl Args {
                 bytes: 0,
                 records: 0,
             }),
-            full: self.full.unwrap_or(match fifo {
+            full: self.full.unwrap_or(match fifo || self.waits_for_stream() {
                 true => Full::Block,
                 false => Full::DropOld,
             }),
             marker: self.marker,
             eof: self.eof.unwrap_or(match self.kind {
                 Mode::Ring => Eof::Content,
+                // The last writer may be on another machine.
+                Mode::Fifo | Mode::Broadcast if self.nats.joins() => Eof::Never,
                 Mode::Fifo | Mode::Broadcast => Eof::LastWriter,
             }),
             no_reader: self.no_reader,
@@ -214,6 +230,11 @@ impl Args {
             Some(text) => Err(ToolError::usage(text)),
             None => Ok(settings),
         }
+    }
+
+    /// Whether a node need not drop anything for readers that are slow: the stream keeps it.
+    fn waits_for_stream(&self) -> bool {
+        self.nats.keeps() && self.kind == Mode::Broadcast
     }
 
     /// What the grammar of the command line does not tell.

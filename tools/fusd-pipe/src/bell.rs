@@ -1,12 +1,15 @@
 //! Tells threads of this program that the pipe has changed.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A count of changes, on which threads can wait.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Bell {
     count: Mutex<u64>,
     rung: Condvar,
+    /// Who cannot wait here.
+    listener: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Bell {
@@ -14,6 +17,15 @@ impl Bell {
     pub(crate) fn ring(&self) {
         *self.lock() += 1;
         self.rung.notify_all();
+        if let Some(listener) = self.listener.get() {
+            listener();
+        }
+    }
+
+    /// Has `listener` called each time it rings, on the thread that changes the pipe: it must not
+    /// wait. There is only one; the first stays.
+    pub(crate) fn on_ring(&self, listener: impl Fn() + Send + Sync + 'static) {
+        self.listener.get_or_init(|| Box::new(listener));
     }
 
     /// How often it has rung: ask before you look at what may change.
@@ -29,5 +41,13 @@ impl Bell {
 
     fn lock(&self) -> MutexGuard<'_, u64> {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Bell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bell")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
     }
 }

@@ -13,6 +13,7 @@ mod clock;
 mod device;
 mod label;
 mod log;
+mod nats;
 mod peers;
 mod pipe;
 mod rate;
@@ -23,6 +24,7 @@ mod tee;
 
 pub use args::Args;
 pub use device::PipeDevice;
+pub use nats::NatsArgs;
 pub use settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings};
 pub use stats::{Count, Stats};
 

@@ -1,0 +1,322 @@
+//! What comes from a stream to a fifo: messages that all nodes share, each for one of them.
+//!
+//! A node takes messages while it has readers, as far as there is room, and gives back what nobody
+//! has read when the last of them goes. It acknowledges a message when a reader has it, and does so
+//! until the server confirms. The server gives to another node what was not acknowledged in time:
+//! so it does if this one was killed, or cut off for longer than that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_nats::Subject;
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::pull::{Batch, Config};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
+use futures_util::StreamExt;
+use fusd_tool::ToolError;
+use tokio::sync::{Notify, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::connection::{Connection, PATIENCE};
+use super::follow::BATCH_IS_FULL;
+use super::held::Held;
+use super::local::Local;
+use super::seen::Seen;
+use super::stream::{OVERHEAD, Stream};
+
+/// Messages that a node takes and has not acknowledged, at most.
+const WINDOW: usize = 256;
+
+/// When the server gives a message to another node that was not acknowledged.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+
+/// How long the server keeps a question that it has no answer to.
+const QUESTION: Duration = Duration::from_secs(60);
+
+/// The pause before another attempt where the server is there but does not answer as it should.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often an acknowledgement is sent that the server does not confirm though it is there.
+const ATTEMPTS: usize = 5;
+
+/// What the server is told of a message.
+const ACK: &str = "+ACK";
+const NAK: &str = "-NAK";
+const IN_PROGRESS: &str = "+WPI";
+
+/// One who takes messages for the readers of this node.
+pub(super) struct Worker {
+    connection: Connection,
+    local: Local,
+    stream: Stream,
+    consumer: PullConsumer,
+    /// By where the server is told about them.
+    held: Held<Subject>,
+    /// What readers have got.
+    seen: Seen,
+    acks: Arc<Acks>,
+}
+
+/// Acknowledgements that are on their way.
+#[derive(Default)]
+struct Acks {
+    count: AtomicUsize,
+    fewer: Notify,
+}
+
+impl Worker {
+    /// Joins those who share the stream's messages.
+    ///
+    /// # Errors
+    /// The server does not let us, or not with this subject.
+    pub(super) async fn begin(
+        connection: Connection,
+        local: Local,
+        stream: Stream,
+    ) -> Result<Self, ToolError> {
+        let consumer = consumer(&stream).await.map_err(|why| {
+            let name = &stream.name;
+            ToolError::failed(format!(
+                "cannot share the messages of the stream {name}: {why}; see its consumers with \
+                 nats(1), or use another stream"
+            ))
+        })?;
+        Ok(Self {
+            connection,
+            local,
+            stream,
+            consumer,
+            held: Held::default(),
+            seen: Seen::default(),
+            acks: Arc::default(),
+        })
+    }
+
+    /// Takes messages until it is `stopped`, then gives back what nobody has read.
+    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        let mut batch: Option<Batch> = None;
+        let mut contact = self.connection.contact();
+        let mut beat = interval(ACK_WAIT / 3);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = false;
+        loop {
+            self.local.look_from_now();
+            let reads = self.settle();
+            if self.connection.contact() != contact {
+                contact = self.connection.contact();
+                batch = None;
+                beat.reset_immediately();
+            }
+            if !reads {
+                batch = None;
+            } else if batch.is_none() && contact.up {
+                match self.ask().await {
+                    Ok(asked) => batch = asked,
+                    Err(why) => self.start_again(&why, &mut told).await,
+                }
+            }
+            let acks = Arc::clone(&self.acks);
+            tokio::select! {
+                // An error: the other side is gone, and so is the device.
+                _ = stopped.changed() => break,
+                _ = self.connection.lost_since(contact) => {}
+                message = next(&mut batch) => match message {
+                    None => batch = None,
+                    Some(Ok(message)) => {
+                        told = false;
+                        self.take(message);
+                    }
+                    Some(Err(error)) => {
+                        batch = None;
+                        let why = error.to_string();
+                        if !why.contains(BATCH_IS_FULL) && self.connection.contact() == contact {
+                            self.start_again(&why, &mut told).await;
+                        }
+                    }
+                },
+                () = self.local.changed() => {}
+                () = acks.fewer.notified() => {}
+                _ = beat.tick() => self.tell(self.held.iter().cloned().collect(), IN_PROGRESS),
+            }
+        }
+        drop(batch);
+        self.give_back().await;
+    }
+
+    /// Asks for as many messages as there is room for, if for any.
+    async fn ask(&self) -> Result<Option<Batch>, String> {
+        let room = self.local.device().and_then(|it| it.look(|pipe| pipe.room()));
+        let taken = self.held.len() + self.acks.count.load(Ordering::Acquire);
+        let (Some(room), window @ 1..) = (room, WINDOW.saturating_sub(taken)) else {
+            return Ok(None);
+        };
+        let payload = self.connection.client.max_payload();
+        let largest = self.stream.limit.min(payload).saturating_add(OVERHEAD);
+        let batch = self
+            .consumer
+            .batch()
+            .max_messages(room.records.min(window))
+            .max_bytes(room.bytes.max(largest))
+            .expires(QUESTION)
+            .messages();
+        match timeout(PATIENCE, batch).await {
+            Ok(batch) => batch.map(Some).map_err(|error| error.to_string()),
+            Err(late) => Err(late.to_string()),
+        }
+    }
+
+    /// The consumer may be gone: finds it, or makes it again.
+    async fn start_again(&mut self, why: &str, told: &mut bool) {
+        if !*told {
+            *told = true;
+            let stream = &self.stream.name;
+            tracing::warn!(%stream, error = %why, "cannot take from the stream; trying again");
+        }
+        sleep(PAUSE).await;
+        if let Ok(found) = consumer(&self.stream).await {
+            self.consumer = found;
+        }
+    }
+
+    /// Puts a message into the pipe that is for this node.
+    fn take(&mut self, message: Message) {
+        let Some(reply) = message.reply.clone() else {
+            return;
+        };
+        let id = message.headers.as_ref();
+        let id = id.and_then(|headers| headers.get(async_nats::header::NATS_MESSAGE_ID));
+        let key = match (id, message.info()) {
+            (Some(id), _) => id.as_str().to_owned(),
+            (None, Ok(info)) => info.stream_sequence.to_string(),
+            (None, Err(_)) => return,
+        };
+        // It comes again where the server has not heard of it for long.
+        let Some(reply) = self.held.replace(&key, reply) else {
+            return;
+        };
+        if self.seen.contains(&key) || message.payload.is_empty() {
+            self.acknowledge(reply);
+            return;
+        }
+        self.local.arrive_beyond(&message.payload);
+        self.held.push(key, message.payload.len(), reply);
+    }
+
+    /// Acknowledges what has been read and, without readers, gives back the rest; whether there are
+    /// readers.
+    fn settle(&mut self) -> bool {
+        let Some(device) = self.local.device() else {
+            return false;
+        };
+        let (kept, reads) = device.look(|pipe| (pipe.stats().kept, pipe.has(true)));
+        for (key, reply) in self.held.read(kept) {
+            self.seen.insert(&key);
+            self.acknowledge(reply);
+        }
+        if !reads && self.held.len() > 0 {
+            let held = &mut self.held;
+            let back = device.change(|pipe, _| {
+                // One may have come by now.
+                if pipe.has(true) {
+                    return Vec::new();
+                }
+                let (bytes, back) = held.withdraw(pipe.stats().kept);
+                pipe.withdraw(bytes);
+                back
+            });
+            self.tell(back, NAK);
+        }
+        reads
+    }
+
+    /// Acknowledges a message, until the server confirms it.
+    fn acknowledge(&self, reply: Subject) {
+        let (connection, acks) = (self.connection.clone(), Arc::clone(&self.acks));
+        acks.count.fetch_add(1, Ordering::AcqRel);
+        tokio::spawn(async move {
+            let mut attempts = 0;
+            while attempts < ATTEMPTS {
+                let contact = connection.up().await;
+                let request = connection.client.request(reply.clone(), ACK.into());
+                let confirmed = tokio::select! {
+                    answer = timeout(PATIENCE, request) => matches!(answer, Ok(Ok(_))),
+                    _ = connection.lost_since(contact) => continue,
+                };
+                if confirmed {
+                    break;
+                }
+                attempts += 1;
+                sleep(PAUSE).await;
+            }
+            if attempts == ATTEMPTS {
+                tracing::warn!("a record that was read may be given out again: the server does not confirm it");
+            }
+            acks.count.fetch_sub(1, Ordering::AcqRel);
+            acks.fewer.notify_one();
+        });
+    }
+
+    /// Tells the server something of messages, in their order.
+    fn tell(&self, replies: Vec<Subject>, what: &'static str) {
+        if replies.is_empty() || !self.connection.contact().up {
+            return;
+        }
+        let client = self.connection.client.clone();
+        tokio::spawn(async move {
+            for reply in replies {
+                if let Err(error) = client.publish(reply, what.into()).await {
+                    tracing::debug!(%error, what, "not told");
+                }
+            }
+        });
+    }
+
+    /// Gives back all that nobody has read, and waits for what is still to be confirmed.
+    async fn give_back(&mut self) {
+        for reply in self.held.iter().cloned() {
+            if let Err(error) = self.connection.client.publish(reply, NAK.into()).await {
+                tracing::debug!(%error, "not given back");
+            }
+        }
+        while self.acks.count.load(Ordering::Acquire) > 0 {
+            self.acks.fewer.notified().await;
+        }
+    }
+}
+
+/// The next message; waits for ever where none is asked for.
+async fn next(batch: &mut Option<Batch>) -> Option<Result<Message, async_nats::Error>> {
+    match batch {
+        Some(batch) => batch.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The consumer that all nodes of the pipe share.
+async fn consumer(stream: &Stream) -> Result<PullConsumer, String> {
+    let plain = |c: char| match c.is_ascii_alphanumeric() || c == '-' {
+        true => c,
+        false => '_',
+    };
+    let subject: String = stream.subject.chars().map(plain).collect();
+    let name = format!("fusd-pipe-{subject}");
+    let config = Config {
+        durable_name: Some(name.clone()),
+        description: Some("the readers of a fusd-pipe".to_owned()),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: ACK_WAIT,
+        filter_subject: stream.subject.clone(),
+        // Each node has a limit of its own.
+        max_ack_pending: 65536,
+        ..Config::default()
+    };
+    let found = stream.stream.get_or_create_consumer(&name, config).await;
+    let found: PullConsumer = found.map_err(|error| error.to_string())?;
+    let filter = &found.cached_info().config.filter_subject;
+    match *filter == stream.subject {
+        true => Ok(found),
+        false => Err(format!("its consumer {name} is for {filter}")),
+    }
+}
