@@ -57,6 +57,12 @@ pub(crate) const TESTS: Needs = Needs {
             proof: Proof::Program("groff"),
             why: "it formats the manual pages",
         },
+        Package {
+            name: "nats-server",
+            // An ordinary user may not have that folder in PATH.
+            proof: Proof::File("/usr/sbin/nats-server"),
+            why: "it joins the nodes of fusd-pipe",
+        },
     ]],
     without: Some("cargo xtask test --no-install"),
 };

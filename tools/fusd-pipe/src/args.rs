@@ -192,7 +192,7 @@ fn no_thread(error: &io::Error) -> Error {
 
 impl Args {
     /// What the command line means, if it means anything.
-    fn settings(&self) -> Result<Settings, ToolError> {
+    pub(crate) fn settings(&self) -> Result<Settings, ToolError> {
         let fifo = self.kind == Mode::Fifo;
         let whole = Amount {
             bytes: match fifo && !self.nats.keeps() {

@@ -3,5 +3,6 @@
 pub(crate) mod accounting;
 pub(crate) mod fifo;
 pub(crate) mod kinds;
+pub(crate) mod nats;
 pub(crate) mod policy;
 pub(crate) mod streams;

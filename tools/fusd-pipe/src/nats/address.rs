@@ -143,7 +143,9 @@ mod tests {
         for good in ["jobs", "jobs.paris.1", "a-b_c"] {
             assert_eq!(subject(good).as_deref(), Ok(good));
         }
-        for bad in ["", ".", "a..b", "a.", "a b", "a.*", ">", "$SYS.x", "_INBOX.1", "a\tb"] {
+        for bad in [
+            "", ".", "a..b", "a.", "a b", "a.*", ">", "$SYS.x", "_INBOX.1", "a\tb",
+        ] {
             assert!(subject(bad).unwrap_err().contains("jobs.paris"), "{bad:?}");
         }
         assert_eq!(stream("JOBS-1_x").as_deref(), Ok("JOBS-1_x"));

@@ -150,3 +150,91 @@ impl NatsArgs {
             .find_map(|(wrong, text)| wrong.then_some(text))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::Args;
+
+    const JOINED: [&str; 6] = [
+        "fusd-pipe",
+        "node",
+        "--nats",
+        "me:s3cret@host",
+        "--subject",
+        "a.b",
+    ];
+
+    fn options(more: &[&str]) -> Result<Options, String> {
+        let args = Args::try_parse_from([&JOINED[..], more].concat()).unwrap();
+        let settings = args.settings().map_err(|error| error.to_string())?;
+        let options = args.nats.options(&settings, args.full)?;
+        Ok(options.expect("other machines take part"))
+    }
+
+    #[test]
+    fn nobody_else_takes_part_unless_asked_for() {
+        let args = Args::try_parse_from(&JOINED[..2]).unwrap();
+        let settings = args.settings().unwrap();
+        assert!(args.nats.options(&settings, None).unwrap().is_none());
+        for alone in [
+            &["--subject", "a"][..],
+            &["--nats", "host"],
+            &["--stream", "A"],
+            &["--nats-creds", "file"],
+        ] {
+            let line = [&JOINED[..2], alone].concat();
+            assert!(Args::try_parse_from(line).is_err(), "{alone:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_write_comes_to_without_the_server() {
+        for (line, away) in [
+            (&[][..], Away::Wait),
+            (&["--full", "block"], Away::Wait),
+            (&["--full", "eagain"], Away::Refuse),
+            (&["--full", "drop-new"], Away::Drop),
+            (&["-k", "broadcast"], Away::Drop),
+            (&["-k", "ring"], Away::Drop),
+            (&["-k", "ring", "--stream", "A"], Away::Wait),
+            (
+                &["-k", "ring", "--full", "drop-old", "--stream", "A"],
+                Away::Wait,
+            ),
+            (&["-k", "broadcast", "--stream", "A"], Away::Wait),
+            (
+                &["-k", "broadcast", "--full", "drop-old", "--stream", "A"],
+                Away::Drop,
+            ),
+        ] {
+            assert_eq!(options(line).unwrap().away, away, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_makes_it_unnecessary_to_drop_anything() {
+        let local = |line: &[&str]| options(line).unwrap().settings.full;
+        assert_eq!(local(&["-k", "broadcast"]), Full::DropOld);
+        assert_eq!(local(&["-k", "broadcast", "--stream", "A"]), Full::Block);
+        let fifo = options(&["--stream", "A", "--full", "drop-old"]).unwrap();
+        assert_eq!(fifo.settings.full, Full::Block);
+        assert!(fifo.drop_old, "the stream does");
+        assert_eq!((fifo.size.bytes, fifo.settings.eof), (1 << 20, Eof::Never));
+    }
+
+    #[test]
+    fn what_cannot_be_had_from_other_machines_is_refused() {
+        for (line, message) in [
+            (&["--eof", "last-writer"][..], "--eof never"),
+            (&["--no-reader", "epipe"], "--no-reader epipe"),
+            (&["--wait-peer"], "--wait-peer"),
+            (&["--stream", "A", "--size", "1K"], "at least 4K"),
+        ] {
+            let error = options(line).map(drop).unwrap_err();
+            assert!(error.contains(message), "{line:?}: {error}");
+        }
+    }
+}

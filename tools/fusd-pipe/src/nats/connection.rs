@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
-use futures_util::StreamExt;
 use fusd::Errno;
 use fusd_tool::ToolError;
+use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -144,17 +144,17 @@ fn hear(contact: &watch::Sender<Contact>, server: &str, event: &Event) {
     match event {
         Event::Disconnected | Event::Closed => {
             if contact.borrow().up {
-                tracing::warn!(%server, "the NATS server is gone; trying again until it is back");
                 contact.send_modify(|contact| contact.up = false);
+                tracing::warn!(%server, "the NATS server is gone; trying again until it is back");
             }
         }
         Event::Connected => {
             if !contact.borrow().up {
-                tracing::warn!(%server, "the NATS server is back");
                 contact.send_modify(|contact| {
                     contact.up = true;
                     contact.returns += 1;
                 });
+                tracing::warn!(%server, "the NATS server is back");
             }
         }
         Event::SlowConsumer(_) => {

@@ -2,9 +2,9 @@
 //! none.
 
 use async_nats::Subscriber;
-use futures_util::StreamExt;
 use fusd::request::OpenRequest;
 use fusd_tool::ToolError;
+use futures_util::StreamExt;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
@@ -110,7 +110,9 @@ pub(super) async fn take_turns(
 }
 
 fn has_readers(local: &Local) -> bool {
-    local.device().is_some_and(|device| device.look(|pipe| pipe.has(true)))
+    local
+        .device()
+        .is_some_and(|device| device.look(|pipe| pipe.has(true)))
 }
 
 /// Whether the user knows that the pipe is full.

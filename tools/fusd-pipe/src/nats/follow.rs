@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::Config;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
-use futures_util::StreamExt;
 use fusd_tool::ToolError;
+use futures_util::StreamExt;
 use tokio::time::sleep;
 
 use super::Options;
@@ -70,9 +70,8 @@ impl Follower {
             next: first.max(state.first_sequence).max(1),
             stream,
         };
-        let failed = |why: String| {
-            ToolError::failed(format!("cannot read the stream: {why}; try again"))
-        };
+        let failed =
+            |why: String| ToolError::failed(format!("cannot read the stream: {why}; try again"));
         let contact = follower.connection.contact();
         let consumer = follower.consumer().await.map_err(failed)?;
         if consumer.cached_info().num_pending > 0 {

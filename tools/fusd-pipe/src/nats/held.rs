@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn what_is_left_tells_what_was_read() {
         let mut held = held();
-        assert_eq!(read(&mut held, 60), []);
-        assert_eq!(read(&mut held, 51), []);
+        assert_eq!(read(&mut held, 60), [0; 0]);
+        assert_eq!(read(&mut held, 51), [0; 0]);
         assert_eq!(read(&mut held, 50), [1]);
         assert_eq!(read(&mut held, 1), [2]);
         assert_eq!(read(&mut held, 0), [3]);
@@ -120,7 +120,7 @@ mod tests {
         let mut held = held();
         assert_eq!(held.withdraw(60 - 15), (30, vec![3]));
         assert_eq!(read(&mut held, 20), [1]);
-        assert_eq!(read(&mut held, 15), []);
+        assert_eq!(read(&mut held, 15), [0; 0]);
         held.push("4".to_owned(), 5, 4);
         assert_eq!(read(&mut held, 5), [2]);
         assert_eq!(held.withdraw(5), (5, vec![4]));

@@ -9,28 +9,18 @@ use fusd::{Delivery, Errno, Error, ErrorKind};
 use fusd_tool::ToolError;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::connection::Connection;
+use super::Options;
 use super::local::Local;
 use super::outgoing::{Job, Room};
 use super::thread::{Order, run};
-use super::{Away, Options};
 use crate::device::PipeDevice;
 use crate::settings::{Mode, Records};
-
-/// What the thread of the link has found, once it has begun.
-pub(super) struct Started {
-    pub(super) connection: Connection,
-    /// Bytes that a message may have.
-    pub(super) limit: usize,
-}
 
 /// A link to the server. Dropped, it gives back what no reader has got, and ends.
 pub(crate) struct Link {
     orders: UnboundedSender<Order>,
     thread: Option<JoinHandle<()>>,
     room: Arc<Room>,
-    connection: Connection,
-    away: Away,
     records: Records,
     limit: usize,
     /// Readers are let in by the thread.
@@ -47,7 +37,6 @@ impl Link {
         let (orders, received) = tokio::sync::mpsc::unbounded_channel();
         let (started, starting) = mpsc::channel();
         let room = Arc::new(Room::new(options.size.bytes));
-        let away = options.away;
         let records = options.settings.records;
         let opens = options.settings.mode == Mode::Fifo && options.stream.is_none();
         let (local, thread_room) = (Local::new(device), Arc::clone(&room));
@@ -62,13 +51,11 @@ impl Link {
                 "the thread for the NATS server has ended at once; its panic is above",
             ));
         };
-        let Started { connection, limit } = result?;
+        let limit = result?;
         Ok(Self {
             orders,
             thread: Some(thread),
             room,
-            connection,
-            away,
             records,
             limit,
             opens,
@@ -99,8 +86,7 @@ impl Link {
             request.fail(Errno::EMSGSIZE);
             return;
         }
-        let refused = self.away == Away::Refuse && !self.connection.contact().up;
-        if refused || !self.room.is_left() {
+        if !self.room.is_left() {
             request.fail(Errno::EAGAIN);
             return;
         }
@@ -125,12 +111,7 @@ impl Link {
     ///
     /// # Errors
     /// The server does not take it.
-    pub(crate) fn write_all(
-        &self,
-        writer: u64,
-        data: &[u8],
-        label: Vec<u8>,
-    ) -> Result<(), Errno> {
+    pub(crate) fn write_all(&self, writer: u64, data: &[u8], label: Vec<u8>) -> Result<(), Errno> {
         let (done, result) = mpsc::channel();
         let data = data.to_vec();
         self.order(Order::Job(writer, Job::Own { data, label, done }));

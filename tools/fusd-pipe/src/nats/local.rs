@@ -69,7 +69,10 @@ impl Local {
     /// Puts what has come into the pipe; false where there is no room yet.
     pub(crate) fn arrive(&self, data: &[u8]) -> bool {
         // An empty record would be the end of the file.
-        data.is_empty() || self.change(|pipe, now| pipe.arrive(data, now)).unwrap_or(true)
+        data.is_empty()
+            || self
+                .change(|pipe, now| pipe.arrive(data, now))
+                .unwrap_or(true)
     }
 
     /// Puts what has come into the pipe, or drops and counts it; false where it was dropped.

@@ -3,7 +3,7 @@
 //! Writers do not wait for each other, so there is no order between them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub(crate) enum Job {
 pub(crate) struct Room {
     size: usize,
     used: AtomicUsize,
+    /// Nothing is taken: writes fail while the server is away.
+    closed: AtomicBool,
 }
 
 impl Room {
@@ -49,12 +51,18 @@ impl Room {
         Self {
             size,
             used: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
         }
     }
 
     /// Whether a write that does not wait is taken.
     pub(crate) fn is_left(&self) -> bool {
-        self.used() < self.size
+        self.used() < self.size && !self.closed.load(Ordering::Acquire)
+    }
+
+    /// Takes nothing, or as much as there is room for.
+    pub(super) fn close(&self, closed: bool) {
+        self.closed.store(closed, Ordering::Release);
     }
 
     /// Bytes that are on their way.
@@ -125,12 +133,7 @@ impl Writer {
     }
 
     /// Writes all of `data`; `patient`: also where a client is told to try again.
-    async fn write(
-        &mut self,
-        mut data: &[u8],
-        label: &[u8],
-        patient: bool,
-    ) -> Result<(), Errno> {
+    async fn write(&mut self, mut data: &[u8], label: &[u8], patient: bool) -> Result<(), Errno> {
         let nobody = Notify::new();
         while !data.is_empty() {
             let mut piece = self.cutter.next(data, label)?;

@@ -7,8 +7,8 @@ use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, StorageType};
 use fusd_tool::ToolError;
 
-use super::connection::Connection;
 use super::Options;
+use super::connection::Connection;
 use crate::settings::Mode;
 
 /// What the server counts of a message besides its content, at most, in bytes: the id, the subject
@@ -67,7 +67,9 @@ pub(crate) async fn open(
         return Err(failed(why));
     }
     let limits = [config.max_bytes, i64::from(config.max_message_size)];
-    let limits = limits.into_iter().filter_map(|limit| usize::try_from(limit).ok());
+    let limits = limits
+        .into_iter()
+        .filter_map(|limit| usize::try_from(limit).ok());
     let limit = limits.filter(|limit| *limit > 0).min();
     Ok(Stream {
         name: name.to_owned(),
@@ -121,7 +123,11 @@ fn config(options: &Options, name: &str) -> stream::Config {
 /// Why a stream that somebody made cannot be this pipe's.
 fn unfit(config: &stream::Config, options: &Options) -> Option<String> {
     let subject = &options.subject;
-    if !config.subjects.iter().any(|filter| matches(filter, subject)) {
+    if !config
+        .subjects
+        .iter()
+        .any(|filter| matches(filter, subject))
+    {
         let subjects = config.subjects.join(", ");
         return Some(format!(
             "it keeps {subjects}, not {subject}; choose another stream, or add the subject"

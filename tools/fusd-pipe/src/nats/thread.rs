@@ -16,12 +16,11 @@ use super::connection::{Connection, PATIENCE};
 use super::core;
 use super::cutter::Cutter;
 use super::follow::Follower;
-use super::link::Started;
 use super::local::Local;
 use super::outgoing::{Job, Room, Writer};
 use super::publisher::Publisher;
 use super::work::Worker;
-use super::{Options, stream};
+use super::{Away, Options, stream};
 use crate::settings::Mode;
 
 /// What the device asks for.
@@ -36,13 +35,14 @@ pub(crate) enum Order {
     Stop,
 }
 
-/// Runs the link until it is to stop. Says first whether it has come about.
+/// Runs the link until it is to stop. Says first whether it has come about, and how many bytes a
+/// message may have.
 pub(super) fn run(
     options: Options,
     local: Local,
     room: Arc<Room>,
     orders: UnboundedReceiver<Order>,
-    started: &mpsc::Sender<Result<Started, ToolError>>,
+    started: &mpsc::Sender<Result<usize, ToolError>>,
 ) {
     let say = |result| {
         // The other side waits for it, unless it has panicked.
@@ -65,10 +65,14 @@ pub(super) fn run(
             Ok(begun) => begun,
             Err(error) => return say(Err(error)),
         };
-        say(Ok(Started {
-            connection: connection.clone(),
-            limit,
-        }));
+        if options.away == Away::Refuse {
+            tokio::spawn(close_while_away(
+                connection.clone(),
+                local.clone(),
+                Arc::clone(&room),
+            ));
+        }
+        say(Ok(limit));
         let writers = Writers {
             publisher: Arc::new(Publisher::new(connection.clone(), local.clone(), &options)),
             local,
@@ -126,6 +130,16 @@ async fn begin(
         }
     };
     Ok((connection, limit, incoming))
+}
+
+/// Has poll(2) tell writers that the server is away, whose writes would fail.
+async fn close_while_away(connection: Connection, local: Local, room: Arc<Room>) {
+    let mut contact = connection.contact();
+    loop {
+        room.close(!contact.up);
+        local.touch();
+        contact = connection.lost_since(contact).await;
+    }
 }
 
 /// Those who write, each with a task of its own.
@@ -203,6 +217,9 @@ async fn end(connection: &Connection, room: &Room, incoming: JoinHandle<()>) {
     let late = timeout(PATIENCE, all).await.is_err();
     if late || room.used() > 0 {
         let bytes = room.used();
-        tracing::error!(bytes, "what was written last is lost: the NATS server has not taken it");
+        tracing::error!(
+            bytes,
+            "what was written last is lost: the NATS server has not taken it"
+        );
     }
 }

@@ -13,8 +13,8 @@ use async_nats::Subject;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{Batch, Config};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
-use futures_util::StreamExt;
 use fusd_tool::ToolError;
+use futures_util::StreamExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -26,7 +26,7 @@ use super::seen::Seen;
 use super::stream::{OVERHEAD, Stream};
 
 /// Messages that a node takes and has not acknowledged, at most.
-const WINDOW: usize = 256;
+const WINDOW: usize = 64;
 
 /// When the server gives a message to another node that was not acknowledged.
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -146,7 +146,10 @@ impl Worker {
 
     /// Asks for as many messages as there is room for, if for any.
     async fn ask(&self) -> Result<Option<Batch>, String> {
-        let room = self.local.device().and_then(|it| it.look(|pipe| pipe.room()));
+        let room = self
+            .local
+            .device()
+            .and_then(|it| it.look(|pipe| pipe.room()));
         let taken = self.held.len() + self.acks.count.load(Ordering::Acquire);
         let (Some(room), window @ 1..) = (room, WINDOW.saturating_sub(taken)) else {
             return Ok(None);
@@ -250,7 +253,9 @@ impl Worker {
                 sleep(PAUSE).await;
             }
             if attempts == ATTEMPTS {
-                tracing::warn!("a record that was read may be given out again: the server does not confirm it");
+                tracing::warn!(
+                    "a record that was read may be given out again: the server does not confirm it"
+                );
             }
             acks.count.fetch_sub(1, Ordering::AcqRel);
             acks.fewer.notify_one();
