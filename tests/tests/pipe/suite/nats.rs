@@ -121,14 +121,6 @@ pub(crate) fn a_node_that_comes_later_has_what_the_stream_keeps(case: &Case) {
     let second = node(case, &server, "b", &ring);
     assert_eq!(text(&reader(&second)), "one\ntwo\n");
     second.stop();
-    let refused = joined(
-        case,
-        &server.url(),
-        "c",
-        &["--stream", "LOG", "--subject", "x"],
-    );
-    let mut refused = refused.spawn();
-    assert_eq!(refused.wait().code(), Some(2), "--subject twice");
     let mut refused = pipe_at(case, "c", ["--nats", &server.url(), "--subject", "x"])
         .args(["--stream", "LOG"])
         .spawn();

@@ -1,7 +1,9 @@
 //! The connection to the server: made once, kept for ever, and whether it is there now.
 
 use std::error::Error as StdError;
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,13 +61,7 @@ impl Connection {
                 async {}
             });
         if let Some(path) = &options.credentials {
-            connect = connect.credentials_file(path).await.map_err(|error| {
-                let (path, error) = (path.display(), Errno::from(&error));
-                ToolError::failed(format!(
-                    "cannot read the credentials in {path}: {error}; give --nats-creds a file as \
-                     nsc(1) makes it"
-                ))
-            })?;
+            connect = with_credentials(connect, path)?;
         }
         let connected = address.introduce(connect).connect(address.server()).await;
         let client = connected.map_err(|error| cannot_connect(options, &error))?;
@@ -169,25 +165,62 @@ fn hear(contact: &watch::Sender<Contact>, server: &str, event: &Event) {
     }
 }
 
+/// Adds what a file says of who we are.
+fn with_credentials(connect: ConnectOptions, path: &Path) -> Result<ConnectOptions, ToolError> {
+    let failed = |error: &io::Error, next: &str| {
+        let path = path.display();
+        let why = cause(error).map_or(error.to_string(), |errno| errno.to_string());
+        ToolError::failed(format!(
+            "cannot read the credentials in {path}: {why}; {next}"
+        ))
+    };
+    let text = fs::read_to_string(path)
+        .map_err(|error| failed(&error, "give --nats-creds a file that this user may read"))?;
+    connect.credentials(&text).map_err(|error| {
+        failed(
+            &error,
+            "give --nats-creds a file of the form that nsc(1) makes",
+        )
+    })
+}
+
 fn cannot_connect(options: &Options, error: &ConnectError) -> ToolError {
     let address = &options.address;
-    let why = match cause(error) {
-        Some(errno) => errno.to_string(),
-        None => error.kind().to_string(),
-    };
-    let next = match error.kind() {
-        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+    let errno = cause(error);
+    let why = errno.map_or_else(|| innermost(error), |errno| errno.to_string());
+    let next = match (error.kind(), errno) {
+        (ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication, _) => {
             "give the user and the password in the URL, or --nats-creds"
         }
-        ConnectErrorKind::Tls => {
-            "give nats:// or tls://, whichever the server speaks, and a certificate that this \
-             machine trusts"
+        (ConnectErrorKind::Dns, _) => "look at the name in --nats",
+        (ConnectErrorKind::Io | ConnectErrorKind::Tls, None) => {
+            "give nats:// or tls://, whichever the server speaks, and see that this machine trusts \
+             its certificate"
         }
         _ => "start nats-server there, or give --nats another one",
     };
     ToolError::failed(format!(
         "cannot connect to the NATS server {address}: {why}; {next}"
     ))
+}
+
+/// What the first cause of an error says.
+fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let mut error = error;
+    loop {
+        // An error of the system's kind may have the one that tells more inside.
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        let next: Option<&(dyn StdError + 'static)> = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+        match next {
+            Some(next) => error = next,
+            None => return error.to_string(),
+        }
+    }
 }
 
 /// The error number behind an error.

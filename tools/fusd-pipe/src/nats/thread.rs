@@ -86,50 +86,38 @@ pub(super) fn run(
     });
 }
 
-/// Connects, and starts what brings content here.
+/// Connects, and starts what brings content here; if that has something to give back in the end, it
+/// is to be waited for.
 async fn begin(
     options: &Options,
     local: &Local,
     readers: UnboundedReceiver<OpenRequest<()>>,
     stopped: watch::Receiver<bool>,
-) -> Result<(Connection, usize, JoinHandle<()>), ToolError> {
+) -> Result<(Connection, usize, Option<JoinHandle<()>>), ToolError> {
     let connection = Connection::open(options).await?;
     let (local, fifo) = (local.clone(), options.settings.mode == Mode::Fifo);
     let payload = connection.client.max_payload();
-    let (limit, incoming) = match &options.stream {
-        None => {
-            let subject = options.subject.clone();
-            let incoming = match fifo {
-                true => tokio::spawn(core::take_turns(
-                    connection.clone(),
-                    subject,
-                    local,
-                    readers,
-                )),
-                false => {
-                    let messages = core::subscribe(&connection, subject).await?;
-                    tokio::spawn(core::listen(messages, local))
-                }
-            };
-            (payload, incoming)
+    let Some(name) = &options.stream else {
+        let subject = options.subject.clone();
+        if fifo {
+            let turns = core::take_turns(connection.clone(), subject, local, readers);
+            tokio::spawn(turns);
+        } else {
+            let messages = core::subscribe(&connection, subject).await?;
+            tokio::spawn(core::listen(messages, local));
         }
-        Some(name) => {
-            let stream = stream::open(&connection, options, name).await?;
-            let limit = stream.limit.min(payload.saturating_sub(stream::OVERHEAD));
-            let incoming = match fifo {
-                true => {
-                    let worker = Worker::begin(connection.clone(), local, stream).await?;
-                    tokio::spawn(worker.run(stopped))
-                }
-                false => {
-                    let follower = Follower::begin(connection.clone(), local, stream, options);
-                    tokio::spawn(follower.await?.run())
-                }
-            };
-            (limit, incoming)
-        }
+        return Ok((connection, payload, None));
     };
-    Ok((connection, limit, incoming))
+    let stream = stream::open(&connection, options, name).await?;
+    let limit = stream.limit.min(payload.saturating_sub(stream::OVERHEAD));
+    if fifo {
+        let worker = Worker::begin(connection.clone(), local, stream).await?;
+        let incoming = tokio::spawn(worker.run(stopped));
+        return Ok((connection, limit, Some(incoming)));
+    }
+    let follower = Follower::begin(connection.clone(), local, stream, options).await?;
+    tokio::spawn(follower.run());
+    Ok((connection, limit, None))
 }
 
 /// Has poll(2) tell writers that the server is away, whose writes would fail.
@@ -199,7 +187,7 @@ async fn obey(
 }
 
 /// Gives the server what is on its way, and back what no reader has got, as far as it is there.
-async fn end(connection: &Connection, room: &Room, incoming: JoinHandle<()>) {
+async fn end(connection: &Connection, room: &Room, incoming: Option<JoinHandle<()>>) {
     let all = async {
         if !connection.contact().up {
             return;
@@ -210,9 +198,13 @@ async fn end(connection: &Connection, room: &Room, incoming: JoinHandle<()>) {
                 return;
             }
         }
-        // A receiver of messages ends with the program; that of a fifo gives back what it has.
-        let _ = timeout(PATIENCE / 5, incoming).await;
-        let _ = connection.round_trip().await;
+        if let Some(incoming) = incoming {
+            // It has panicked, which is in the log, or nothing is left to be done for it.
+            let _ = incoming.await;
+            if let Err(error) = connection.round_trip().await {
+                tracing::debug!(%error, "what was given back is not confirmed");
+            }
+        }
     };
     let late = timeout(PATIENCE, all).await.is_err();
     if late || room.used() > 0 {

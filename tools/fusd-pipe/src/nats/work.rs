@@ -14,7 +14,7 @@ use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{Batch, Config};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
 use fusd_tool::ToolError;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -109,7 +109,7 @@ impl Worker {
                 beat.reset_immediately();
             }
             if !reads {
-                batch = None;
+                self.let_go(batch.take());
             } else if batch.is_none() && contact.up {
                 match self.ask().await {
                     Ok(asked) => batch = asked,
@@ -140,7 +140,7 @@ impl Worker {
                 _ = beat.tick() => self.tell(self.held.iter().cloned().collect(), IN_PROGRESS),
             }
         }
-        drop(batch);
+        self.let_go(batch.take());
         self.give_back().await;
     }
 
@@ -167,6 +167,17 @@ impl Worker {
             Ok(batch) => batch.map(Some).map_err(|error| error.to_string()),
             Err(late) => Err(late.to_string()),
         }
+    }
+
+    /// Asks for no more, and gives back what has come and was not taken. What is still on its way
+    /// goes to others after [`ACK_WAIT`].
+    fn let_go(&self, batch: Option<Batch>) {
+        let Some(mut batch) = batch else { return };
+        let mut back = Vec::new();
+        while let Some(Some(Ok(message))) = batch.next().now_or_never() {
+            back.extend(message.message.reply);
+        }
+        self.tell(back, NAK);
     }
 
     /// The consumer may be gone: finds it, or makes it again.
