@@ -17,6 +17,7 @@
 //! All of it runs on one thread ([`thread`]), which changes the pipe as clients do, by
 //! [`PipeDevice::change`](crate::PipeDevice). The pipe tells it of changes through the bell.
 
+mod acks;
 mod address;
 mod args;
 mod connection;

@@ -5,8 +5,6 @@
 //! until the server confirms. The server gives to another node what was not acknowledged in time:
 //! so it does if this one was killed, or cut off for longer than that.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::Subject;
@@ -15,9 +13,10 @@ use async_nats::jetstream::consumer::pull::{Batch, Config};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
 use fusd_tool::ToolError;
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::acks::{Acks, Word};
 use super::connection::{Connection, PATIENCE};
 use super::follow::BATCH_IS_FULL;
 use super::held::Held;
@@ -37,14 +36,6 @@ const QUESTION: Duration = Duration::from_secs(60);
 /// The pause before another attempt where the server is there but does not answer as it should.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How often an acknowledgement is sent that the server does not confirm though it is there.
-const ATTEMPTS: usize = 5;
-
-/// What the server is told of a message.
-const ACK: &str = "+ACK";
-const NAK: &str = "-NAK";
-const IN_PROGRESS: &str = "+WPI";
-
 /// One who takes messages for the readers of this node.
 pub(super) struct Worker {
     connection: Connection,
@@ -55,14 +46,7 @@ pub(super) struct Worker {
     held: Held<Subject>,
     /// What readers have got.
     seen: Seen,
-    acks: Arc<Acks>,
-}
-
-/// Acknowledgements that are on their way.
-#[derive(Default)]
-struct Acks {
-    count: AtomicUsize,
-    fewer: Notify,
+    acks: Acks,
 }
 
 impl Worker {
@@ -83,13 +67,13 @@ impl Worker {
             ))
         })?;
         Ok(Self {
+            acks: Acks::new(connection.clone()),
             connection,
             local,
             stream,
             consumer,
             held: Held::default(),
             seen: Seen::default(),
-            acks: Arc::default(),
         })
     }
 
@@ -116,7 +100,6 @@ impl Worker {
                     Err(why) => self.start_again(&why, &mut told).await,
                 }
             }
-            let acks = Arc::clone(&self.acks);
             tokio::select! {
                 // An error: the other side is gone, and so is the device.
                 _ = stopped.changed() => break,
@@ -136,12 +119,12 @@ impl Worker {
                     }
                 },
                 () = self.local.changed() => {}
-                () = acks.fewer.notified() => {}
-                _ = beat.tick() => self.tell(self.held.iter().cloned().collect(), IN_PROGRESS),
+                () = self.acks.fewer() => {}
+                _ = beat.tick() => self.acks.say(Word::Waits, self.held.iter().cloned().collect()),
             }
         }
         self.let_go(batch.take());
-        self.give_back().await;
+        self.acks.end(self.held.iter().cloned()).await;
     }
 
     /// Asks for as many messages as there is room for, if for any.
@@ -150,7 +133,7 @@ impl Worker {
             .local
             .device()
             .and_then(|it| it.look(|pipe| pipe.room()));
-        let taken = self.held.len() + self.acks.count.load(Ordering::Acquire);
+        let taken = self.held.len() + self.acks.unconfirmed();
         let (Some(room), window @ 1..) = (room, WINDOW.saturating_sub(taken)) else {
             return Ok(None);
         };
@@ -177,7 +160,7 @@ impl Worker {
         while let Some(Some(Ok(message))) = batch.next().now_or_never() {
             back.extend(message.message.reply);
         }
-        self.tell(back, NAK);
+        self.acks.say(Word::Back, back);
     }
 
     /// The consumer may be gone: finds it, or makes it again.
@@ -210,7 +193,7 @@ impl Worker {
             return;
         };
         if self.seen.contains(&key) || message.payload.is_empty() {
-            self.acknowledge(reply);
+            self.acks.acknowledge(reply);
             return;
         }
         self.local.arrive_beyond(&message.payload);
@@ -226,7 +209,7 @@ impl Worker {
         let (kept, reads) = device.look(|pipe| (pipe.stats().kept, pipe.has(true)));
         for (key, reply) in self.held.read(kept) {
             self.seen.insert(&key);
-            self.acknowledge(reply);
+            self.acks.acknowledge(reply);
         }
         if !reads && self.held.len() > 0 {
             let held = &mut self.held;
@@ -239,65 +222,9 @@ impl Worker {
                 pipe.withdraw(bytes);
                 back
             });
-            self.tell(back, NAK);
+            self.acks.say(Word::Back, back);
         }
         reads
-    }
-
-    /// Acknowledges a message, until the server confirms it.
-    fn acknowledge(&self, reply: Subject) {
-        let (connection, acks) = (self.connection.clone(), Arc::clone(&self.acks));
-        acks.count.fetch_add(1, Ordering::AcqRel);
-        tokio::spawn(async move {
-            let mut attempts = 0;
-            while attempts < ATTEMPTS {
-                let contact = connection.up().await;
-                let request = connection.client.request(reply.clone(), ACK.into());
-                let confirmed = tokio::select! {
-                    answer = timeout(PATIENCE, request) => matches!(answer, Ok(Ok(_))),
-                    _ = connection.lost_since(contact) => continue,
-                };
-                if confirmed {
-                    break;
-                }
-                attempts += 1;
-                sleep(PAUSE).await;
-            }
-            if attempts == ATTEMPTS {
-                tracing::warn!(
-                    "a record that was read may be given out again: the server does not confirm it"
-                );
-            }
-            acks.count.fetch_sub(1, Ordering::AcqRel);
-            acks.fewer.notify_one();
-        });
-    }
-
-    /// Tells the server something of messages, in their order.
-    fn tell(&self, replies: Vec<Subject>, what: &'static str) {
-        if replies.is_empty() || !self.connection.contact().up {
-            return;
-        }
-        let client = self.connection.client.clone();
-        tokio::spawn(async move {
-            for reply in replies {
-                if let Err(error) = client.publish(reply, what.into()).await {
-                    tracing::debug!(%error, what, "not told");
-                }
-            }
-        });
-    }
-
-    /// Gives back all that nobody has read, and waits for what is still to be confirmed.
-    async fn give_back(&mut self) {
-        for reply in self.held.iter().cloned() {
-            if let Err(error) = self.connection.client.publish(reply, NAK.into()).await {
-                tracing::debug!(%error, "not given back");
-            }
-        }
-        while self.acks.count.load(Ordering::Acquire) > 0 {
-            self.acks.fewer.notified().await;
-        }
     }
 }
 
