@@ -75,7 +75,7 @@ pub struct Args {
     pub marker: bool,
 
     /// When a reader that has read everything gets the end of the file [default: last-writer, of a
-    /// ring content]
+    /// ring content, with --nats never]
     ///
     /// last-writer: when all who wrote have closed the node; never; content: at once, as in a file
     /// that may grow; idle=SECONDS: when nothing was written for so long.
