@@ -128,6 +128,44 @@ pub(crate) fn a_node_that_comes_later_has_what_the_stream_keeps(case: &Case) {
     refused.await_error("it keeps test.pipe, not x");
 }
 
+/// A size in bytes is a number of messages there, which a server does not get wrong.
+pub(crate) fn a_full_stream_drops_what_it_is_told_to(case: &Case) {
+    let Some(server) = Server::start(case) else {
+        return;
+    };
+    let kept = "0\n1\n2\n3\n";
+    for full in ["drop-new", "eagain"] {
+        let common = ["--records", "line", "--nats", &server.url()];
+        let options = [
+            "--subject",
+            full,
+            "--stream",
+            full,
+            "--size",
+            "4K",
+            "--full",
+            full,
+        ];
+        let node = pipe_at(case, "node", common).args(options).start();
+        let writer = writer(&node);
+        for number in 0..10 {
+            let line = format!("{number}\n");
+            let refused = full == "eagain" && number >= 4;
+            let expected = if refused { Err(Errno::EAGAIN) } else { Ok(2) };
+            assert_eq!(writer.write(line.as_bytes()), expected, "{full} {number}");
+        }
+        let reader = reader(&node);
+        let mut all = String::new();
+        while all.len() < kept.len() {
+            all += &text(&reader);
+        }
+        assert_eq!(all, kept, "{full}");
+        let dropped = if full == "eagain" { 0 } else { 6 };
+        node.signal(Signal::SIGUSR1);
+        node.await_error(&format!("dropped {} bytes", 2 * dropped));
+    }
+}
+
 /// The server is killed in the middle and comes back with its files.
 pub(crate) fn a_stream_outlives_its_server(case: &Case) {
     const RECORDS: u32 = 300;

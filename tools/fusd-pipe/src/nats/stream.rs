@@ -15,6 +15,9 @@ use crate::settings::Mode;
 /// and the record's own head.
 pub(crate) const OVERHEAD: usize = 512;
 
+/// What a message counts for where a size in bytes stands for a number of messages.
+const AVERAGE: usize = 1024;
+
 /// How long a stream that is made knows the ids of messages.
 const KNOWN: Duration = Duration::from_secs(120);
 
@@ -94,8 +97,17 @@ fn next_for(code: ErrorCode) -> &'static str {
 }
 
 /// The stream that a pipe of these options needs: its limits are the pipe's.
+///
+/// Where nothing may be dropped, only messages are counted: nats-server 2.9.10 compares the bytes of a
+/// new message without what it adds itself, takes it, and then drops the oldest ones though the
+/// policy is `DiscardPolicy::New` (seen; its check of the number is exact).
 fn config(options: &Options, name: &str) -> stream::Config {
     let limit = |limit: usize| i64::try_from(limit).ok().filter(|_| limit != usize::MAX);
+    let (bytes, records) = match (options.drop_old, options.size.records) {
+        (true, records) => (options.size.bytes, records),
+        (false, usize::MAX) => (usize::MAX, (options.size.bytes / AVERAGE).max(1)),
+        (false, records) => (usize::MAX, records),
+    };
     stream::Config {
         name: name.to_owned(),
         description: Some("made by fusd-pipe".to_owned()),
@@ -108,8 +120,8 @@ fn config(options: &Options, name: &str) -> stream::Config {
             true => DiscardPolicy::Old,
             false => DiscardPolicy::New,
         },
-        max_bytes: limit(options.size.bytes).unwrap_or(-1),
-        max_messages: limit(options.size.records).unwrap_or(-1),
+        max_bytes: limit(bytes).unwrap_or(-1),
+        max_messages: limit(records).unwrap_or(-1),
         max_messages_per_subject: -1,
         max_message_size: -1,
         max_consumers: -1,
