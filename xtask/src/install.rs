@@ -62,6 +62,12 @@ pub(crate) const TESTS: Needs = Needs {
             proof: Proof::Program("make"),
             why: "an example of a manual page runs it",
         },
+        Package {
+            name: "nats-server",
+            // An ordinary user may not have that folder in PATH.
+            proof: Proof::File("/usr/sbin/nats-server"),
+            why: "it joins the nodes of fusd-pipe",
+        },
     ]],
     without: Some("cargo xtask test --no-install"),
 };

@@ -15,6 +15,12 @@ use crate::page::Block;
 const FUNCTIONS: &str = r#"
 until_true() { until "$@" >/dev/null 2>&1; do sleep 0.02; done; }
 ready() { test "$(grep -c 'is ready' said)" -ge "$1"; }
+start_queue() {
+    PATH=$PATH:/usr/sbin
+    nats-server --addr 127.0.0.1 --port -1 --ports_file_dir . --jetstream --store_dir . --log nats.log &
+    until_true sh -c 'grep nats://127 nats-server_*.ports'
+    queue=$(grep -o 'nats://127[0-9.:]*' nats-server_*.ports | head -n 1)
+}
 "#;
 
 /// Ends what the example has left running, and waits for it.
@@ -89,7 +95,10 @@ impl<'a> Scene<'a> {
 
     /// The script with places of the test's own where the example's are the machine's.
     fn translate(&self, script: &str) -> String {
-        let script = script.replace("/etc/motd", "./motd");
+        let script = script
+            .replace("/etc/motd", "./motd")
+            .replace("/var/lib/jobs", "./kept")
+            .replace("nats://queue", "$queue");
         if is_guest() {
             return script;
         }

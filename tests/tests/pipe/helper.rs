@@ -9,7 +9,16 @@ use nix::fcntl::OFlag;
 
 /// The tool with a node of the test's own, and these arguments.
 pub(crate) fn pipe<I: IntoIterator<Item: AsRef<OsStr>>>(case: &Case, arguments: I) -> Launch {
-    let node = case.node("node");
+    pipe_at(case, "node", arguments)
+}
+
+/// The tool with the node of this name.
+pub(crate) fn pipe_at<I: IntoIterator<Item: AsRef<OsStr>>>(
+    case: &Case,
+    name: &str,
+    arguments: I,
+) -> Launch {
+    let node = case.node(name);
     Launch::new(case, case.program("fusd-pipe"), &node)
         .args(["--backend", case.backend().name()])
         .arg(&node)

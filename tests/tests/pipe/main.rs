@@ -1,6 +1,7 @@
 //! fusd-pipe as a user meets it: the real program, real nodes, and the programs people use pipes with.
 
 mod helper;
+mod server;
 mod soak;
 mod suite;
 mod terminal;
@@ -61,3 +62,21 @@ macro_rules! suite {
 suite!(fuse, Backend::Fuse);
 suite!(cuse, Backend::Cuse);
 suite!(kfusd, Backend::Kfusd);
+
+/// Joined by a server. One backend is enough: what another does with reads and writes is the suite's
+/// business above, and nothing here depends on it. FUSE is there on the host and in each guest.
+mod joined {
+    use super::*;
+
+    fusd_tests::cases! {
+        joined, Backend::Fuse;
+        nats:
+            a_broadcast_reaches_readers_of_all_nodes,
+            a_record_goes_to_one_reader_of_all_nodes,
+            a_node_that_comes_later_has_what_the_stream_keeps,
+            a_full_stream_drops_what_it_is_told_to,
+            a_stream_outlives_its_server,
+            a_server_that_is_away_is_no_secret,
+            no_server_is_an_error_without_secrets;
+    }
+}

@@ -11,6 +11,7 @@ use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
 use crate::amount;
 use crate::device::PipeDevice;
 use crate::journal::Journal;
+use crate::nats::{Link, NatsArgs};
 use crate::pipe::Pipe;
 use crate::progress::Progress;
 use crate::settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings, SyncPolicy};
@@ -82,7 +83,7 @@ pub struct Args {
     pub marker: bool,
 
     /// When a reader that has read everything gets the end of the file [default: last-writer, of a
-    /// ring content]
+    /// ring content, with --nats never]
     ///
     /// last-writer: when all who wrote have closed the node; never; content: at once, as in a file
     /// that may grow; idle=SECONDS: when nothing was written for so long.
@@ -144,6 +145,10 @@ pub struct Args {
     #[arg(long, help_heading = STREAMS)]
     pub progress: bool,
 
+    /// Which other machines take part.
+    #[command(flatten)]
+    pub nats: NatsArgs,
+
     /// The options of every tool.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -194,7 +199,10 @@ impl Tool for Args {
 
     fn driver(&self) -> Result<Driver<PipeDevice>, ToolError> {
         let settings = self.settings()?;
-        // First of all, as it changes what later threads inherit.
+        let joined = self.nats.options(&settings, self.full);
+        let joined = joined.map_err(ToolError::usage)?;
+        let settings = joined.as_ref().map_or(settings, |it| it.settings.clone());
+        // Before any thread, as it changes what those inherit.
         let journal = self.persist.as_deref();
         let sync = self.sync.unwrap_or_default();
         let journal = journal.map(|path| Journal::open(path, sync, &settings));
@@ -218,6 +226,9 @@ impl Tool for Args {
             output: self.stdout,
         };
         streams.enter(&device);
+        if let Some(options) = joined {
+            device.join(Link::start(&device, options)?);
+        }
         let shown = device.clone();
         let (asked, at_end, joined) = (device.clone(), device.clone(), device.clone());
         // Every handler is short, and has the queue's lock for all of it.
@@ -249,10 +260,13 @@ fn no_thread(error: &io::Error) -> Error {
 
 impl Args {
     /// What the command line means, if it means anything.
-    fn settings(&self) -> Result<Settings, ToolError> {
+    pub(crate) fn settings(&self) -> Result<Settings, ToolError> {
         let fifo = self.kind == Mode::Fifo;
         let whole = Amount {
-            bytes: if fifo { FIFO_SIZE } else { LOG_SIZE },
+            bytes: match fifo && !self.nats.keeps() {
+                true => FIFO_SIZE,
+                false => LOG_SIZE,
+            },
             records: usize::MAX,
         };
         let settings = Settings {
@@ -265,13 +279,15 @@ impl Args {
                 bytes: 0,
                 records: 0,
             }),
-            full: self.full.unwrap_or(match fifo {
+            full: self.full.unwrap_or(match fifo || self.waits_for_stream() {
                 true => Full::Block,
                 false => Full::DropOld,
             }),
             marker: self.marker,
             eof: self.eof.unwrap_or(match self.kind {
                 Mode::Ring => Eof::Content,
+                // The last writer may be on another machine.
+                Mode::Fifo | Mode::Broadcast if self.nats.joins() => Eof::Never,
                 Mode::Fifo | Mode::Broadcast => Eof::LastWriter,
             }),
             no_reader: self.no_reader,
@@ -284,12 +300,22 @@ impl Args {
         }
     }
 
+    /// Whether a node need not drop anything for readers that are slow: the stream keeps it.
+    fn waits_for_stream(&self) -> bool {
+        self.nats.keeps() && self.kind == Mode::Broadcast
+    }
+
     /// What the grammar of the command line does not tell.
     fn contradiction(&self, settings: &Settings) -> Option<&'static str> {
         let counted = |amount: Option<Amount>| amount.is_some_and(|it| it.records != usize::MAX);
         let bytes = settings.records == Records::None;
         let drops = matches!(settings.full, Full::DropNew | Full::DropOld);
         let rules = [
+            (
+                self.persist.is_some() && self.nats.url.is_some(),
+                "a file cannot keep what is on several machines; with --nats use --stream NAME \
+                 instead of --persist",
+            ),
             (
                 (self.stdin || self.stdout) && !self.common.command.is_empty(),
                 "standard input and output are the command's; do without --stdin and --stdout, or \
@@ -429,6 +455,10 @@ mod tests {
         for (line, message) in [
             (&["--one"][..], "no records to give"),
             (&["--stdin", "--", "cat"], "are the command's"),
+            (
+                &["--nats", "nats://x", "--subject", "s", "--persist", "f"],
+                "--stream NAME",
+            ),
             (&["--prefix", "pid"], "no records to put"),
             (&["--size", "100r"], "cannot be counted"),
             (&["--marker"], "--marker tells of dropped"),

@@ -1,13 +1,16 @@
 //! Tells threads of this program that the pipe has changed.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A count of changes, on which threads can wait.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Bell {
     state: Mutex<State>,
     rung: Condvar,
+    /// Who cannot wait here.
+    listener: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 #[derive(Debug, Default)]
@@ -25,6 +28,16 @@ impl Bell {
         if state.waiting > 0 {
             self.rung.notify_all();
         }
+        drop(state);
+        if let Some(listener) = self.listener.get() {
+            listener();
+        }
+    }
+
+    /// Has `listener` called each time it rings, on the thread that changes the pipe: it must not
+    /// wait. There is only one; the first stays.
+    pub(crate) fn on_ring(&self, listener: impl Fn() + Send + Sync + 'static) {
+        self.listener.get_or_init(|| Box::new(listener));
     }
 
     /// How often it has rung: ask before you look at what may change.
@@ -52,6 +65,14 @@ impl Bell {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Bell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bell")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,11 +7,14 @@ use std::thread;
 use std::time::Instant;
 
 use fusd::request::{IoctlRequest, OpenRequest, ReadRequest, Request, WriteRequest};
-use fusd::{Attempt, Delivery, Device, Errno, OpenFile, Operations, Properties, WaitQueue};
+use fusd::{
+    Attempt, Delivery, Device, Errno, OpenFile, Operations, PollEvents, Properties, WaitQueue,
+};
 
 use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::label;
+use crate::nats::Link;
 use crate::peers::{Coming, Peers};
 use crate::pipe::{Pipe, Reading, Taken, Writing};
 use crate::settings::{Full, Settings};
@@ -31,7 +34,13 @@ struct Shared {
     /// Where opens go that have waited long enough.
     opener: OnceLock<Sender<Arrived>>,
     bell: Arc<Bell>,
+    /// Where writes go if the pipe is one of several that a server joins.
+    link: OnceLock<Link>,
 }
+
+/// A pipe that may be gone.
+#[derive(Clone)]
+pub(crate) struct WeakDevice(Weak<Shared>);
 
 /// What the queue guards.
 struct State {
@@ -71,6 +80,7 @@ impl PipeDevice {
             clock: OnceLock::new(),
             opener: OnceLock::new(),
             bell: Arc::default(),
+            link: OnceLock::new(),
         }));
         if device.0.settings.changes_with_time() {
             device.0.start_clock()?;
@@ -95,6 +105,26 @@ impl PipeDevice {
         &self.0.bell
     }
 
+    /// Has what is written go where `link` leads, from now on.
+    pub(crate) fn join(&self, link: Link) {
+        self.0.link.get_or_init(|| link);
+    }
+
+    /// Where what is written goes, if not to the pipe.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.0.link.get()
+    }
+
+    /// The pipe, for somebody who must not keep it alive.
+    pub(crate) fn downgrade(&self) -> WeakDevice {
+        WeakDevice(Arc::downgrade(&self.0))
+    }
+
+    /// The pipe, if it is still there.
+    pub(crate) fn upgrade(weak: &WeakDevice) -> Option<Self> {
+        weak.0.upgrade().map(Self)
+    }
+
     /// Looks at the pipe.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Pipe) -> T) -> T {
         self.0.queue.look(|state| look(&state.pipe))
@@ -106,13 +136,20 @@ impl PipeDevice {
     }
 
     /// Lets a client in.
-    fn enter(&self, request: OpenRequest<()>) {
+    pub(crate) fn enter(&self, request: OpenRequest<()>) {
         let flags = request.flags();
         let (readable, writable) = (flags.readable(), flags.writable());
         request.accept_with((), |file| {
             let id = file.number();
             self.change(|pipe, now| pipe.enter(id, readable, writable, now));
-            let ready = move |state: &State| state.pipe.readiness(id, state.changed_at);
+            let room = self.link().map(Link::room);
+            let ready = move |state: &State| {
+                let mut events = state.pipe.readiness(id, state.changed_at);
+                if let Some(room) = room.as_ref().filter(|_| writable) {
+                    events.set(PollEvents::WRITE, room.is_left());
+                }
+                events
+            };
             self.0.queue.watch(file, ready);
         });
     }
@@ -219,6 +256,10 @@ impl Device for PipeDevice {
 
     fn open(&self, request: OpenRequest<()>) {
         let flags = request.flags();
+        if let Some(link) = self.link().filter(|_| flags.readable()) {
+            link.open(self, request);
+            return;
+        }
         let both = flags.readable() && flags.writable();
         let opener = self.0.opener.get().cloned().filter(|_| !both);
         let Some(opener) = opener else {
@@ -237,6 +278,9 @@ impl Device for PipeDevice {
 
     fn release(&self, file: &OpenFile<()>) {
         self.0.queue.unwatch(file);
+        if let Some(link) = self.link() {
+            link.leave(file.number());
+        }
         self.change(|pipe, _| pipe.leave(file.number()));
     }
 
@@ -262,6 +306,10 @@ impl Device for PipeDevice {
         let waits = self.0.settings.full == Full::Block && !request.nonblocking();
         let shared = Arc::downgrade(&self.0);
         let label = label::text(&self.0.settings.labels, request.caller());
+        if let Some(link) = self.link() {
+            link.write(id, request, label);
+            return;
+        }
         self.0
             .queue
             .serve(request, move |state, request: WriteRequest| {

@@ -14,6 +14,7 @@ mod device;
 mod journal;
 mod label;
 mod log;
+mod nats;
 mod peers;
 mod pipe;
 mod progress;
@@ -25,6 +26,7 @@ mod tee;
 
 pub use args::Args;
 pub use device::PipeDevice;
+pub use nats::NatsArgs;
 pub use settings::{Amount, Eof, Full, Label, Mode, NoReader, Records, Settings, SyncPolicy};
 pub use stats::{Count, Stats};
 

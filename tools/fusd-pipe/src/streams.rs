@@ -95,9 +95,17 @@ fn feed(device: &PipeDevice, mut input: impl Read) {
             }
         };
         let label = label::text(&device.settings().labels, &caller);
-        if let Err(errno) = write_all(device, &buffer[..count], &label) {
+        let data = &buffer[..count];
+        let written = match device.link() {
+            Some(link) => link.write_all(INPUT, data, label),
+            None => write_all(device, data, &label),
+        };
+        if let Err(errno) = written {
             tracing::error!(error = %errno, "what standard input said is not taken");
         }
+    }
+    if let Some(link) = device.link() {
+        link.finish(INPUT);
     }
     device.change(|pipe, _| pipe.leave(INPUT));
 }

@@ -442,3 +442,58 @@ fn what_could_not_be_used_is_read_again_by_the_next() {
         assert_eq!(bench.read(12, 99), "EAGAIN");
     }
 }
+
+#[test]
+fn what_comes_from_elsewhere_finds_room_or_does_not() {
+    let lines = Settings {
+        records: Records::Line,
+        ..fifo()
+    };
+    for (full, marker, arrived, read) in [
+        (Full::Block, false, false, "0123456789\n"),
+        (Full::DropOld, false, true, "abcdefghij\n"),
+        (Full::DropNew, false, true, "0123456789\n"),
+    ] {
+        let mut bench = Bench::new(Settings {
+            full,
+            marker,
+            ..lines.clone()
+        });
+        assert!(bench.pipe.arrive(b"0123456789\n", bench.now));
+        let room = bench.pipe.room().map(|room| room.bytes);
+        assert_eq!(room, Some(if full == Full::Block { 5 } else { 16 }));
+        assert_eq!(
+            bench.pipe.arrive(b"abcdefghij\n", bench.now),
+            arrived,
+            "{full:?}"
+        );
+        assert_eq!(bench.read(11, 99), read, "{full:?}");
+        let dropped = bench.pipe.stats().dropped.records;
+        assert_eq!(dropped, u64::from(full != Full::Block));
+    }
+}
+
+#[test]
+fn an_empty_pipe_takes_what_is_larger_than_it() {
+    let mut bench = Bench::new(fifo());
+    assert!(bench.pipe.arrive(&[b'x'; 99], bench.now));
+    assert_eq!(bench.pipe.room(), None);
+    bench.pipe.arrive_beyond(b"y", bench.now);
+    assert_eq!(bench.read(11, 99).len(), 99);
+    assert_eq!(bench.read(12, 99), "y");
+}
+
+#[test]
+fn what_was_not_read_can_be_withdrawn() {
+    let mut bench = Bench::new(Settings {
+        records: Records::Line,
+        ..fifo()
+    });
+    for line in ["one\n", "two\n", "six\n"] {
+        assert!(bench.pipe.arrive(line.as_bytes(), bench.now));
+    }
+    bench.pipe.withdraw(8);
+    assert_eq!(bench.read(11, 99), "one\n");
+    bench.pipe.withdraw(0);
+    assert_eq!(bench.pipe.stats().kept, 0);
+}

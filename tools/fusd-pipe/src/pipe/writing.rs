@@ -1,5 +1,7 @@
 //! What a write comes to.
 
+mod arriving;
+
 use std::time::Instant;
 
 use fusd::Errno;

@@ -1,0 +1,119 @@
+//! A NATS server of the test's own, which can be killed and started again at the same place.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use fusd_tests::Case;
+use fusd_tests::wait::{deadline, wait_until};
+
+/// Where Debian has it, which is not in everybody's PATH.
+const PROGRAM: &str = "/usr/sbin/nats-server";
+
+/// nats-server(8), with streams in the test's directory. Dropped, it is killed.
+pub(crate) struct Server<'a> {
+    case: &'a Case,
+    program: PathBuf,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl<'a> Server<'a> {
+    /// Starts one; `None` where there is none on this machine: the test is then to return.
+    #[track_caller]
+    pub(crate) fn start(case: &'a Case) -> Option<Self> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path)
+            .map(|folder| folder.join("nats-server"))
+            .chain([PROGRAM.into()])
+            .find(|program| program.is_file());
+        let Some(program) = found else {
+            case.skip("there is no nats-server; the package of that name has it");
+            return None;
+        };
+        let mut server = Self {
+            case,
+            program,
+            port: free_port(),
+            child: None,
+        };
+        server.begin();
+        Some(server)
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it: what it has not written to its files is lost.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("the server can be killed");
+            child.wait().expect("the server can be waited for");
+        }
+    }
+
+    /// Starts it again, with what its files have.
+    #[track_caller]
+    pub(crate) fn begin(&mut self) {
+        let log = self.log();
+        let child = self
+            .case
+            .command(self.program.to_str().expect("a path in UTF-8"))
+            .args(["--addr", "127.0.0.1", "--jetstream", "--port"])
+            .arg(self.port.to_string())
+            .arg("--store_dir")
+            .arg(self.case.directory().join("streams"))
+            .arg("--log")
+            .arg(&log)
+            .stdin(Stdio::null())
+            .spawn();
+        self.child = Some(child.expect("the server can be started"));
+        let port = self.port;
+        let child = self.child.as_mut().expect("it is started");
+        wait_until("the server answers", || {
+            let ended = child.try_wait().expect("the server can be waited for");
+            assert!(ended.is_none(), "it ended: {ended:?}\n{}", read(&log));
+            answers(port)
+        });
+    }
+
+    fn log(&self) -> PathBuf {
+        self.case.directory().join("nats.log")
+    }
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- the NATS server said:\n{}---", read(&self.log()));
+        }
+    }
+}
+
+fn read(log: &Path) -> String {
+    fs::read_to_string(log).unwrap_or_default()
+}
+
+/// A port that nobody else listens at. The server takes it in a moment; until then, the system gives
+/// it to no one who does not ask for this one.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("its number").port()
+}
+
+/// Whether the server says who it is, as it does when it serves.
+fn answers(port: u16) -> bool {
+    let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
+        return false;
+    };
+    let limit = deadline().max(Duration::from_secs(1));
+    stream.set_read_timeout(Some(limit)).expect("a limit");
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).is_ok() && line.starts_with("INFO ")
+}
