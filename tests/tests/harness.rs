@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use fusd_tests::client::open;
+use fusd_tests::wait::slowness;
 use fusd_tests::{Backend, Case, leftovers, watchdog};
 use nix::errno::Errno;
 
@@ -60,7 +61,9 @@ fn a_test_that_hangs_gets_its_drivers_killed() {
     };
     let driver = case.device("stream:1").start();
     let file = open(driver.node()).expect("open");
-    let _watch = watchdog::watch_for(Duration::from_secs(1), case.name(), case.token());
+    // Where all is slow, the test takes long to notice that its driver has been killed.
+    let limit = Duration::from_secs(slowness().into());
+    let _watch = watchdog::watch_for(limit, case.name(), case.token());
     let read = file.start_read(1).wait();
     let ends = [Errno::ENOTCONN, Errno::ECONNABORTED, Errno::EIO];
     assert!(
