@@ -14,6 +14,7 @@ mod host;
 mod in_guest;
 mod install;
 mod lab;
+mod library;
 mod libtest;
 mod man;
 mod programs;
@@ -31,6 +32,7 @@ enum Command {
     Test(test::Args),
     Conformance(conformance::Args),
     Man(man::Args),
+    Install(library::Args),
     Bench(bench::Args),
     Fuzz(fuzz::Args),
     Lab(lab::Args),
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lab(args) => lab::run(&args),
+        Command::Install(args) => library::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
