@@ -232,25 +232,33 @@ char *fusd_unparse_flags(int state);
  *
  * register a device with a table made of OPERATIONS, which are designated initialisers (open:
  * do_open, read: do_read; or .open = do_open and so on), and return what fusd_register() does.
- * Where that fails they say so on standard error.
+ * Where that fails they say so on standard error. The second form is for C alone: C++ does not mix
+ * designated initialisers with others.
  */
 
-/* The table with room for what comes before it in the second form. Not for drivers. */
-struct fusd_simple_ {
-	mode_t mode_;
-	void *device_info_;
-	int (*open)(struct fusd_file_info *);
-	int (*close)(struct fusd_file_info *);
-	ssize_t (*read)(struct fusd_file_info *, char *, size_t, fusd_offset_t *);
-	ssize_t (*write)(struct fusd_file_info *, const char *, size_t, fusd_offset_t *);
-	int (*ioctl)(struct fusd_file_info *, int, void *);
-	int (*poll_diff)(struct fusd_file_info *, unsigned int);
-	int (*unblock)(struct fusd_file_info *);
-	int (*mmap)(struct fusd_file_info *, int, size_t, int, int, void **, size_t *);
+/* The table with room for what comes before it in the second form. Not for drivers. (C++ would warn
+ * of what an initialiser leaves out.) */
+#ifdef __cplusplus
+#define FUSD_NONE_ = 0
+#else
+#define FUSD_NONE_
+#endif
+struct fusd_simple_table_ {
+	mode_t mode_ FUSD_NONE_;
+	void *device_info_ FUSD_NONE_;
+	int (*open)(struct fusd_file_info *) FUSD_NONE_;
+	int (*close)(struct fusd_file_info *) FUSD_NONE_;
+	ssize_t (*read)(struct fusd_file_info *, char *, size_t, fusd_offset_t *) FUSD_NONE_;
+	ssize_t (*write)(struct fusd_file_info *, const char *, size_t, fusd_offset_t *) FUSD_NONE_;
+	int (*ioctl)(struct fusd_file_info *, int, void *) FUSD_NONE_;
+	int (*poll_diff)(struct fusd_file_info *, unsigned int) FUSD_NONE_;
+	int (*unblock)(struct fusd_file_info *) FUSD_NONE_;
+	int (*mmap)(struct fusd_file_info *, int, size_t, int, int, void **, size_t *) FUSD_NONE_;
 };
+#undef FUSD_NONE_
 
 static inline int fusd_simple_mode_(const char *name, mode_t mode, void *device_info,
-				    const struct fusd_simple_ *table)
+				    const struct fusd_simple_table_ *table)
 {
 	struct fusd_file_operations operations;
 
@@ -266,7 +274,7 @@ static inline int fusd_simple_mode_(const char *name, mode_t mode, void *device_
 }
 
 static inline int fusd_simple_class_(const char *name, const char *device_class,
-				     const char *device_name, const struct fusd_simple_ *table)
+				     const char *device_name, const struct fusd_simple_table_ *table)
 {
 	(void) device_class;
 	(void) device_name;
@@ -284,19 +292,13 @@ static inline int fusd_register(const char *name, const char *device_class,
 }
 
 static inline int fusd_simple_(const char *name, mode_t mode, void *device_info,
-			       const struct fusd_simple_ &table)
+			       const fusd_simple_table_ &table)
 {
 	return fusd_simple_mode_(name, mode, device_info, &table);
 }
 
-static inline int fusd_simple_(const char *name, const char *device_class,
-			       const char *device_name, const struct fusd_simple_ &table)
-{
-	return fusd_simple_class_(name, device_class, device_name, &table);
-}
-
 #define fusd_simple_register(name, second, third, ...) \
-	fusd_simple_((name), (second), (third), fusd_simple_{__VA_ARGS__})
+	fusd_simple_((name), (second), (third), fusd_simple_table_{__VA_ARGS__})
 #else
 /* Which of two functions, by whether `second` is a string. (__extension__: _Generic is older than
  * C11 in the compilers that have it.) */
@@ -309,7 +311,7 @@ static inline int fusd_simple_(const char *name, const char *device_class,
 
 #define fusd_simple_register(name, second, third, ...) \
 	(fusd_by_second_(second, fusd_simple_class_, fusd_simple_mode_)( \
-		name, second, third, &(struct fusd_simple_){__VA_ARGS__}))
+		name, second, third, &(struct fusd_simple_table_){__VA_ARGS__}))
 #endif
 
 #endif /* FUSD_H */

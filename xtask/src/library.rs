@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::check::cargo;
 use crate::host;
 
-/// Install the C library: fusd.h, libfusd.so, libfusd.a, the the pkg-config file.
+/// Install the C library: its headers, libfusd.so, libfusd.a, the the pkg-config file.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where it will be used.
@@ -30,6 +30,9 @@ pub(crate) struct Args {
 
 /// The number in the soname, as in `libfusd/c/build.rs`.
 const INTERFACE: &str = "0";
+
+/// The headers, in `libfusd/include/`.
+const HEADERS: [&str; 2] = ["fusd.h", "fusd_device.h"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let prefix = absolute(&args.prefix, "--prefix")?;
@@ -50,8 +53,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     place.link(&real, &libdir.join(&soname))?;
     place.link(&soname, &libdir.join("libfusd.so"))?;
     place.copy(&built.archive, &libdir.join("libfusd.a"), 0o644)?;
-    let header = prefix.join("include/fusd.h");
-    place.copy(&sources.join("include/fusd.h"), &header, 0o644)?;
+    for header in HEADERS {
+        let from = sources.join("include").join(header);
+        place.copy(&from, &prefix.join("include").join(header), 0o644)?;
+    }
     let template =
         fs::read_to_string(sources.join("c/fusd.pc.in")).context("cannot read fusd.pc.in")?;
     let text = fill(&template, prefix, &libdir, version);

@@ -1,7 +1,4 @@
-/*
- * A ring of lines: what is written stays until newer lines need the room. Each open file reads all
- * that is there from the oldest on, and then waits for more. Usage: logring [NAME]
- */
+/* What is written stays in a ring; readers get it all, then wait for more. Usage: logring [NAME] */
 #include <errno.h>
 #include <fcntl.h>
 #include <fusd.h>
@@ -9,35 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING 4096
-
-static char ring[RING];
+static char ring[4096];
 static unsigned long long written; /* bytes since the beginning */
 
 struct reader {
-	unsigned long long place;     /* bytes that it has read or missed */
-	struct fusd_file_info *read;  /* its read that waits, or NULL */
-	struct fusd_file_info *poll;  /* its poll_diff that waits, or NULL */
+	unsigned long long place;    /* bytes that it has had or missed */
+	struct fusd_file_info *read; /* its read that waits, or NULL */
+	struct fusd_file_info *poll; /* its poll_diff that waits, or NULL */
 	struct reader *next;
 };
-
 static struct reader *readers;
 
-/* What a read gets now; 0 if it has to wait. */
 static ssize_t take(struct reader *reader, char *buffer, size_t length)
 {
 	size_t count = 0;
 
-	if (written - reader->place > RING)
-		reader->place = written - RING;
+	if (written - reader->place > sizeof ring)
+		reader->place = written - sizeof ring;
 	while (count < length && reader->place < written)
-		buffer[count++] = ring[reader->place++ % RING];
+		buffer[count++] = ring[reader->place++ % sizeof ring];
 	return (ssize_t) count;
-}
-
-static int state(const struct reader *reader)
-{
-	return FUSD_NOTIFY_OUTPUT | (reader->place < written ? FUSD_NOTIFY_INPUT : 0);
 }
 
 static int open_log(struct fusd_file_info *file)
@@ -47,32 +35,29 @@ static int open_log(struct fusd_file_info *file)
 	if (!reader)
 		return -ENOMEM;
 	reader->next = readers;
-	readers = reader;
-	file->private_data = reader;
+	file->private_data = readers = reader;
 	return 0;
 }
 
 static int close_log(struct fusd_file_info *file)
 {
-	struct reader *reader = (struct reader *) file->private_data;
-	struct reader **link = &readers;
+	struct reader *reader = (struct reader *) file->private_data, **link = &readers;
 
-	fusd_destroy(reader->read);
-	fusd_destroy(reader->poll);
 	while (*link != reader)
 		link = &(*link)->next;
 	*link = reader->next;
+	fusd_destroy(reader->read);
+	fusd_destroy(reader->poll);
 	free(reader);
 	return 0;
 }
 
-static ssize_t read_log(struct fusd_file_info *file, char *buffer, size_t length,
-			fusd_offset_t *offset)
+static ssize_t read_log(struct fusd_file_info *file, char *buffer, size_t length, fusd_offset_t *at)
 {
 	struct reader *reader = (struct reader *) file->private_data;
 	ssize_t count = take(reader, buffer, length);
 
-	(void) offset;
+	(void) at;
 	if (count > 0 || length == 0)
 		return count;
 	if ((file->flags & O_NONBLOCK) || reader->read)
@@ -81,29 +66,26 @@ static ssize_t read_log(struct fusd_file_info *file, char *buffer, size_t length
 	return -FUSD_NOREPLY;
 }
 
-static ssize_t write_log(struct fusd_file_info *file, const char *buffer, size_t length,
-			 fusd_offset_t *offset)
+static ssize_t write_log(struct fusd_file_info *file, const char *data, size_t length,
+			 fusd_offset_t *at)
 {
 	struct reader *reader;
 	size_t i;
 
-	(void) file;
-	(void) offset;
+	(void) file, (void) at;
 	for (i = 0; i < length; i++)
-		ring[written++ % RING] = buffer[i];
+		ring[written++ % sizeof ring] = data[i];
 	for (reader = readers; reader; reader = reader->next) {
-		struct fusd_file_info *waits = reader->read;
+		struct fusd_file_info *read = reader->read, *poll = reader->poll;
+		unsigned long long before = reader->place;
 
-		if (waits) {
-			reader->read = NULL;
-			fusd_return(waits, take(reader, fusd_get_read_buffer(waits),
-						fusd_get_length(waits)));
-		}
-		if (reader->poll && state(reader) != fusd_get_poll_diff_cached_state(reader->poll)) {
-			waits = reader->poll;
-			reader->poll = NULL;
-			fusd_return(waits, state(reader));
-		}
+		reader->read = reader->poll = NULL;
+		if (read && fusd_return(read, take(reader, fusd_get_read_buffer(read),
+						   fusd_get_length(read))) < 0)
+			reader->place = before; /* the client had gone: the next read gets it */
+		if (poll)
+			fusd_return(poll, FUSD_NOTIFY_OUTPUT |
+				    (reader->place < written ? FUSD_NOTIFY_INPUT : 0));
 	}
 	return (ssize_t) length;
 }
@@ -111,29 +93,29 @@ static ssize_t write_log(struct fusd_file_info *file, const char *buffer, size_t
 static int poll_log(struct fusd_file_info *file, unsigned int cached)
 {
 	struct reader *reader = (struct reader *) file->private_data;
+	unsigned int state = FUSD_NOTIFY_OUTPUT;
 
+	if (reader->place < written)
+		state |= FUSD_NOTIFY_INPUT;
 	fusd_destroy(reader->poll);
-	reader->poll = NULL;
-	if ((unsigned int) state(reader) != cached)
-		return state(reader);
-	reader->poll = file;
-	return -FUSD_NOREPLY;
+	reader->poll = state == cached ? file : NULL;
+	return state == cached ? -FUSD_NOREPLY : (int) state;
 }
 
 static int unblock_log(struct fusd_file_info *file)
 {
 	struct reader *reader = (struct reader *) file->private_data;
 
-	if (reader->read && reader->read == fusd_get_interrupted(file)) {
-		fusd_destroy(reader->read);
-		reader->read = NULL;
-	}
+	fusd_destroy(reader->read);
+	reader->read = NULL;
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	struct fusd_file_operations operations;
+	fd_set set;
+	int max;
 
 	memset(&operations, 0, sizeof operations);
 	operations.open = open_log;
@@ -149,14 +131,10 @@ int main(int argc, char **argv)
 	puts("ready");
 	fflush(stdout);
 	for (;;) {
-		fd_set set;
-		int max = -1;
-
 		FD_ZERO(&set);
+		max = -1;
 		fusd_fdset_add(&set, &max);
 		if (select(max + 1, &set, NULL, NULL, NULL) > 0)
 			fusd_dispatch_fdset(&set);
-		else if (errno != EINTR)
-			return 1;
 	}
 }

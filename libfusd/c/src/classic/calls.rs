@@ -1,7 +1,7 @@
 //! The calls that are the driver's business: from before their callback until they are answered.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use fusd_rust::{IoctlRequest, OpenRequest, ReadRequest, WriteRequest};
 
@@ -45,15 +45,13 @@ pub(crate) struct Asked {
 }
 
 struct Table {
-    calls: HashMap<usize, Call>,
+    calls: BTreeMap<usize, Call>,
     next: u64,
 }
 
-static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(|| {
-    Mutex::new(Table {
-        calls: HashMap::new(),
-        next: 1,
-    })
+static TABLE: Mutex<Table> = Mutex::new(Table {
+    calls: BTreeMap::new(),
+    next: 1,
 });
 
 /// A number for a call that no other has.

@@ -7,8 +7,6 @@
 
 use std::sync::Arc;
 
-use fusd_rust::Delivery;
-
 use super::answer;
 use super::callbacks::Plan;
 use super::calls::{self, Asked, Call, Kind};
@@ -178,8 +176,8 @@ pub(crate) fn returned(call: Call, result: i64) -> Option<Plan> {
         }
         News::Void => finish(held),
         News::None | News::State(_) => {
-            device.ask_later(&file);
             finish(held);
+            device.ask_later(&file);
         }
     }
     None
@@ -231,9 +229,12 @@ pub(crate) fn forget(file: &State) {
     }
 }
 
+/// Answers the call that has waited for the state. Other files may be concerned by it as well.
 fn finish(held: Option<Box<(Call, i64)>>) {
     if let Some(held) = held {
         let (call, result) = *held;
-        let _known: Delivery = answer::finish(call, result);
+        let device = Arc::clone(&call.device);
+        answer::finish(call, result);
+        device.ask_now();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use fusd_rust::{DeviceBuilder, Errno, Error, ErrorKind, Session};
@@ -31,11 +31,9 @@ struct Table {
     next: u64,
 }
 
-static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(|| {
-    Mutex::new(Table {
-        devices: BTreeMap::new(),
-        next: 1,
-    })
+static TABLE: Mutex<Table> = Mutex::new(Table {
+    devices: BTreeMap::new(),
+    next: 1,
 });
 
 /// Makes the device, and serves it until [`unregister`]. Returns the driver's descriptor.
