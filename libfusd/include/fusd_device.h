@@ -97,7 +97,7 @@ struct fusd_ops {
 	void (*interrupted)(struct fusd_call *call);
 
 	/* A client asks for what it wrote to be made safe (fsync(2); fdatasync(2) if `data_only`):
-	 * fusd_reply_done(). NULL: EINVAL. */
+	 * fusd_reply_done(). NULL, and through CUSE always: EINVAL. */
 	void (*sync)(struct fusd_call *call, int data_only);
 };
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::check::cargo;
 use crate::host;
+use crate::man::WRITTEN;
 
 /// Install the C library: its headers, libfusd.so, libfusd.a, the the pkg-config file.
 #[derive(clap::Args)]
@@ -61,6 +62,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         fs::read_to_string(sources.join("c/fusd.pc.in")).context("cannot read fusd.pc.in")?;
     let text = fill(&template, prefix, &libdir, version);
     place.write(text.as_bytes(), &libdir.join("pkgconfig/fusd.pc"), 0o644)?;
+    let pages = host::workspace().join("man");
+    for page in WRITTEN.iter().filter(|page| page.ends_with(".3")) {
+        let to = prefix.join("share/man/man3").join(page);
+        place.copy(&pages.join(page), &to, 0o644)?;
+    }
     Ok(())
 }
 

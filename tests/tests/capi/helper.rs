@@ -67,7 +67,11 @@ pub(crate) fn program(source: &str, variant: &str, options: &[&str]) -> PathBuf 
     let needs = [Path::new(source), &headers[0], &headers[1]];
     if !is_newer(&program, &needs) {
         let fresh = folder.join(format!("{name}-{}", std::process::id()));
-        let output = Command::new("gcc")
+        let compiler = match source.ends_with(".cc") {
+            true => "g++",
+            false => "gcc",
+        };
+        let output = Command::new(compiler)
             .args(options)
             .args(["-g", "-I", INCLUDE, source, "-o"])
             .arg(&fresh)
@@ -76,7 +80,7 @@ pub(crate) fn program(source: &str, variant: &str, options: &[&str]) -> PathBuf 
             .arg(format!("-Wl,-rpath,{}", folder.display()))
             .args(["-lfusd", "-pthread"])
             .output()
-            .expect("gcc");
+            .expect("a compiler");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{source}: {errors}");
         fs::rename(&fresh, &program).expect("rename");

@@ -28,7 +28,8 @@ macro_rules! suite {
                     interrupted_calls_are_unblocked,
                     two_devices_and_two_threads;
                 bad:
-                    sins_are_errors;
+                    sins_are_errors,
+                    exceptions_pass_through;
                 modern:
                     a_modern_driver,
                     a_table_of_an_older_size;

@@ -53,6 +53,16 @@ pub(crate) struct Wanted<'a> {
     pub(crate) max_open: u32,
 }
 
+/// The failure of something asked of a device.
+fn refused(action: &str, errno: Errno, why: &str) -> Errno {
+    failure::remember(&Error::new(ErrorKind::Invalid, errno, action).because(why))
+}
+
+/// There is no such device.
+fn unknown(action: &str) -> Errno {
+    refused(action, Errno::EINVAL, "there is no such device")
+}
+
 fn invalid(why: &str) -> Error {
     Error::new(ErrorKind::Invalid, Errno::EINVAL, "register a device").because(why)
 }
@@ -93,6 +103,15 @@ impl Wanted<'_> {
     }
 }
 
+/// A structure or a string that the driver hands in is none.
+pub(crate) fn malformed(errno: Errno) -> Errno {
+    let why = match errno {
+        Errno::E2BIG => "its options or operations ask for what only a newer library has",
+        _ => "a pointer is null, a size is not set, or a string is not UTF-8",
+    };
+    refused("register a device", errno, why)
+}
+
 /// Makes the device. Returns its handle.
 ///
 /// # Errors
@@ -131,14 +150,16 @@ fn make(wanted: &Wanted<'_>, ops: Ops, context: usize) -> Result<usize, Error> {
 fn take_session(handle: usize, next: State) -> Result<Session, Errno> {
     let session = DEVICES.look(handle, |device| {
         match std::mem::replace(&mut device.state, next) {
-            State::Idle(session) => Ok(session),
+            State::Idle(session) => Some(session),
             other => {
                 device.state = other;
-                Err(Errno::EBUSY)
+                None
             }
         }
     });
-    session.ok_or(Errno::EINVAL)?
+    session
+        .ok_or_else(|| unknown("serve the device"))?
+        .ok_or_else(|| refused("serve the device", Errno::EBUSY, "it is, or was"))
 }
 
 /// Serves the device until somebody stops it.
@@ -176,7 +197,7 @@ pub(crate) fn start(handle: usize) -> Result<(), Errno> {
 /// `EINVAL`: no such device.
 pub(crate) fn stop(handle: usize) -> Result<(), Errno> {
     let stop = DEVICES.look(handle, |device| device.stop.clone());
-    stop.ok_or(Errno::EINVAL)?.stop();
+    stop.ok_or_else(|| unknown("stop the device"))?.stop();
     Ok(())
 }
 
@@ -186,10 +207,12 @@ pub(crate) fn stop(handle: usize) -> Result<(), Errno> {
 /// `EINVAL`: no such device. `EBUSY`: a thread is in [`run`]. Those of [`Session::run`].
 pub(crate) fn free(handle: usize) -> Result<(), Errno> {
     let busy = DEVICES.look(handle, |device| matches!(device.state, State::Running));
-    if busy.ok_or(Errno::EINVAL)? {
-        return Err(Errno::EBUSY);
+    let gone = || unknown("free the device");
+    if busy.ok_or_else(gone)? {
+        let why = "a thread is in fusd_device_run";
+        return Err(refused("free the device", Errno::EBUSY, why));
     }
-    let device = DEVICES.take(handle, |_| true).ok_or(Errno::EINVAL)?;
+    let device = DEVICES.take(handle, |_| true).ok_or_else(gone)?;
     let ended = match device.state {
         State::Started(serving) => serving.stop(),
         State::Idle(_) | State::Running | State::Over => Ok(()),

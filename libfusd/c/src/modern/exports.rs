@@ -62,13 +62,15 @@ unsafe extern "C" fn fusd_device_new(
     let made = guard(|| {
         log::start();
         // SAFETY: null or structures with their sizes, by the caller's duty.
-        let (options, ops) = unsafe { (callbacks::copy(options)?, callbacks::copy(ops)?) };
+        let copies =
+            unsafe { callbacks::copy(options).and_then(|o| Ok((o, callbacks::copy(ops)?))) };
+        let (options, ops) = copies.map_err(device::malformed)?;
         // SAFETY: null or strings, by the caller's duty.
         let wanted = unsafe {
             Wanted {
-                name: optional(options.name)?,
-                path: optional(options.path)?,
-                backend: optional(options.backend)?,
+                name: optional(options.name).map_err(device::malformed)?,
+                path: optional(options.path).map_err(device::malformed)?,
+                backend: optional(options.backend).map_err(device::malformed)?,
                 flags: options.flags,
                 mode: options.mode,
                 owner: options.owner,
@@ -228,11 +230,10 @@ unsafe extern "C" fn fusd_reply_ioctl(
     output: *const c_void,
     length: size_t,
 ) -> c_int {
-    // SAFETY: null or so many bytes, by the caller's duty.
     status(|| {
-        replies::ioctl(call.addr(), result, unsafe {
-            bytes(output.cast(), length)
-        }?)
+        // SAFETY: null or so many bytes, by the caller's duty.
+        let output = unsafe { bytes(output.cast(), length) }?;
+        replies::ioctl(call.addr(), result, output)
     })
 }
 

@@ -52,8 +52,10 @@ impl<T> Table<T> {
     /// Takes all things out for which `fits` holds.
     pub(crate) fn take_all(&self, mut fits: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut table = lock(&self.0);
-        let taken = table.extract_if(.., |_, thing| fits(thing));
-        taken.map(|(_, thing)| thing).collect()
+        let fitting = table.iter().filter(|(_, thing)| fits(thing));
+        let handles: Vec<_> = fitting.map(|(handle, _)| *handle).collect();
+        let taken = handles.iter().filter_map(|handle| table.remove(handle));
+        taken.collect()
     }
 }
 

@@ -91,3 +91,17 @@ pub(crate) fn sin(case: &Case, driver: Driver) {
         assert!(!errors.contains(word), "{errors}");
     }
 }
+
+/// A callback of C++ throws, and the program catches that around its loop.
+pub(crate) fn exceptions_pass_through(case: &Case) {
+    let source = format!("{PROGRAMS}/throw.cc");
+    let throw = program(&source, "", &["-std=c++17"]);
+    let driver = start_by(case, case.command(throw.to_str().expect("UTF-8")));
+    case.backend().prove(&node(case));
+    let file = open(&node(case)).expect("open");
+    for _ in 0..2 {
+        assert_eq!(file.read(10), Err(Errno::ERANGE));
+        driver.says("caught");
+    }
+    assert!(driver.is_silent());
+}
