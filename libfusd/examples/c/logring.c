@@ -4,18 +4,21 @@
 #include <fusd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static char ring[4096];
 static unsigned long long written; /* bytes since the beginning */
 
 struct reader {
-	unsigned long long place;    /* bytes that it has had or missed */
-	struct fusd_file_info *read; /* its read that waits, or NULL */
-	struct fusd_file_info *poll; /* its poll_diff that waits, or NULL */
+	unsigned long long place;           /* bytes that it has had or missed */
+	struct fusd_file_info *read, *poll; /* its calls that wait, or NULL */
 	struct reader *next;
 };
 static struct reader *readers;
+
+static int state(const struct reader *reader)
+{
+	return FUSD_NOTIFY_OUTPUT | (reader->place < written ? FUSD_NOTIFY_INPUT : 0);
+}
 
 static ssize_t take(struct reader *reader, char *buffer, size_t length)
 {
@@ -82,10 +85,9 @@ static ssize_t write_log(struct fusd_file_info *file, const char *data, size_t l
 		reader->read = reader->poll = NULL;
 		if (read && fusd_return(read, take(reader, fusd_get_read_buffer(read),
 						   fusd_get_length(read))) < 0)
-			reader->place = before; /* the client had gone: the next read gets it */
+			reader->place = before; /* the client had gone: its next read gets it */
 		if (poll)
-			fusd_return(poll, FUSD_NOTIFY_OUTPUT |
-				    (reader->place < written ? FUSD_NOTIFY_INPUT : 0));
+			fusd_return(poll, state(reader));
 	}
 	return (ssize_t) length;
 }
@@ -93,13 +95,10 @@ static ssize_t write_log(struct fusd_file_info *file, const char *data, size_t l
 static int poll_log(struct fusd_file_info *file, unsigned int cached)
 {
 	struct reader *reader = (struct reader *) file->private_data;
-	unsigned int state = FUSD_NOTIFY_OUTPUT;
 
-	if (reader->place < written)
-		state |= FUSD_NOTIFY_INPUT;
 	fusd_destroy(reader->poll);
-	reader->poll = state == cached ? file : NULL;
-	return state == cached ? -FUSD_NOREPLY : (int) state;
+	reader->poll = (unsigned int) state(reader) == cached ? file : NULL;
+	return reader->poll ? -FUSD_NOREPLY : state(reader);
 }
 
 static int unblock_log(struct fusd_file_info *file)
@@ -113,28 +112,22 @@ static int unblock_log(struct fusd_file_info *file)
 
 int main(int argc, char **argv)
 {
-	struct fusd_file_operations operations;
+	static const struct fusd_file_operations operations = {
+		open_log, close_log, read_log, write_log, NULL, poll_log, unblock_log, NULL
+	};
+	int fd = fusd_register(argc > 1 ? argv[1] : "logring", 0666, NULL, &operations);
 	fd_set set;
-	int max;
 
-	memset(&operations, 0, sizeof operations);
-	operations.open = open_log;
-	operations.close = close_log;
-	operations.read = read_log;
-	operations.write = write_log;
-	operations.poll_diff = poll_log;
-	operations.unblock = unblock_log;
-	if (fusd_register(argc > 1 ? argv[1] : "logring", 0666, NULL, &operations) < 0) {
+	if (fd < 0) {
 		fprintf(stderr, "logring: %s\n", fusd_error_text());
 		return 1;
 	}
 	puts("ready");
 	fflush(stdout);
+	FD_ZERO(&set);
 	for (;;) {
-		FD_ZERO(&set);
-		max = -1;
-		fusd_fdset_add(&set, &max);
-		if (select(max + 1, &set, NULL, NULL, NULL) > 0)
-			fusd_dispatch_fdset(&set);
+		FD_SET(fd, &set);
+		if (select(fd + 1, &set, NULL, NULL, NULL) > 0)
+			fusd_dispatch(fd);
 	}
 }

@@ -29,6 +29,7 @@ macro_rules! suite {
                     two_devices_and_two_threads;
                 bad:
                     sins_are_errors,
+                    a_crash_leaves_nothing,
                     exceptions_pass_through;
                 modern:
                     a_modern_driver,

@@ -1,10 +1,12 @@
 //! A driver that does what it must not: errors for its clients, warnings for itself, and no harm.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
 use fusd_tests::Case;
 use fusd_tests::client::{open, process};
+use fusd_tests::wait::wait_until;
 use nix::errno::Errno;
 
 use crate::helper::{Driver, PROGRAMS, node, program, start_by};
@@ -22,6 +24,7 @@ const JUMP: &str = "9";
 const AFTER_JUMP: &str = "10";
 const NESTED: &str = "11";
 const UNREGISTER: &str = "12";
+const CRASH: &str = "13";
 const MORE_WRITTEN: &str = "20";
 
 pub(crate) fn sins_are_errors(case: &Case) {
@@ -90,6 +93,20 @@ pub(crate) fn sin(case: &Case, driver: Driver) {
     ] {
         assert!(!errors.contains(word), "{errors}");
     }
+}
+
+/// A callback takes its process with it: the clients' calls fail, and the node goes.
+pub(crate) fn a_crash_leaves_nothing(case: &Case) {
+    let driver = start_by(case, case.command(plain().to_str().expect("UTF-8")));
+    let node = node(case);
+    let file = open(&node).expect("open");
+    file.write(CRASH.as_bytes()).expect("write");
+    let waiting = file.start_read(10);
+    assert!(waiting.wait().is_err());
+    let (status, _) = driver.wait();
+    assert_eq!(status.signal(), Some(libc::SIGSEGV));
+    assert!(file.write(b"1").is_err());
+    wait_until("the node is gone", || !node.exists());
 }
 
 /// A callback of C++ throws, and the program catches that around its loop.
