@@ -180,7 +180,8 @@ void fusd_run(void);
 /*
  * Runs the callbacks for what clients have done. Never waits, unless a callback does. Returns 0, or
  * -1 with errno: EAGAIN if there was nothing, EBADF if `fd` is no device's, ENODEV if the device has
- * ended by itself (the reason is in the log; fusd_unregister() it).
+ * ended by itself (the reason is in the log; fusd_unregister() it), or is that of the process that has
+ * forked this one.
  */
 int fusd_dispatch(int fd);
 

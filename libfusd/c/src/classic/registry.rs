@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
-use std::sync::{Arc, Mutex};
+use std::process;
+use std::sync::{Arc, Mutex, Once};
 use std::thread::{self, JoinHandle};
 
 use fusd_rust::{DeviceBuilder, Errno, Error, ErrorKind, Session};
@@ -17,6 +18,8 @@ use crate::sync::lock;
 
 /// A registered device.
 struct Registered {
+    /// The process that made it, and has the threads that serve it.
+    process: u32,
     /// No other device of this process has or had it.
     number: u64,
     /// The driver's descriptor, which it may close behind our back, and what identifies its file.
@@ -60,6 +63,7 @@ pub(crate) fn register(
     })?;
     let mut table = lock(&TABLE);
     let registered = Registered {
+        process: process::id(),
         number: table.next,
         fd,
         inode,
@@ -92,10 +96,13 @@ fn serve(session: Session, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()
 /// The device that has this descriptor, and its number.
 ///
 /// # Errors
-/// `EBADF`: there is none.
+/// `EBADF`: there is none. `ENODEV`: it is that of the process which has forked this one.
 pub(crate) fn find(fd: i32) -> Result<(u64, Arc<Shared>), Errno> {
     let mut table = lock(&TABLE);
     let found = table.devices.get(&fd).ok_or(Errno::EBADF)?;
+    if found.is_foreign() {
+        return Err(Errno::ENODEV);
+    }
     if found.is_there() {
         return Ok((found.number, Arc::clone(&found.shared)));
     }
@@ -110,7 +117,7 @@ pub(crate) fn find(fd: i32) -> Result<(u64, Arc<Shared>), Errno> {
 /// Ends the device that has this descriptor, and closes it.
 ///
 /// # Errors
-/// `EBADF`: there is none.
+/// As for [`find`].
 pub(crate) fn unregister(fd: i32) -> Result<(), Errno> {
     find(fd)?;
     let device = lock(&TABLE).devices.remove(&fd);
@@ -122,7 +129,10 @@ pub(crate) fn unregister(fd: i32) -> Result<(), Errno> {
 /// The descriptors of all devices.
 pub(crate) fn descriptors() -> Vec<i32> {
     let table = lock(&TABLE);
-    let there = table.devices.iter().filter(|(_, device)| device.is_there());
+    let there = table
+        .devices
+        .iter()
+        .filter(|(_, device)| !device.is_foreign() && device.is_there());
     there.map(|(fd, _)| *fd).collect()
 }
 
@@ -132,6 +142,21 @@ fn inode(fd: impl AsFd) -> Result<u64, Errno> {
 }
 
 impl Registered {
+    /// Whether this is a child of the process that has the device: nobody serves it here.
+    fn is_foreign(&self) -> bool {
+        static TOLD: Once = Once::new();
+        let foreign = self.process != process::id();
+        if foreign {
+            TOLD.call_once(|| {
+                tracing::error!(
+                    "a device is served by the process that has registered it, and not by its \
+                     children; register after fork(2) or daemon(3)"
+                );
+            });
+        }
+        foreign
+    }
+
     /// Whether the driver's descriptor is still that of the device.
     fn is_there(&self) -> bool {
         inode(&self.fd) == Ok(self.inode)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHECK(condition) \
@@ -163,6 +164,25 @@ static void check_arguments(const char *name, const struct fusd_file_operations 
 	CHECK(local > 2 && fusd_unregister(local) == 0 && fcntl(local, F_GETFD) == -1);
 }
 
+/* A child does not serve the device, and finds that out at once. */
+static void check_child(void)
+{
+	int status = 0;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		CHECK(fusd_dispatch(own) == -1 && errno == ENODEV);
+		CHECK(fusd_unregister(own) == -1 && errno == ENODEV);
+		fusd_run();
+		fflush(stdout);
+		/* What watches memory must not look here: that of the lost threads has no owner. */
+		raise(SIGKILL);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+}
+
 int main(int argc, char **argv)
 {
 	struct fusd_file_operations operations;
@@ -182,6 +202,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", fusd_error_text());
 		return 1;
 	}
+	check_child();
 	if (setjmp(loop) == 0)
 		puts("ready");
 	else
