@@ -73,6 +73,11 @@ pub(crate) const TESTS: Needs = Needs {
             why: "the C library's headers",
         },
         Package {
+            name: "pkg-config",
+            proof: Proof::Program("pkg-config"),
+            why: "it tells where the installed library is",
+        },
+        Package {
             name: "valgrind",
             proof: Proof::Program("valgrind"),
             why: "it watches what they do with memory",

@@ -27,6 +27,10 @@ pub(crate) struct Args {
     /// Put before all these paths, to pack it; DESTDIR in the environment is the same.
     #[arg(long, value_name = "DIR")]
     destdir: Option<PathBuf>,
+
+    /// The build that is made for debugging: larger and slower.
+    #[arg(long)]
+    debug: bool,
 }
 
 /// The number in the soname, as in `libfusd/c/build.rs`.
@@ -44,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let destdir = args.destdir.clone();
     let destdir = destdir.or_else(|| env::var_os("DESTDIR").map(PathBuf::from));
     let place = Place(destdir.as_deref());
-    let built = build()?;
+    let built = build(args.debug)?;
     let sources = host::workspace().join("libfusd");
     let version = env!("CARGO_PKG_VERSION");
 
@@ -77,9 +81,10 @@ struct Built {
 }
 
 /// Builds the library, and looks where cargo has put it.
-fn build() -> Result<Built> {
-    let mut command = cargo(&["build", "--release", "--package", "fusd-c"]);
+fn build(debug: bool) -> Result<Built> {
+    let mut command = cargo(&["build", "--package", "fusd-c"]);
     let output = command
+        .args((!debug).then_some("--release"))
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped())
         .spawn()

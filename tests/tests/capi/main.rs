@@ -4,6 +4,7 @@
 mod abi;
 mod compile;
 mod helper;
+mod install;
 mod suite;
 mod tools;
 

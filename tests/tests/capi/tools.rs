@@ -9,7 +9,7 @@ use crate::helper::{example, node, program, start_by};
 use crate::suite::{bad, modern};
 
 /// Begins the test unless it is for another machine, or its tool is missing.
-fn begin(name: &str, tool: &str) -> Option<Case> {
+pub(crate) fn begin(name: &str, tool: &str) -> Option<Case> {
     if env::var_os("FUSD_LAB").is_some() {
         fusd_tests::backend::skip(name, "on the host it is cheaper, and shows as much");
         return None;
@@ -81,5 +81,17 @@ fn valgrind_has_no_complaint_about_modern_ones() {
     };
     let mut command = case.command("valgrind");
     command.args(VALGRIND).arg(modern::driver());
+    modern::serve(&case, start_by(&case, command));
+}
+
+#[test]
+fn the_address_sanitizer_has_no_complaint_about_modern_ones() {
+    let name = "the_address_sanitizer_has_no_complaint_about_modern_ones";
+    let Some(case) = begin(name, "gcc") else {
+        return;
+    };
+    let options = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    let program = program(&modern::source(), "-asan", &options);
+    let command = case.command(program.to_str().expect("UTF-8"));
     modern::serve(&case, start_by(&case, command));
 }

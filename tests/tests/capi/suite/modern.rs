@@ -10,8 +10,12 @@ use crate::helper::{PROGRAMS, node, program, start_by};
 
 /// The driver.
 pub(crate) fn driver() -> std::path::PathBuf {
-    let strict = ["-Wall", "-Wextra", "-Werror"];
-    program(&format!("{PROGRAMS}/modern.c"), "", &strict)
+    program(&source(), "", &["-Wall", "-Wextra", "-Werror"])
+}
+
+/// Its source.
+pub(crate) fn source() -> String {
+    format!("{PROGRAMS}/modern.c")
 }
 
 /// The number of an ioctl of the driver.
