@@ -107,7 +107,8 @@ struct fusd_file_operations {
 
 	/* A call that the driver keeps has been interrupted (signal), or its client has died. The
 	 * client has gone on already; the driver still has to end the call by fusd_return() or
-	 * fusd_destroy(). fusd_get_interrupted() tells which call it is. */
+	 * fusd_destroy(). fusd_get_interrupted() tells which call it is. (Where several threads
+	 * dispatch, that call's own callback may still run.) */
 	int (*unblock)(struct fusd_file_info *file);
 
 	/* Not called yet: mmap(2) of a device fails with ENODEV. */

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use fusd_rust::request::Context;
 use fusd_rust::{IoctlRequest, OpenRequest, ReadRequest, WriteRequest};
 
 use super::callbacks::{Action, Plan};
@@ -91,6 +92,17 @@ pub(crate) fn look<T>(address: usize, look: impl FnOnce(&mut Call) -> T) -> Opti
 }
 
 impl Call {
+    /// Who calls, where that is a client who waits.
+    pub(crate) fn context(&self) -> Option<&Context> {
+        match &self.kind {
+            Kind::Open(request) => Some(request),
+            Kind::Read(request, _) => Some(request),
+            Kind::Write(request, _) => Some(request),
+            Kind::Ioctl(request, _) => Some(request),
+            Kind::Close | Kind::PollDiff(_) | Kind::Unblock(_) => None,
+        }
+    }
+
     /// Takes over what the driver has put into `private_data`.
     pub(crate) fn take_private_data(&self) {
         if let Some(value) = self.info.new_private_data() {

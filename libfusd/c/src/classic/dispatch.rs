@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fusd_rust::request::{Context, Request};
+use fusd_rust::request::Context;
 use fusd_rust::{Errno, IoctlRequest, OpenRequest, ReadRequest, WriteRequest};
 
 use super::callbacks::{Action, Plan};
 use super::calls::{self, Asked, Call, Kind};
 use super::device::Shared;
 use super::file::{FileState, State};
-use super::info::Info;
+use super::info::{Info, Who};
 use super::queue::Event;
 use super::{answer, polling, registry};
 use crate::sync::lock;
@@ -116,43 +116,89 @@ fn plan(device: &Arc<Shared>, event: Event) -> Option<Plan> {
     }
 }
 
-/// A call of a client that is about to be the driver's business.
-fn call(device: &Arc<Shared>, file: State, context: &Context) -> (Info, Arc<Shared>, State) {
-    let who = file.called(context.caller(), context.flags());
-    let info = Info::new(device.device_info, file.private_data(), who);
-    (info, Arc::clone(device), file)
+/// A call that is about to be the driver's business.
+struct Arrival {
+    device: Arc<Shared>,
+    file: State,
+    info: Info,
+    serial: u64,
 }
 
-/// Has the driver told if the client stops waiting. False: it has already.
-fn watch(device: &Arc<Shared>, request: &impl Request, info: &Info, serial: u64) -> bool {
-    let context = request.context();
-    if device.operations.unblock.is_none() {
-        return !context.is_abandoned();
+impl Arrival {
+    /// A call of a client.
+    fn new(device: &Arc<Shared>, file: State, context: &Context) -> Self {
+        let who = file.called(context.caller(), context.flags());
+        Self::by(device, file, who)
     }
-    let address = info.address();
-    let device = Arc::downgrade(device);
-    context.on_abandoned(move || {
-        if let Some(device) = device.upgrade() {
-            device.push(Event::Interrupted { address, serial });
+
+    /// A call that no client makes: the last one who did is named.
+    fn of_nobody(device: &Arc<Shared>, file: State) -> Self {
+        let who = file.last();
+        Self::by(device, file, who)
+    }
+
+    fn by(device: &Arc<Shared>, file: State, who: Who) -> Self {
+        let info = Info::new(device.device_info, file.private_data(), who);
+        Self {
+            device: Arc::clone(device),
+            file,
+            info,
+            serial: calls::number(),
         }
-    })
+    }
+
+    /// Sets `*offset`, and gives the pointer to it.
+    fn begin_at(&self, offset: i64) -> *mut i64 {
+        self.info.offset().store(offset, Ordering::Relaxed);
+        self.info.offset().as_ptr()
+    }
+
+    /// Makes it the driver's business.
+    fn hand_over(self, kind: Kind, action: Action) -> Plan {
+        let Self {
+            device,
+            file,
+            info,
+            serial,
+        } = self;
+        let call = Call {
+            info,
+            serial,
+            device,
+            file,
+            kind,
+        };
+        calls::insert(call, action)
+    }
+
+    /// Likewise, and has the driver told if the client stops waiting. `None`: it has already.
+    fn submit(self, kind: Kind, action: Action) -> Option<Plan> {
+        let (address, serial) = (self.info.address(), self.serial);
+        let unblocks = self.device.operations.unblock.is_some();
+        let device = Arc::downgrade(&self.device);
+        let plan = self.hand_over(kind, action);
+        // Only now: before, the notice would find no call.
+        let waits = calls::look(address, |call| match call.context() {
+            Some(context) if unblocks => context.on_abandoned(move || {
+                if let Some(device) = device.upgrade() {
+                    device.push(Event::Interrupted { address, serial });
+                }
+            }),
+            Some(context) => !context.is_abandoned(),
+            None => true,
+        });
+        if waits == Some(true) {
+            return Some(plan);
+        }
+        drop(calls::take(address, Some(serial)));
+        None
+    }
 }
 
 fn open(device: &Arc<Shared>, request: OpenRequest<State>) -> Option<Plan> {
     let callback = device.operations.open?;
-    let (info, shared, file) = call(device, FileState::new(device.polls()), &request);
-    let serial = calls::number();
-    if !watch(device, &request, &info, serial) {
-        return None;
-    }
-    let call = Call {
-        info,
-        serial,
-        device: shared,
-        file,
-        kind: Kind::Open(request),
-    };
-    Some(calls::insert(call, Action::Plain(callback)))
+    let arrival = Arrival::new(device, FileState::new(device.polls()), &request);
+    arrival.submit(Kind::Open(request), Action::Plain(callback))
 }
 
 fn read(device: &Arc<Shared>, file: State, request: ReadRequest) -> Option<Plan> {
@@ -161,27 +207,12 @@ fn read(device: &Arc<Shared>, file: State, request: ReadRequest) -> Option<Plan>
         request.fail(Errno::ENOMEM);
         return None;
     };
-    let (info, shared, file) = call(device, file, &request);
     let start = lock(&file.position).begin(request.offset(), false);
-    info.offset().store(start, Ordering::Relaxed);
-    let serial = calls::number();
-    if !watch(device, &request, &info, serial) {
-        return None;
-    }
-    let action = Action::Read(
-        callback,
-        buffer.as_mut_ptr().cast(),
-        buffer.len(),
-        info.offset().as_ptr(),
-    );
-    let call = Call {
-        info,
-        serial,
-        device: shared,
-        file,
-        kind: Kind::Read(request, buffer),
-    };
-    Some(calls::insert(call, action))
+    let arrival = Arrival::new(device, file, &request);
+    let offset = arrival.begin_at(start);
+    let (pointer, length) = (buffer.as_mut_ptr().cast(), buffer.len());
+    let action = Action::Read(callback, pointer, length, offset);
+    arrival.submit(Kind::Read(request, buffer), action)
 }
 
 fn write(device: &Arc<Shared>, file: State, request: WriteRequest) -> Option<Plan> {
@@ -192,28 +223,13 @@ fn write(device: &Arc<Shared>, file: State, request: WriteRequest) -> Option<Pla
         return None;
     };
     data[..length].copy_from_slice(request.data());
-    let (info, shared, file) = call(device, file, &request);
     let append = request.flags().append();
     let start = lock(&file.position).begin(request.offset(), append);
-    info.offset().store(start, Ordering::Relaxed);
-    let serial = calls::number();
-    if !watch(device, &request, &info, serial) {
-        return None;
-    }
-    let action = Action::Write(
-        callback,
-        data.as_ptr().cast(),
-        length,
-        info.offset().as_ptr(),
-    );
-    let call = Call {
-        info,
-        serial,
-        device: shared,
-        file,
-        kind: Kind::Write(request, data),
-    };
-    Some(calls::insert(call, action))
+    let arrival = Arrival::new(device, file, &request);
+    let offset = arrival.begin_at(start);
+    let pointer = data.as_ptr().cast();
+    let action = Action::Write(callback, pointer, length, offset);
+    arrival.submit(Kind::Write(request, data), action)
 }
 
 fn ioctl(device: &Arc<Shared>, file: State, request: IoctlRequest) -> Option<Plan> {
@@ -229,24 +245,13 @@ fn ioctl(device: &Arc<Shared>, file: State, request: IoctlRequest) -> Option<Pla
         true => value(request.argument()),
         false => buffer.as_mut_ptr().cast(),
     };
-    let (info, shared, file) = call(device, file, &request);
-    let serial = calls::number();
-    if !watch(device, &request, &info, serial) {
-        return None;
-    }
+    let arrival = Arrival::new(device, file, &request);
     let action = Action::Ioctl(callback, command.raw().cast_signed(), data);
-    let call = Call {
-        info,
-        serial,
-        device: shared,
-        file,
-        kind: Kind::Ioctl(request, buffer),
-    };
-    Some(calls::insert(call, action))
+    arrival.submit(Kind::Ioctl(request, buffer), action)
 }
 
 /// The argument of an ioctl without memory: a plain value in the form of a pointer.
-pub(crate) fn value(argument: u64) -> *mut libc::c_void {
+fn value(argument: u64) -> *mut libc::c_void {
     // As the client's own kernel would do it on a machine with 32 bits.
     std::ptr::without_provenance_mut(argument as usize)
 }
@@ -258,7 +263,8 @@ fn closed(device: &Arc<Shared>, file: State) -> Option<Plan> {
         polling::forget(&file);
         return None;
     };
-    Some(notice(device, file, Kind::Close, callback))
+    let arrival = Arrival::of_nobody(device, file);
+    Some(arrival.hand_over(Kind::Close, Action::Plain(callback)))
 }
 
 fn interrupted(device: &Arc<Shared>, address: usize, serial: u64) -> Option<Plan> {
@@ -267,45 +273,19 @@ fn interrupted(device: &Arc<Shared>, address: usize, serial: u64) -> Option<Plan
         (call.serial == serial).then(|| Arc::clone(&call.file))
     });
     // The driver may have returned the call in the meantime.
-    let file = file.flatten()?;
-    Some(notice(device, file, Kind::Unblock(address), callback))
+    let arrival = Arrival::of_nobody(device, file.flatten()?);
+    Some(arrival.hand_over(Kind::Unblock(address), Action::Plain(callback)))
 }
 
-/// A callback that no client waits for.
-fn notice(
-    device: &Arc<Shared>,
-    file: State,
-    kind: Kind,
-    callback: unsafe extern "C-unwind" fn(*mut super::info::FileInfo) -> libc::c_int,
-) -> Plan {
-    let info = Info::new(device.device_info, file.private_data(), file.last());
-    let call = Call {
-        info,
-        serial: calls::number(),
-        device: Arc::clone(device),
-        file,
-        kind,
-    };
-    calls::insert(call, Action::Plain(callback))
-}
-
-/// A request to the driver for the file's poll state. `held` is answered once that is known.
+/// A request to the driver for the file's poll state. It comes back where the driver takes none.
 pub(crate) fn ask(device: &Arc<Shared>, file: &State, asked: Asked) -> Result<Plan, Asked> {
     let Some(callback) = device.operations.poll_diff else {
         return Err(asked);
     };
-    let info = Info::new(device.device_info, file.private_data(), file.last());
-    let serial = calls::number();
-    lock(&file.polling).asked(info.address(), serial);
+    let arrival = Arrival::of_nobody(device, Arc::clone(file));
+    lock(&file.polling).asked(arrival.info.address(), arrival.serial);
     let action = Action::PollDiff(callback, asked.told);
-    let call = Call {
-        info,
-        serial,
-        device: Arc::clone(device),
-        file: Arc::clone(file),
-        kind: Kind::PollDiff(asked),
-    };
-    Ok(calls::insert(call, action))
+    Ok(arrival.hand_over(Kind::PollDiff(asked), action))
 }
 
 /// Zeros for a driver to write to. `None`: there is no memory.

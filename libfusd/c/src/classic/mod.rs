@@ -11,7 +11,7 @@
 //! longjmp(3) or by a C++ exception skips nothing that has to happen.
 //!
 //! Lock order: table of devices, queue of a device, state of polls of a file. The table of calls
-//! is never held together with another.
+//! is never held together with one of these.
 
 mod accessors;
 mod answer;

@@ -53,12 +53,12 @@ pub(crate) struct Options {
 /// # Safety
 /// It is `repr(C)`, begins with a `size_t`, and any bytes that C code puts into it, zeros among them,
 /// are a valid value.
-pub(crate) unsafe trait Sized_: Copy {}
+pub(crate) unsafe trait Versioned: Copy {}
 
 // SAFETY: a size and pointers to functions, where null is `None`; the driver's are functions.
-unsafe impl Sized_ for Ops {}
+unsafe impl Versioned for Ops {}
 // SAFETY: a size, pointers that are only compared until their duty is known, and numbers.
-unsafe impl Sized_ for Options {}
+unsafe impl Versioned for Options {}
 
 /// Copies a structure of the size that it says it has: what an older one lacks is zero; what a newer
 /// one has beyond must be zero.
@@ -69,7 +69,7 @@ unsafe impl Sized_ for Options {}
 ///
 /// # Safety
 /// `from` is null, or leads to as many bytes as its first `size_t` says.
-pub(crate) unsafe fn copy<T: Sized_>(from: *const T) -> Result<T, Errno> {
+pub(crate) unsafe fn copy<T: Versioned>(from: *const T) -> Result<T, Errno> {
     if from.is_null() {
         return Err(Errno::EINVAL);
     }
@@ -88,7 +88,7 @@ pub(crate) unsafe fn copy<T: Sized_>(from: *const T) -> Result<T, Errno> {
     if beyond.iter().any(|byte| *byte != 0) {
         return Err(Errno::E2BIG);
     }
-    // SAFETY: all bytes are set, and any are valid, see `Sized_`.
+    // SAFETY: all bytes are set, and any are valid, see `Versioned`.
     Ok(unsafe { copy.assume_init() })
 }
 
@@ -140,7 +140,7 @@ mod tests {
     }
 
     // SAFETY: numbers only.
-    unsafe impl Sized_ for Two {}
+    unsafe impl Versioned for Two {}
 
     fn copied(values: &[usize]) -> Result<(usize, usize), Errno> {
         // SAFETY: the tests below give sizes of at most their own arrays, or ones that are refused.
