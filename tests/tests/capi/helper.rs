@@ -47,6 +47,20 @@ fn folder() -> PathBuf {
     folder
 }
 
+/// Whether `program` is installed.
+pub(crate) fn has(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+/// Whether the test cannot compile its driver, and is to return. Says so.
+pub(crate) fn lacks_compiler(case: &Case) -> bool {
+    let missing = ["gcc", "g++"].into_iter().find(|compiler| !has(compiler));
+    if let Some(compiler) = missing {
+        case.skip(&format!("{compiler} is not installed"));
+    }
+    missing.is_some()
+}
+
 /// What has been looked at, so that no two tests compile the same at once.
 static READY: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
 

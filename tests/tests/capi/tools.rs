@@ -5,7 +5,7 @@ use std::env;
 
 use fusd_tests::{Backend, Case};
 
-use crate::helper::{example, node, program, start_by};
+use crate::helper::{example, has, lacks_compiler, node, program, start_by};
 use crate::suite::{bad, modern};
 
 /// Begins the test unless it is for another machine, or its tool is missing.
@@ -15,11 +15,11 @@ pub(crate) fn begin(name: &str, tool: &str) -> Option<Case> {
         return None;
     }
     let case = Case::begin(name, Backend::Fuse)?;
-    if case.command(tool).arg("--version").output().is_err() {
+    if !has(tool) {
         case.skip(&format!("{tool} is not installed"));
         return None;
     }
-    Some(case)
+    (!lacks_compiler(&case)).then_some(case)
 }
 
 /// valgrind, with its complaints as the exit status. (fsopen(2) and its relatives are too new for some

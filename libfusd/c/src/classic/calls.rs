@@ -1,6 +1,7 @@
 //! The calls that are the driver's business: from before their callback until they are answered.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fusd_rust::request::Context;
@@ -45,22 +46,13 @@ pub(crate) struct Asked {
     pub(crate) round: u32,
 }
 
-struct Table {
-    calls: BTreeMap<usize, Call>,
-    next: u64,
-}
-
-static TABLE: Mutex<Table> = Mutex::new(Table {
-    calls: BTreeMap::new(),
-    next: 1,
-});
+/// By the addresses of their `struct fusd_file_info`.
+static TABLE: Mutex<BTreeMap<usize, Call>> = Mutex::new(BTreeMap::new());
 
 /// A number for a call that no other has.
 pub(crate) fn number() -> u64 {
-    let mut table = lock(&TABLE);
-    let number = table.next;
-    table.next += 1;
-    number
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Makes the call the driver's business.
@@ -70,7 +62,7 @@ pub(crate) fn insert(call: Call, action: Action) -> Plan {
         serial: call.serial,
         action,
     };
-    lock(&TABLE).calls.insert(call.info.address(), call);
+    lock(&TABLE).insert(call.info.address(), call);
     plan
 }
 
@@ -78,17 +70,15 @@ pub(crate) fn insert(call: Call, action: Action) -> Plan {
 /// call with this number.
 pub(crate) fn take(address: usize, serial: Option<u64>) -> Option<Call> {
     let mut table = lock(&TABLE);
-    match table.calls.get(&address) {
-        Some(call) if serial.is_none_or(|serial| call.serial == serial) => {
-            table.calls.remove(&address)
-        }
+    match table.get(&address) {
+        Some(call) if serial.is_none_or(|serial| call.serial == serial) => table.remove(&address),
         _ => None,
     }
 }
 
 /// Looks at a call that is the driver's.
 pub(crate) fn look<T>(address: usize, look: impl FnOnce(&mut Call) -> T) -> Option<T> {
-    lock(&TABLE).calls.get_mut(&address).map(look)
+    lock(&TABLE).get_mut(&address).map(look)
 }
 
 impl Call {

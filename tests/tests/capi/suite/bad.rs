@@ -9,7 +9,7 @@ use fusd_tests::client::{open, process};
 use fusd_tests::wait::wait_until;
 use nix::errno::Errno;
 
-use crate::helper::{Driver, PROGRAMS, node, program, start_by};
+use crate::helper::{Driver, PROGRAMS, lacks_compiler, node, program, start_by};
 
 /// The driver's sins, by number, in `c/bad.c`.
 const MORE: &str = "1";
@@ -28,6 +28,9 @@ const CRASH: &str = "13";
 const MORE_WRITTEN: &str = "20";
 
 pub(crate) fn sins_are_errors(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
     let driver = start_by(case, case.command(plain().to_str().expect("UTF-8")));
     case.backend().prove(&node(case));
     sin(case, driver);
@@ -97,6 +100,9 @@ pub(crate) fn sin(case: &Case, driver: Driver) {
 
 /// A callback takes its process with it: the clients' calls fail, and the node goes.
 pub(crate) fn a_crash_leaves_nothing(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
     let driver = start_by(case, case.command(plain().to_str().expect("UTF-8")));
     let node = node(case);
     let file = open(&node).expect("open");
@@ -111,6 +117,9 @@ pub(crate) fn a_crash_leaves_nothing(case: &Case) {
 
 /// A callback of C++ throws, and the program catches that around its loop.
 pub(crate) fn exceptions_pass_through(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
     let source = format!("{PROGRAMS}/throw.cc");
     let throw = program(&source, "", &["-std=c++17"]);
     let driver = start_by(case, case.command(throw.to_str().expect("UTF-8")));

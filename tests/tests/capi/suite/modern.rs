@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 
-use crate::helper::{PROGRAMS, node, program, start_by};
+use crate::helper::{PROGRAMS, lacks_compiler, node, program, start_by};
 
 /// The driver.
 pub(crate) fn driver() -> std::path::PathBuf {
@@ -24,6 +24,9 @@ fn number(direction: u32, number: u32, size: u32) -> u32 {
 }
 
 pub(crate) fn a_modern_driver(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
     let driver = start_by(case, case.command(driver().to_str().expect("UTF-8")));
     case.backend().prove(&node(case));
     serve(case, driver);
@@ -88,6 +91,9 @@ pub(crate) fn serve(case: &Case, mut driver: crate::helper::Driver) {
 }
 
 pub(crate) fn a_table_of_an_older_size(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
     let mut command = case.command("sh");
     // The name comes last.
     command
