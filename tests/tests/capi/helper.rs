@@ -224,7 +224,14 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        let status = self.child.try_wait();
         let _ = self.child.kill();
         holds_within(deadline(), || matches!(self.child.try_wait(), Ok(Some(_))));
+        if thread::panicking() {
+            let errors = std::mem::replace(&mut self.errors, thread::spawn(String::new));
+            let errors = errors.join().unwrap_or_default();
+            let rest: Vec<_> = self.lines.try_iter().collect();
+            eprintln!("--- the driver ({status:?}) said: {rest:?}\n{errors}---");
+        }
     }
 }
