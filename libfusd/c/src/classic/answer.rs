@@ -26,9 +26,9 @@ pub(crate) fn returned(call: Call, result: i64) -> Option<Plan> {
                 Ok(plan) => Some(plan),
                 Err(held) => {
                     let (call, result) = *held;
-                    let device = Arc::clone(&call.device);
+                    // Before the answer: what its client does next comes after these questions.
+                    call.device.ask_now();
                     finish(call, result);
-                    device.ask_now();
                     None
                 }
             }
@@ -50,29 +50,24 @@ pub(crate) fn over(call: Call) {
 /// `EPIPE`: the client had stopped waiting. `EINVAL`: this call takes no result.
 pub(crate) fn handed_in(call: Call, result: i64) -> Result<(), Errno> {
     call.take_private_data();
-    let device = Arc::clone(&call.device);
-    let outcome = match &call.kind {
+    match &call.kind {
         Kind::Close | Kind::Unblock(_) => Err(Errno::EINVAL),
         Kind::PollDiff(_) => {
             polling::handed_in(call, result);
             // Not asked anew for no change, or there would be no end to it.
-            return Ok(());
+            Ok(())
         }
         _ => {
-            let again = polling::doubt(&call);
-            let file = Arc::clone(&call.file);
-            let delivery = finish(call, result);
-            if again {
-                device.push(Event::Ask(file));
+            if polling::doubt(&call) {
+                call.device.push(Event::Ask(Arc::clone(&call.file)));
             }
-            match delivery {
+            call.device.ask_now();
+            match finish(call, result) {
                 Delivery::Delivered => Ok(()),
                 Delivery::Unwanted => Err(Errno::EPIPE),
             }
         }
-    };
-    device.ask_now();
-    outcome
+    }
 }
 
 /// The driver throws the call away (`fusd_destroy`). A client that still waits gets `EIO`.

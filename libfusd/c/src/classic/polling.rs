@@ -233,8 +233,8 @@ pub(crate) fn forget(file: &State) {
 fn finish(held: Option<Box<(Call, i64)>>) {
     if let Some(held) = held {
         let (call, result) = *held;
-        let device = Arc::clone(&call.device);
+        // Before the answer, as in `answer::returned`.
+        call.device.ask_now();
         answer::finish(call, result);
-        device.ask_now();
     }
 }
