@@ -11,10 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
-use fusd_tests::client::Outcome;
 use fusd_tests::wait::{deadline, holds_within, wait_until};
 use fusd_tests::{Case, binaries};
-use nix::errno::Errno;
 
 /// The folder of the examples, of the programs of this test, and of the header.
 pub(crate) const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../libfusd/examples/c");
@@ -124,17 +122,6 @@ pub(crate) fn example(name: &str) -> PathBuf {
 /// A driver in the manner of 2003, with the compiler's defaults of that time.
 pub(crate) fn old(name: &str) -> PathBuf {
     program(&format!("{PROGRAMS}/{name}.c"), "", &["-std=gnu89"])
-}
-
-/// Repeats a call for as long as it ends with `EINTR`. A driver under valgrind takes its time, and to FUSE
-/// and CUSE whatever stops this process for a moment is an interruption (`Ability::Restart`).
-pub(crate) fn patiently<T>(mut call: impl FnMut() -> Outcome<T>) -> Outcome<T> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            outcome => return outcome,
-        }
-    }
 }
 
 /// A running driver. Dropped, it is killed: the rest of its node must go by itself.

@@ -9,7 +9,7 @@ use fusd_tests::client::{open, process};
 use fusd_tests::wait::wait_until;
 use nix::errno::Errno;
 
-use crate::helper::{Driver, PROGRAMS, lacks_compiler, node, patiently, program, start_by};
+use crate::helper::{Driver, PROGRAMS, lacks_compiler, node, program, start_by};
 
 /// The driver's sins, by number, in `c/bad.c`.
 const MORE: &str = "1";
@@ -56,9 +56,9 @@ pub(crate) fn by(case: &Case, mut command: Command, program: &Path) -> Driver {
 pub(crate) fn sin(case: &Case, driver: Driver) {
     let node = node(case);
     let read_after = |number: &str| {
-        let file = patiently(|| open(&node)).expect("open");
-        patiently(|| file.write(number.as_bytes())).expect("write");
-        patiently(|| file.read(10))
+        let file = open(&node).expect("open");
+        file.write(number.as_bytes()).expect("write");
+        file.read(10)
     };
     for impossible in [MORE, NO_ERRNO, MUCH_MORE, DESTROYED] {
         assert_eq!(read_after(impossible), Err(Errno::EIO), "{impossible}");
@@ -66,17 +66,16 @@ pub(crate) fn sin(case: &Case, driver: Driver) {
     assert_eq!(read_after("99"), Err(Errno::EDOM), "an error of its own");
     assert_eq!(read_after(TWICE), Ok(b"once".to_vec()));
     assert_eq!(read_after(QUESTIONS), Ok(Vec::new()));
-    let file = patiently(|| open(&node)).expect("open");
-    let written = patiently(|| file.write(MORE_WRITTEN.as_bytes()));
-    assert_eq!(written, Err(Errno::EIO));
+    let file = open(&node).expect("open");
+    assert_eq!(file.write(MORE_WRITTEN.as_bytes()), Err(Errno::EIO));
 
-    patiently(|| file.write(KEPT.as_bytes())).expect("write");
+    file.write(KEPT.as_bytes()).expect("write");
     let killed = process(case, &node, &["read", "10"]);
     driver.says("kept");
     killed.kill();
     assert_eq!(read_after(LATE), Ok(Vec::new()));
 
-    patiently(|| file.write(JUMP.as_bytes())).expect("write");
+    file.write(JUMP.as_bytes()).expect("write");
     let left = file.start_read(10);
     driver.says("jumped");
     assert_eq!(read_after(AFTER_JUMP), Ok(Vec::new()));

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 
-use crate::helper::{PROGRAMS, lacks_compiler, node, patiently, program, start_by};
+use crate::helper::{PROGRAMS, lacks_compiler, node, program, start_by};
 
 /// The driver.
 pub(crate) fn driver() -> std::path::PathBuf {
@@ -36,21 +36,21 @@ pub(crate) fn a_modern_driver(case: &Case) {
 pub(crate) fn serve(case: &Case, mut driver: crate::helper::Driver) {
     let node = node(case);
     let (input, output) = (PollFlags::POLLIN, PollFlags::POLLOUT);
-    let appending = patiently(|| open_with(&node, OFlag::O_WRONLY | OFlag::O_APPEND));
+    let appending = open_with(&node, OFlag::O_WRONLY | OFlag::O_APPEND);
     assert_eq!(appending.map(drop), Err(Errno::EROFS));
-    let file = patiently(|| open(&node)).expect("open");
+    let file = open(&node).expect("open");
     assert_eq!(file.ready(input | output), output, "the first poll");
     let waiting = file.start_read(10);
     driver.says("waits");
-    assert_eq!(patiently(|| file.write(b"hello")), Ok(5));
+    assert_eq!(file.write(b"hello"), Ok(5));
     assert_eq!(waiting.wait(), Ok(b"hello".to_vec()));
-    assert_eq!(patiently(|| file.write(b"kept")), Ok(4));
+    assert_eq!(file.write(b"kept"), Ok(4));
     assert_eq!(file.ready(input | output), input | output);
-    assert_eq!(patiently(|| file.read(10)), Ok(b"kept".to_vec()));
+    assert_eq!(file.read(10), Ok(b"kept".to_vec()));
     assert_eq!(file.ready(input | output), output);
-    assert_eq!(patiently(|| file.write(&[0; 100])), Err(Errno::EMSGSIZE));
+    assert_eq!(file.write(&[0; 100]), Err(Errno::EMSGSIZE));
     file.set_nonblocking(true).expect("fcntl");
-    assert_eq!(patiently(|| file.read(10)), Err(Errno::EAGAIN));
+    assert_eq!(file.read(10), Err(Errno::EAGAIN));
 
     let killed = process(case, &node, &["read", "10"]);
     driver.says("waits");
@@ -74,7 +74,7 @@ pub(crate) fn serve(case: &Case, mut driver: crate::helper::Driver) {
         assert_eq!(nix::unistd::fdatasync(&file), Err(Errno::ENOSPC));
     }
     // That of the stopped driver is released as well.
-    let late = patiently(|| open(&node)).expect("open");
+    let late = open(&node).expect("open");
     let waiting = late.start_read(10);
     driver.says("waits");
     driver.end_input();
@@ -101,8 +101,8 @@ pub(crate) fn a_table_of_an_older_size(case: &Case) {
         .arg(driver());
     let mut running = start_by(case, command);
     let file = open(&node(case)).expect("open");
-    assert_eq!(patiently(|| file.write(b"x")), Ok(1));
-    assert_eq!(patiently(|| file.read(10)), Ok(b"x".to_vec()));
+    assert_eq!(file.write(b"x"), Ok(1));
+    assert_eq!(file.read(10), Ok(b"x".to_vec()));
     assert_eq!(nix::unistd::fsync(&file), Err(Errno::EINVAL), "it had none");
     drop(file);
     running.end_input();
