@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use nix::sys::signal::{SigSet, Signal};
 use tempfile::TempDir;
 
 use crate::backend::{self, Backend};
@@ -43,6 +44,12 @@ impl Case {
     /// The directory cannot be made.
     #[track_caller]
     pub fn new(name: &str, backend: Backend) -> Self {
+        // A child that ends while its thread is starting the next one, with all signals blocked, has
+        // its SIGCHLD given to any other thread (kernel/signal.c, complete_signal): a call there
+        // through FUSE or CUSE would end with EINTR. Children start with no signal blocked.
+        SigSet::from(Signal::SIGCHLD)
+            .thread_block()
+            .expect("a signal can be blocked");
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let token = format!("fusdtest-{}-{number}-", std::process::id());
         let directory = tempfile::Builder::new()

@@ -53,6 +53,36 @@ pub(crate) const TESTS: Needs = Needs {
             why: "the manual pages are read with it",
         },
         Package {
+            name: "gcc",
+            proof: Proof::Program("gcc"),
+            why: "drivers in C are compiled with it",
+        },
+        Package {
+            name: "g++",
+            proof: Proof::Program("g++"),
+            why: "drivers in C++ are",
+        },
+        Package {
+            name: "clang-19",
+            proof: Proof::Program("clang++-19"),
+            why: "they are compiled with another compiler, too",
+        },
+        Package {
+            name: "libc6-dev",
+            proof: Proof::File("/usr/include/stdio.h"),
+            why: "the C library's headers",
+        },
+        Package {
+            name: "pkg-config",
+            proof: Proof::Program("pkg-config"),
+            why: "it tells where the installed library is",
+        },
+        Package {
+            name: "valgrind",
+            proof: Proof::Program("valgrind"),
+            why: "it watches what they do with memory",
+        },
+        Package {
             name: "groff-base",
             proof: Proof::Program("groff"),
             why: "it formats the manual pages",

@@ -14,6 +14,7 @@ mod host;
 mod in_guest;
 mod install;
 mod lab;
+mod library;
 mod libtest;
 mod man;
 mod programs;
@@ -32,6 +33,7 @@ enum Command {
     Test(test::Args),
     Conformance(conformance::Args),
     Man(man::Args),
+    Install(library::Args),
     Bench(bench::Args),
     Fuzz(fuzz::Args),
     Soak(soak::Args),
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Lab(args) => lab::run(&args),
+        Command::Install(args) => library::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

@@ -4,7 +4,7 @@
 //! `@options@`. The page depends on nothing else, neither on the date nor on the machine.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -39,10 +39,16 @@ pub(crate) fn check() -> Result<()> {
         if read(path(tool, "1"))? != make(tool)? {
             bail!("man/{}.1 is out of date; run: cargo xtask man", tool.name);
         }
-        lint(tool)?;
+        lint(&path(tool, "1"))?;
+    }
+    for page in WRITTEN {
+        lint(&host::workspace().join("man").join(page))?;
     }
     Ok(())
 }
+
+/// The pages that are written by hand. (Those of section 3 come with the library.)
+pub(crate) const WRITTEN: [&str; 3] = ["fusd_register.3", "libfusd.3", "kfusd.4"];
 
 fn path(tool: &Tool, extension: &str) -> PathBuf {
     host::workspace()
@@ -139,17 +145,15 @@ fn nest(section: &str) -> String {
 }
 
 /// Fails if groff, where it is installed, has anything to say about the page.
-fn lint(tool: &Tool) -> Result<()> {
+fn lint(page: &Path) -> Result<()> {
     if host::find_program("groff").is_none() {
-        println!(
-            "groff is not installed: man/{}.1 was not read with it",
-            tool.name
-        );
+        let page = page.display();
+        println!("groff is not installed: {page} was not read with it");
         return Ok(());
     }
     let output = Command::new("groff")
-        .args(["-man", "-ww", "-Tutf8", "-z"])
-        .arg(path(tool, "1"))
+        .args(["-t", "-man", "-ww", "-Tutf8", "-z"])
+        .arg(page)
         .stdin(Stdio::null())
         .output()
         .context("cannot run groff")?;

@@ -48,6 +48,7 @@ pub(crate) enum Which {
 pub(crate) fn build() -> Result<Vec<Program>> {
     // The tests start the programs that this puts beside them, in the same profile.
     succeed(cargo(&["build", "--workspace", "--bins"]))?;
+    succeed(cargo(&["build", "--package", "fusd-c"]))?;
     let mut programs = build_these(&["--workspace", "--lib", "--bins", "--tests"])?;
     programs.sort_by(|one, other| one.title.cmp(&other.title));
     if programs.is_empty() {

@@ -1,0 +1,158 @@
+//! What becomes of a result, whether a callback has returned it or the driver hands it in later.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fusd_rust::{Delivery, Errno};
+
+use super::callbacks::Plan;
+use super::calls::{Call, Kind};
+use super::polling;
+use super::queue::Event;
+use crate::sync::lock;
+
+/// A callback has returned `result`: what to call next, if anything.
+pub(crate) fn returned(call: Call, result: i64) -> Option<Plan> {
+    call.take_private_data();
+    match &call.kind {
+        Kind::Close | Kind::Unblock(_) => {
+            over(call);
+            None
+        }
+        Kind::PollDiff(_) => polling::returned(call, result),
+        Kind::Open(_) | Kind::Read(..) | Kind::Write(..) | Kind::Ioctl(..) => {
+            // The poll state first: a client that has its answer must not find an older state.
+            match polling::ask_before(Box::new((call, result))) {
+                Ok(plan) => Some(plan),
+                Err(held) => {
+                    let (call, result) = *held;
+                    // Before the answer: what its client does next comes after these questions.
+                    call.device.ask_now();
+                    finish(call, result);
+                    None
+                }
+            }
+        }
+    }
+}
+
+/// A callback that nobody waits for has returned.
+pub(crate) fn over(call: Call) {
+    if matches!(call.kind, Kind::Close) {
+        polling::forget(&call.file);
+    }
+    call.device.ask_now();
+}
+
+/// The driver hands `result` in (`fusd_return`).
+///
+/// # Errors
+/// `EPIPE`: the client had stopped waiting. `EINVAL`: this call takes no result.
+pub(crate) fn handed_in(call: Call, result: i64) -> Result<(), Errno> {
+    call.take_private_data();
+    match &call.kind {
+        Kind::Close | Kind::Unblock(_) => Err(Errno::EINVAL),
+        Kind::PollDiff(_) => {
+            polling::handed_in(call, result);
+            // Not asked anew for no change, or there would be no end to it.
+            Ok(())
+        }
+        _ => {
+            if polling::doubt(&call) {
+                call.device.push(Event::Ask(Arc::clone(&call.file)));
+            }
+            call.device.ask_now();
+            match finish(call, result) {
+                Delivery::Delivered => Ok(()),
+                Delivery::Unwanted => Err(Errno::EPIPE),
+            }
+        }
+    }
+}
+
+/// The driver throws the call away (`fusd_destroy`). A client that still waits gets `EIO`.
+pub(crate) fn thrown_away(call: Call) {
+    call.take_private_data();
+    match &call.kind {
+        Kind::PollDiff(_) => polling::thrown_away(call),
+        // Unanswered, a request fails with EIO when it is dropped.
+        _ => drop(call),
+    }
+}
+
+/// Answers the client.
+pub(crate) fn finish(call: Call, result: i64) -> Delivery {
+    let Call {
+        info, file, kind, ..
+    } = call;
+    let left = info.offset().load(Ordering::Acquire);
+    match kind {
+        Kind::Open(request) => match result {
+            0.. => request.accept_with(Arc::clone(&file), |opened| file.attach(opened)),
+            _ => request.fail(errno(result)),
+        },
+        Kind::Read(request, buffer) => match count(result, buffer.len()) {
+            Ok(count) => {
+                let kernel = request.offset();
+                lock(&file.position).end(kernel, count as u64, left);
+                request.reply(&buffer[..count])
+            }
+            Err(errno) => request.fail(errno),
+        },
+        Kind::Write(request, _) => match count(result, request.data().len()) {
+            Ok(count) => {
+                let kernel = request.offset();
+                lock(&file.position).end(kernel, count as u64, left);
+                request.accept_part(count)
+            }
+            Err(errno) => request.fail(errno),
+        },
+        Kind::Ioctl(request, buffer) => match i32::try_from(result) {
+            Ok(result @ 0..) => {
+                let output = request.output_len().min(buffer.len());
+                request.reply(result, &buffer[..output])
+            }
+            _ => request.fail(errno(result)),
+        },
+        Kind::Close | Kind::Unblock(_) | Kind::PollDiff(_) => Delivery::Delivered,
+    }
+}
+
+/// A number of bytes, at most `limit`.
+fn count(result: i64, limit: usize) -> Result<usize, Errno> {
+    match usize::try_from(result) {
+        Ok(count) if count <= limit => Ok(count),
+        Ok(count) => {
+            tracing::error!(
+                "bug in the driver: {count} bytes where {limit} are possible; the call is EIO"
+            );
+            Err(Errno::EIO)
+        }
+        Err(_) => Err(errno(result)),
+    }
+}
+
+/// The errno that a negative result stands for.
+fn errno(result: i64) -> Errno {
+    let number = result.checked_neg().and_then(|raw| i32::try_from(raw).ok());
+    number.and_then(Errno::from_raw).unwrap_or_else(|| {
+        tracing::error!("bug in the driver: {result} is no result; the call is EIO");
+        Errno::EIO
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_counts_or_errnos() {
+        assert_eq!(count(0, 0), Ok(0));
+        assert_eq!(count(5, 5), Ok(5));
+        assert_eq!(count(6, 5), Err(Errno::EIO));
+        assert_eq!(count(-22, 5), Err(Errno::EINVAL));
+        for impossible in [-5000, i64::MIN, i64::from(i32::MIN)] {
+            assert_eq!(count(impossible, 5), Err(Errno::EIO));
+        }
+    }
+}

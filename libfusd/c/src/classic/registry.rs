@@ -1,0 +1,178 @@
+//! The devices of this process, by their descriptors.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+use std::process;
+use std::sync::{Arc, Mutex, Once};
+use std::thread::{self, JoinHandle};
+
+use fusd_rust::{DeviceBuilder, Errno, Error, ErrorKind, Session};
+use nix::sys::stat::fstat;
+
+use super::callbacks::FileOperations;
+use super::device::{Driver, Shared};
+use super::queue::Queue;
+use super::run;
+use crate::signals;
+use crate::sync::lock;
+
+/// A registered device.
+struct Registered {
+    /// The process that made it, and has the threads that serve it.
+    process: u32,
+    /// No other device of this process has or had it.
+    number: u64,
+    /// The driver's descriptor, which it may close behind our back, and what identifies its file.
+    fd: OwnedFd,
+    inode: u64,
+    shared: Arc<Shared>,
+    session: JoinHandle<()>,
+}
+
+struct Table {
+    devices: BTreeMap<i32, Registered>,
+    next: u64,
+}
+
+static TABLE: Mutex<Table> = Mutex::new(Table {
+    devices: BTreeMap::new(),
+    next: 1,
+});
+
+/// Makes the device, and serves it until [`unregister`]. Returns the driver's descriptor.
+///
+/// # Errors
+/// Those of [`DeviceBuilder::register`], or the process is out of descriptors or threads.
+pub(crate) fn register(
+    builder: DeviceBuilder,
+    operations: FileOperations,
+    device_info: usize,
+) -> Result<i32, Error> {
+    let failed =
+        |what: &str, errno: Errno| Error::system(ErrorKind::Runtime, errno, what.to_owned());
+    let (queue, fd) = Queue::new().map_err(|errno| failed("make a pair of sockets", errno))?;
+    let inode = inode(&fd).map_err(|errno| failed("look at a socket", errno))?;
+    let number = fd.as_raw_fd();
+    let shared = Shared::new(operations, device_info, queue, number);
+    let session = signals::blocked(|| {
+        // A few threads will do: handlers only put a call into the queue.
+        let session = builder.workers(2).register(Driver(Arc::clone(&shared)))?;
+        shared.set_stop(session.stop_handle());
+        serve(session, Arc::clone(&shared))
+            .map_err(|error| failed("start a thread", Errno::from(error)))
+    })?;
+    let mut table = lock(&TABLE);
+    let registered = Registered {
+        process: process::id(),
+        number: table.next,
+        fd,
+        inode,
+        shared,
+        session,
+    };
+    table.next += 1;
+    // A device of this number is one whose descriptor the driver has closed.
+    let closed = table.devices.insert(number, registered);
+    drop(table);
+    if let Some(closed) = closed {
+        closed.end();
+    }
+    run::wake();
+    Ok(number)
+}
+
+/// Runs the session to its end on a thread of its own.
+fn serve(session: Session, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name("fusd-session".into())
+        .spawn(move || {
+            if let Err(error) = session.run() {
+                tracing::error!(%error, "the device has ended");
+            }
+            shared.end();
+        })
+}
+
+/// The device that has this descriptor, and its number.
+///
+/// # Errors
+/// `EBADF`: there is none. `ENODEV`: it is that of the process which has forked this one.
+pub(crate) fn find(fd: i32) -> Result<(u64, Arc<Shared>), Errno> {
+    let mut table = lock(&TABLE);
+    let found = table.devices.get(&fd).ok_or(Errno::EBADF)?;
+    if found.is_foreign() {
+        return Err(Errno::ENODEV);
+    }
+    if found.is_there() {
+        return Ok((found.number, Arc::clone(&found.shared)));
+    }
+    let closed = table.devices.remove(&fd);
+    drop(table);
+    if let Some(closed) = closed {
+        closed.end();
+    }
+    Err(Errno::EBADF)
+}
+
+/// Ends the device that has this descriptor, and closes it.
+///
+/// # Errors
+/// As for [`find`].
+pub(crate) fn unregister(fd: i32) -> Result<(), Errno> {
+    find(fd)?;
+    let device = lock(&TABLE).devices.remove(&fd);
+    device.ok_or(Errno::EBADF)?.end();
+    run::wake();
+    Ok(())
+}
+
+/// The descriptors of all devices.
+pub(crate) fn descriptors() -> Vec<i32> {
+    let table = lock(&TABLE);
+    let there = table
+        .devices
+        .iter()
+        .filter(|(_, device)| !device.is_foreign() && device.is_there());
+    there.map(|(fd, _)| *fd).collect()
+}
+
+/// What tells one socket from another.
+fn inode(fd: impl AsFd) -> Result<u64, Errno> {
+    Ok(fstat(fd)?.st_ino)
+}
+
+impl Registered {
+    /// Whether this is a child of the process that has the device: nobody serves it here.
+    fn is_foreign(&self) -> bool {
+        static TOLD: Once = Once::new();
+        let foreign = self.process != process::id();
+        if foreign {
+            TOLD.call_once(|| {
+                tracing::error!(
+                    "a device is served by the process that has registered it, and not by its \
+                     children; register after fork(2) or daemon(3)"
+                );
+            });
+        }
+        foreign
+    }
+
+    /// Whether the driver's descriptor is still that of the device.
+    fn is_there(&self) -> bool {
+        inode(&self.fd) == Ok(self.inode)
+    }
+
+    /// Ends the session and waits until it has; then closes the descriptor, if it is still the
+    /// device's.
+    fn end(self) {
+        self.shared.stop();
+        let is_ours = self.is_there();
+        if self.session.join().is_err() {
+            tracing::error!("bug in the library: a session panicked");
+        }
+        if !is_ours {
+            // Whoever has the number now is to keep it.
+            let _theirs = self.fd.into_raw_fd();
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Drivers that are written as they were for the original.
+
+use fusd_tests::client::{open_with, process};
+use fusd_tests::{Ability, Case};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::PollFlags;
+
+use crate::helper::{lacks_compiler, node, old, start};
+
+pub(crate) fn a_pager_of_2003(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
+    let driver = start(case, &old("pager"));
+    let node = node(case);
+    let reader = open_with(&node, OFlag::O_RDONLY).expect("open");
+    driver.says("open 1 0 0 info");
+    let writer = open_with(&node, OFlag::O_WRONLY).expect("open");
+    driver.says("open 1 0 0 info");
+    assert_eq!(reader.ready(PollFlags::POLLIN), PollFlags::empty());
+    assert_eq!(reader.read(1), Err(Errno::EINVAL));
+    let waiting = reader.start_read(200);
+    driver.says("waits");
+    assert_eq!(writer.write(b"hello"), Ok(5));
+    assert_eq!(waiting.wait(), Ok(b"hello".to_vec()));
+    assert_eq!(writer.write(b"again"), Ok(5));
+    assert_eq!(reader.ready(PollFlags::POLLIN), PollFlags::POLLIN);
+    assert_eq!(reader.read(200), Ok(b"again".to_vec()));
+    assert_eq!(writer.write(&[b'x'; 500]), Err(Errno::EMSGSIZE));
+    drop(reader);
+    driver.says("close");
+    drop(writer);
+    driver.says("close");
+    assert!(driver.is_silent());
+}
+
+pub(crate) fn interrupted_calls_are_unblocked(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
+    let driver = start(case, &old("pager"));
+    let client = process(case, &node(case), &["read", "200"]);
+    driver.says("open 1 0 0 info");
+    driver.says("waits");
+    client.kill();
+    driver.says("unblock 1");
+    driver.says("late 1");
+    driver.says("close");
+}
+
+pub(crate) fn two_devices_and_two_threads(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
+    let mut driver = start(case, &old("udev"));
+    let threads = open_with(&node(case), OFlag::O_RDONLY).expect("open");
+    assert_eq!(threads.read(100), Ok(b"threads at 0".to_vec()));
+    if case.backend().has(Ability::Offsets) {
+        assert_eq!(threads.read_at(1000, 100), Ok(b"threads at 1000".to_vec()));
+    }
+    let many: Vec<_> = (0..8)
+        .map(|_| open_with(&node(case), OFlag::O_RDONLY).expect("open"))
+        .map(|file| file.start_read(100))
+        .collect();
+    for read in many {
+        assert_eq!(read.wait(), Ok(b"threads at 0".to_vec()));
+    }
+    let mut count = node(case).into_os_string();
+    count.push("-count");
+    let count = open_with(count.as_ref(), OFlag::O_RDONLY).expect("open");
+    for expected in [b"1 ", b"2 ", b"3 "] {
+        assert_eq!(count.read(100), Ok(expected.to_vec()), "its own position");
+    }
+    drop((threads, count));
+    driver.end_input();
+    let (status, errors) = driver.wait();
+    assert!(status.success(), "{status}: {errors}");
+    assert!(
+        errors.contains("EEXIST") && errors.contains("-count"),
+        "{errors}"
+    );
+}

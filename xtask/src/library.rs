@@ -1,0 +1,203 @@
+//! `cargo xtask install`: builds the C library and puts it where C programs look for it.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::check::cargo;
+use crate::host;
+use crate::man::WRITTEN;
+
+/// Install the C library: its headers, libfusd.so, libfusd.a, the the pkg-config file.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where it will be used.
+    #[arg(long, value_name = "DIR", default_value = "/usr/local")]
+    prefix: PathBuf,
+
+    /// The directory of the libraries, if not PREFIX/lib.
+    #[arg(long, value_name = "DIR")]
+    libdir: Option<PathBuf>,
+
+    /// Put before all these paths, to pack it; DESTDIR in the environment is the same.
+    #[arg(long, value_name = "DIR")]
+    destdir: Option<PathBuf>,
+
+    /// The build that is made for debugging: larger and slower.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// The number in the soname, as in `libfusd/c/build.rs`.
+const INTERFACE: &str = "0";
+
+/// The headers, in `libfusd/include/`.
+const HEADERS: [&str; 2] = ["fusd.h", "fusd_device.h"];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let prefix = absolute(&args.prefix, "--prefix")?;
+    let libdir = match &args.libdir {
+        Some(libdir) => absolute(libdir, "--libdir")?.to_owned(),
+        None => prefix.join("lib"),
+    };
+    let destdir = args.destdir.clone();
+    let destdir = destdir.or_else(|| env::var_os("DESTDIR").map(PathBuf::from));
+    let place = Place(destdir.as_deref());
+    let built = build(args.debug)?;
+    let sources = host::workspace().join("libfusd");
+    let version = env!("CARGO_PKG_VERSION");
+
+    let real = format!("libfusd.so.{version}");
+    place.copy(&built.shared, &libdir.join(&real), 0o755)?;
+    let soname = format!("libfusd.so.{INTERFACE}");
+    place.link(&real, &libdir.join(&soname))?;
+    place.link(&soname, &libdir.join("libfusd.so"))?;
+    place.copy(&built.archive, &libdir.join("libfusd.a"), 0o644)?;
+    for header in HEADERS {
+        let from = sources.join("include").join(header);
+        place.copy(&from, &prefix.join("include").join(header), 0o644)?;
+    }
+    let template =
+        fs::read_to_string(sources.join("c/fusd.pc.in")).context("cannot read fusd.pc.in")?;
+    let text = fill(&template, prefix, &libdir, version);
+    place.write(text.as_bytes(), &libdir.join("pkgconfig/fusd.pc"), 0o644)?;
+    let pages = host::workspace().join("man");
+    for page in WRITTEN.iter().filter(|page| page.ends_with(".3")) {
+        let to = prefix.join("share/man/man3").join(page);
+        place.copy(&pages.join(page), &to, 0o644)?;
+    }
+    Ok(())
+}
+
+/// What the build has made.
+struct Built {
+    shared: PathBuf,
+    archive: PathBuf,
+}
+
+/// Builds the library, and looks where cargo has put it.
+fn build(debug: bool) -> Result<Built> {
+    let mut command = cargo(&["build", "--package", "fusd-c"]);
+    let output = command
+        .args((!debug).then_some("--release"))
+        .arg("--message-format=json-render-diagnostics")
+        .stdout(Stdio::piped())
+        .spawn()
+        .and_then(|child| child.wait_with_output())
+        .context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("{}", output.status);
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let artifact = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|message| message["target"]["crate_types"][0] == "cdylib")
+        .context("cargo has built no library")?;
+    let files: Vec<_> = artifact["filenames"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
+    let file = |end: &str| {
+        let names = files.iter().filter_map(|name| name.as_str());
+        let found = names.into_iter().find(|name| name.ends_with(end));
+        found
+            .map(PathBuf::from)
+            .with_context(|| format!("cargo has built no {end}"))
+    };
+    Ok(Built {
+        shared: file(".so")?,
+        archive: file(".a")?,
+    })
+}
+
+/// What the pkg-config file says.
+fn fill(template: &str, prefix: &Path, libdir: &Path, version: &str) -> String {
+    let libdir = match libdir.strip_prefix(prefix) {
+        Ok(below) => format!("${{prefix}}/{}", below.display()),
+        Err(_) => libdir.display().to_string(),
+    };
+    template
+        .replace("@prefix@", &prefix.display().to_string())
+        .replace("@libdir@", &libdir)
+        .replace("@version@", version)
+}
+
+fn absolute<'a>(path: &'a Path, option: &str) -> Result<&'a Path> {
+    if !path.is_absolute() {
+        bail!("{option} {}: give an absolute path", path.display());
+    }
+    Ok(path)
+}
+
+/// Where things are put: below a directory that is not part of their names.
+struct Place<'a>(Option<&'a Path>);
+
+impl Place<'_> {
+    /// The real path of `path`, whose directory is there afterwards.
+    fn of(&self, path: &Path) -> Result<PathBuf> {
+        let real = match self.0 {
+            None => path.to_owned(),
+            Some(before) => before.join(path.strip_prefix("/").unwrap_or(path)),
+        };
+        if let Some(parent) = real.parent() {
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot make the directory {}", parent.display()))?;
+        }
+        // A program that runs may have the old file mapped: it keeps that.
+        match fs::remove_file(&real) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot replace {}", real.display()))
+            }
+            _ => {
+                println!("{}", real.display());
+                Ok(real)
+            }
+        }
+    }
+
+    fn copy(&self, from: &Path, to: &Path, mode: u32) -> Result<()> {
+        let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+        self.write(&content, to, mode)
+    }
+
+    fn write(&self, content: &[u8], to: &Path, mode: u32) -> Result<()> {
+        let real = self.of(to)?;
+        fs::write(&real, content)
+            .and_then(|()| fs::set_permissions(&real, fs::Permissions::from_mode(mode)))
+            .with_context(|| format!("cannot write {}", real.display()))
+    }
+
+    fn link(&self, target: &str, at: &Path) -> Result<()> {
+        let real = self.of(at)?;
+        symlink(target, &real).with_context(|| format!("cannot link {}", real.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pkg_config_file_follows_the_places() {
+        let template = "prefix=@prefix@\nlibdir=@libdir@\nVersion: @version@\n";
+        let text = |libdir: &str| fill(template, Path::new("/usr"), Path::new(libdir), "1.2.3");
+        assert_eq!(
+            text("/usr/lib/arm"),
+            "prefix=/usr\nlibdir=${prefix}/lib/arm\nVersion: 1.2.3\n"
+        );
+        assert_eq!(text("/lib"), "prefix=/usr\nlibdir=/lib\nVersion: 1.2.3\n");
+    }
+
+    #[test]
+    fn the_soname_is_that_of_the_build() {
+        let build = fs::read_to_string(host::workspace().join("libfusd/c/build.rs")).unwrap();
+        assert!(build.contains(&format!("-soname,libfusd.so.{INTERFACE}\"")));
+    }
+}
