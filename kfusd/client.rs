@@ -175,7 +175,7 @@ impl FileOperations for Client {
         if !device.implements(wire::IMPLEMENTS_FLUSH) || !device.is_live() {
             return Ok(());
         }
-        if sys::exiting() {
+        if sys::exiting() || sys::executing() {
             return Handle::flush_without_answer(handle, file.flags());
         }
         call_plain(handle, ask(operation::FLUSH, file, &[])).map(drop)

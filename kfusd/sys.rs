@@ -20,7 +20,7 @@ pub(crate) use misc::MiscNode;
 pub(crate) use node::{nodes_left, path_exists, Class, Node};
 pub(crate) use region::{Region, MINORS};
 pub(crate) use sleep::{sleep, Sleeper};
-pub(crate) use task::{exiting, Caller, Owner, Viewer};
+pub(crate) use task::{executing, exiting, Caller, Owner, Viewer};
 pub(crate) use ticks::Ticks;
 pub(crate) use user::{fill_from_iter, Seek};
 pub(crate) use wait::{new_wait_queue, Mode, WaitQueue};

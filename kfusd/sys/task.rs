@@ -134,3 +134,12 @@ pub(crate) fn exiting() -> bool {
     let flags = unsafe { (*task.as_ptr()).flags };
     flags & bindings::PF_EXITING != 0
 }
+
+/// Whether the current task closes files because it runs another program (`do_close_on_exec`). Nobody
+/// sees what such a close returns. It may be the child of a driver, and hold the last copy of the
+/// driver's own control file: to wait for an answer would then be to wait for ever.
+pub(crate) fn executing() -> bool {
+    let task = kernel::current!();
+    // SAFETY: the field is among those that only the task itself accesses (linux/sched.h).
+    unsafe { bindings::task_struct::in_execve_raw(task.as_ptr()) != 0 }
+}

@@ -1,5 +1,7 @@
 //! The end of a driver, or of one device: blocked and later calls fail, the node is gone.
 
+use std::process::Command;
+
 use fusd::wire::operation;
 use fusd_tests::client;
 use fusd_tests::wait::{start, wait_until};
@@ -130,6 +132,19 @@ tests! {
     fn a_driver_that_holds_its_own_device_can_end() {
         let (driver, node) = Driver::with_device(fusd::wire::IMPLEMENTS_ALL, 0);
         let (file, _) = driver.open(&node);
+        drop(driver);
+        drop(file);
+        wait_until("the node is gone", || !node.exists());
+    }
+
+    fn a_program_is_started_though_the_driver_answers_nothing() {
+        let (driver, node) = Driver::with_device(fusd::wire::IMPLEMENTS_ALL, 0);
+        let (file, _) = driver.open(&node);
+        // The child has copies of the file and of the driver's own descriptor, and closes them.
+        let started = start(|| Command::new("true").status().expect("true can be started"));
+        assert!(started.wait().success());
+        let flush = driver.expect(operation::FLUSH);
+        assert_eq!(flush.id(), 0, "nobody waits for the answer");
         drop(driver);
         drop(file);
         wait_until("the node is gone", || !node.exists());
