@@ -18,13 +18,21 @@ ready() { test "$(grep -c 'is ready' said)" -ge "$1"; }
 start_queue() {
     PATH=$PATH:/usr/sbin
     nats-server --addr 127.0.0.1 --port -1 --ports_file_dir . --jetstream --store_dir . --log nats.log &
+    server=$!
     until_true sh -c 'grep nats://127 nats-server_*.ports'
     queue=$(grep -o 'nats://127[0-9.:]*' nats-server_*.ports | head -n 1)
 }
 "#;
 
-/// Ends what the example has left running, and waits for it.
-const END: &str = "\nkill $(jobs -p) 2>/dev/null\nwait\n";
+/// Ends what the example has left running, and waits for it; then the server, which it may need to
+/// the last.
+const END: &str = r#"
+others=$(jobs -p | grep -vx "${server:-none}")
+kill $others 2>/dev/null
+wait $others
+kill $server 2>/dev/null
+wait
+"#;
 
 /// Whether this is a guest of the lab, where /dev is the test's own.
 pub(crate) fn is_guest() -> bool {
