@@ -101,6 +101,14 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
         .args(arguments)
         .current_dir(host::workspace())
         .stdin(Stdio::null());
+    // `cargo run` told this program where it comes from. A build script that looks there is run again,
+    // with all that depends on it, wherever that was different the last time.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_MANIFEST_") || text.starts_with("CARGO_PKG_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
