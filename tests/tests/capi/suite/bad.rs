@@ -98,6 +98,21 @@ pub(crate) fn sin(case: &Case, driver: Driver) {
     }
 }
 
+/// Nobody can read what the library has to say: then it says nothing, and goes on.
+pub(crate) fn a_full_log_does_no_harm(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
+    let mut command = case.command("sh");
+    command.args(["-c", "exec \"$0\" \"$1\" 2>/dev/full"]);
+    let _driver = by(case, command, &plain());
+    let file = open(&node(case)).expect("open");
+    for impossible in [MORE, DESTROYED, MORE] {
+        file.write(impossible.as_bytes()).expect("write");
+        assert_eq!(file.read(10), Err(Errno::EIO), "{impossible}");
+    }
+}
+
 /// A callback takes its process with it: the clients' calls fail, and the node goes.
 pub(crate) fn a_crash_leaves_nothing(case: &Case) {
     if lacks_compiler(case) {
