@@ -70,6 +70,7 @@ static void read_it(struct fusd_call *call, size_t room, uint64_t offset)
 	pthread_mutex_lock(&lock);
 	if (length > 0) {
 		CHECK(fusd_reply_data(call, message, room + 1) == -1 && errno == EINVAL);
+		CHECK(fusd_reply_data(call, message, SIZE_MAX) == -1 && errno == EINVAL);
 		fusd_file_set_ready(fusd_call_file(call), FUSD_READY_WRITE);
 		if (fusd_reply_data(call, message, length) == 0)
 			length = 0;
@@ -128,6 +129,7 @@ static void ioctl_it(struct fusd_call *call, unsigned int number, uint64_t argum
 		CHECK(fusd_reply_ioctl(call, -1, NULL, 0) == -1 && errno == EINVAL);
 		CHECK(fusd_reply_ioctl(call, 0, &i, sizeof i + 1) == -1 && errno == EINVAL);
 		CHECK(fusd_reply_ioctl(call, 0, NULL, 1) == -1 && errno == EINVAL);
+		CHECK(fusd_reply_ioctl(call, 0, &i, SIZE_MAX) == -1 && errno == EINVAL);
 		CHECK(fusd_reply_ioctl(call, 7, &i, sizeof i) == 0);
 		return;
 	case 2: /* the sum of the bytes that the argument points to */
