@@ -282,6 +282,10 @@ pub(crate) fn ask(device: &Arc<Shared>, file: &State, asked: Asked) -> Result<Pl
     let Some(callback) = device.operations.poll_diff else {
         return Err(asked);
     };
+    // Once fusd_unregister has returned, what the driver has for the device may be gone.
+    if device.has_ended() {
+        return Err(asked);
+    }
     let arrival = Arrival::of_nobody(device, Arc::clone(file));
     lock(&file.polling).asked(arrival.info.address(), arrival.serial);
     let action = Action::PollDiff(callback, asked.told);

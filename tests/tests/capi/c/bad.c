@@ -22,6 +22,7 @@
 static jmp_buf loop;
 static int sin_of_next_read;
 static int own;
+static int ended;
 static struct fusd_file_info *kept;
 static struct fusd_file_info *old;
 
@@ -92,6 +93,7 @@ static ssize_t sin_now(struct fusd_file_info *file, char *buffer, size_t length,
 		return 0;
 	case 12: /* ends its device from within a callback */
 		CHECK(fusd_unregister(own) == 0);
+		ended = 1;
 		CHECK(fusd_unregister(own) == -1 && errno == EBADF);
 		CHECK(fusd_dispatch(own) == -1 && errno == EBADF);
 		return 0;
@@ -101,6 +103,14 @@ static ssize_t sin_now(struct fusd_file_info *file, char *buffer, size_t length,
 	default:
 		return -EDOM;
 	}
+}
+
+/* Always ready; so it is asked anew after each read, but not for a device that is not there. */
+static int ready(struct fusd_file_info *file, unsigned int state)
+{
+	(void) file;
+	CHECK(!ended);
+	return state == 3 ? -FUSD_NOREPLY : 3;
 }
 
 static int nothing(struct fusd_file_info *file)
@@ -192,6 +202,7 @@ int main(int argc, char **argv)
 	operations.open = accept_it;
 	operations.read = sin_now;
 	operations.write = choose;
+	operations.poll_diff = ready;
 	operations.unblock = nothing;
 	if (argc < 2)
 		return 2;
