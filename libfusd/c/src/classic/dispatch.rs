@@ -84,23 +84,16 @@ pub(crate) fn complete(plan: Plan, result: i64) -> Option<Plan> {
 
 /// The driver keeps a call.
 fn park(address: usize, serial: u64) {
-    let over = calls::look(address, |call| {
-        if call.serial != serial {
-            return false;
+    let kept = calls::look(address, |call| {
+        let is_it = call.serial == serial;
+        if is_it {
+            call.take_private_data();
         }
-        call.take_private_data();
-        matches!(call.kind, Kind::Close | Kind::Unblock(_))
+        is_it
     });
-    match over {
-        // Nobody waits for the end of these: there is nothing to answer later.
-        Some(true) => {
-            if let Some(call) = calls::take(address, Some(serial)) {
-                answer::over(call);
-            }
-        }
-        Some(false) => polling::kept(address, serial),
-        // It has been returned already, before its callback has.
-        None => {}
+    // Otherwise it has been returned already, before its callback has.
+    if kept == Some(true) {
+        polling::kept(address, serial);
     }
 }
 

@@ -25,6 +25,8 @@ static int own;
 static int ended;
 static struct fusd_file_info *kept;
 static struct fusd_file_info *old;
+static struct fusd_file_info *closing;
+static struct fusd_file_info *asked; /* a poll_diff of the file whose close is kept */
 
 static int accept_it(struct fusd_file_info *file)
 {
@@ -35,10 +37,11 @@ static int accept_it(struct fusd_file_info *file)
 static ssize_t choose(struct fusd_file_info *file, const char *data, size_t length,
 		      fusd_offset_t *offset)
 {
-	(void) file;
 	(void) offset;
 	CHECK(data[length] == 0);
 	sin_of_next_read = atoi(data);
+	if (sin_of_next_read == 14)
+		file->private_data = &closing;
 	return sin_of_next_read == 20 ? (ssize_t) length + 1 : (ssize_t) length;
 }
 
@@ -100,17 +103,36 @@ static ssize_t sin_now(struct fusd_file_info *file, char *buffer, size_t length,
 	case 13: /* crashes */
 		raise(SIGSEGV);
 		return 0;
+	case 15: /* ends the close of another file; what was asked of that is void only then */
+		CHECK(fusd_get_call_type(closing) == FUSD_CLOSE);
+		CHECK(fusd_get_call_type(asked) == FUSD_POLL_DIFF);
+		CHECK(fusd_return(closing, 0) == 0);
+		CHECK(fusd_return(closing, 0) == -EINVAL);
+		CHECK(fusd_get_call_type(asked) == -1 && errno == EINVAL);
+		return 0;
 	default:
 		return -EDOM;
 	}
 }
 
+static int close_it(struct fusd_file_info *file)
+{
+	if (file->private_data != &closing)
+		return 0;
+	closing = file;
+	puts("closing");
+	return -FUSD_NOREPLY;
+}
+
 /* Always ready; so it is asked anew after each read, but not for a device that is not there. */
 static int ready(struct fusd_file_info *file, unsigned int state)
 {
-	(void) file;
 	CHECK(!ended);
-	return state == 3 ? -FUSD_NOREPLY : 3;
+	if (state != 3)
+		return 3;
+	if (file->private_data == &closing)
+		asked = file;
+	return -FUSD_NOREPLY;
 }
 
 static int nothing(struct fusd_file_info *file)
@@ -200,6 +222,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	memset(&operations, 0, sizeof operations);
 	operations.open = accept_it;
+	operations.close = close_it;
 	operations.read = sin_now;
 	operations.write = choose;
 	operations.poll_diff = ready;

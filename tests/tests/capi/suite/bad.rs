@@ -25,6 +25,8 @@ const AFTER_JUMP: &str = "10";
 const NESTED: &str = "11";
 const UNREGISTER: &str = "12";
 const CRASH: &str = "13";
+const KEEP_THE_CLOSE: &str = "14";
+const END_THE_CLOSE: &str = "15";
 const MORE_WRITTEN: &str = "20";
 
 pub(crate) fn sins_are_errors(case: &Case) {
@@ -82,6 +84,11 @@ pub(crate) fn sin(case: &Case, driver: Driver) {
     assert_eq!(left.wait(), Ok(Vec::new()), "the call was kept");
 
     assert_eq!(read_after(NESTED), Ok(Vec::new()));
+
+    file.write(KEEP_THE_CLOSE.as_bytes()).expect("write");
+    drop(file);
+    driver.says("closing");
+    assert_eq!(read_after(END_THE_CLOSE), Ok(Vec::new()));
     assert_eq!(read_after(UNREGISTER), Err(Errno::EPIPE));
     driver.says("over");
     assert!(driver.is_silent());
