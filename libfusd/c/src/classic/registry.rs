@@ -126,14 +126,20 @@ pub(crate) fn unregister(fd: i32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The descriptors of all devices.
+/// The descriptors of all devices. A device whose descriptor the driver has closed ends.
 pub(crate) fn descriptors() -> Vec<i32> {
-    let table = lock(&TABLE);
-    let there = table
-        .devices
+    let mut table = lock(&TABLE);
+    let own = table.devices.iter().filter(|(_, d)| !d.is_foreign());
+    let (there, gone): (Vec<_>, Vec<_>) = own
+        .map(|(fd, device)| (*fd, device.is_there()))
+        .partition(|(_, is_there)| *is_there);
+    let closed: Vec<_> = gone
         .iter()
-        .filter(|(_, device)| !device.is_foreign() && device.is_there());
-    there.map(|(fd, _)| *fd).collect()
+        .filter_map(|(fd, _)| table.devices.remove(fd))
+        .collect();
+    drop(table);
+    closed.into_iter().for_each(Registered::end);
+    there.into_iter().map(|(fd, _)| fd).collect()
 }
 
 /// What tells one socket from another.
