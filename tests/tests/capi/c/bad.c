@@ -196,10 +196,12 @@ static void check_arguments(const char *name, const struct fusd_file_operations 
 	CHECK(local > 2 && fusd_unregister(local) == 0 && fcntl(local, F_GETFD) == -1);
 }
 
-/* A child does not serve the device, and finds that out at once. */
-static void check_child(void)
+/* A child does not serve the device, and finds that out at once. It can have one of its own, also where
+ * that gets the descriptor of the parent's. */
+static void check_child(const char *name, const struct fusd_file_operations *operations)
 {
-	int status = 0;
+	char its_name[200];
+	int status = 0, fd;
 	pid_t child;
 
 	fflush(stdout);
@@ -208,6 +210,17 @@ static void check_child(void)
 		CHECK(fusd_dispatch(own) == -1 && errno == ENODEV);
 		CHECK(fusd_unregister(own) == -1 && errno == ENODEV);
 		fusd_run();
+		snprintf(its_name, sizeof its_name, "%s-child", name);
+		close(own);
+		/* the library makes two others before it: they get the two numbers below */
+		do
+			fd = dup(0);
+		while (fd >= 0 && fd < own);
+		for (fd = own - 2; fd <= own; fd++)
+			close(fd);
+		CHECK(fusd_register(its_name, 0600, NULL, operations) == own);
+		CHECK(fusd_dispatch(own) == -1 && errno == EAGAIN);
+		CHECK(fusd_unregister(own) == 0);
 		fflush(stdout);
 		/* What watches memory must not look here: that of the lost threads has no owner. */
 		raise(SIGKILL);
@@ -231,12 +244,12 @@ int main(int argc, char **argv)
 		return 2;
 	check_arguments(argv[1], &operations);
 	own = fusd_register(argv[1], 0666, NULL, &operations);
-	memset(&operations, 0xff, sizeof operations); /* the table has been copied */
 	if (own < 0) {
 		fprintf(stderr, "%s\n", fusd_error_text());
 		return 1;
 	}
-	check_child();
+	check_child(argv[1], &operations);
+	memset(&operations, 0xff, sizeof operations); /* the table has been copied */
 	if (setjmp(loop) == 0)
 		puts("ready");
 	else
