@@ -27,7 +27,8 @@
  * on threads of the library, in which all signals are blocked: those of one file one after the other,
  * in the order of the calls; those of different files at the same time (fusd_options.workers). A
  * callback that waits keeps its thread and its file; one that returns without an answer keeps neither.
- * Callbacks must return: no longjmp(3), no C++ exception. Make devices after fork(2) and daemon(3).
+ * Callbacks must return: no longjmp(3), no C++ exception. Make devices after fork(2) and daemon(3): in a
+ * child, those of its parent are ENODEV.
  *
  * Handles. Pointers to a fusd_device, fusd_file or fusd_call lead nowhere and are never used twice. A
  * function that gets one which is not valid (any more) does nothing and fails with EINVAL.

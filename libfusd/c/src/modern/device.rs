@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
+use std::{mem, process};
 
 use fusd_rust::{
     BackendKind, DeviceBuilder, Errno, Error, ErrorKind, Position, Properties, Serving, Session,
@@ -23,6 +24,8 @@ const KNOWN: u32 = SET_MODE | SET_OWNER | SET_GROUP | STREAM | ANY_IOCTL;
 
 /// A registered device.
 pub(crate) struct Registered {
+    /// The process that made it, and has the threads that serve it.
+    process: u32,
     pub(crate) path: CString,
     pub(crate) backend: CString,
     stop: StopHandle,
@@ -61,6 +64,18 @@ fn refused(action: &str, errno: Errno, why: &str) -> Errno {
 /// There is no such device.
 fn unknown(action: &str) -> Errno {
     refused(action, Errno::EINVAL, "there is no such device")
+}
+
+/// Refuses to touch a device of the process that has forked this one: its threads are not here.
+fn is_own(handle: usize, action: &str) -> Result<(), Errno> {
+    let process = DEVICES.look(handle, |device| device.process);
+    match process.ok_or_else(|| unknown(action))? == process::id() {
+        true => Ok(()),
+        false => {
+            let why = "it is that of the process that has forked this one; make it after fork(2)";
+            Err(refused(action, Errno::ENODEV, why))
+        }
+    }
 }
 
 fn invalid(why: &str) -> Error {
@@ -136,6 +151,7 @@ fn make(wanted: &Wanted<'_>, ops: Ops, context: usize) -> Result<usize, Error> {
     };
     let session = signals::blocked(|| builder.register(driver))?;
     let registered = Registered {
+        process: process::id(),
         // A path with a zero byte names no file.
         path: CString::new(session.path().as_os_str().as_bytes()).unwrap_or_default(),
         backend: CString::new(session.backend().name()).unwrap_or_default(),
@@ -148,8 +164,9 @@ fn make(wanted: &Wanted<'_>, ops: Ops, context: usize) -> Result<usize, Error> {
 
 /// Takes the session of a device that nobody serves yet.
 fn take_session(handle: usize, next: State) -> Result<Session, Errno> {
+    is_own(handle, "serve the device")?;
     let session = DEVICES.look(handle, |device| {
-        match std::mem::replace(&mut device.state, next) {
+        match mem::replace(&mut device.state, next) {
             State::Idle(session) => Some(session),
             other => {
                 device.state = other;
@@ -165,7 +182,7 @@ fn take_session(handle: usize, next: State) -> Result<Session, Errno> {
 /// Serves the device until somebody stops it.
 ///
 /// # Errors
-/// `EINVAL`: no such device. `EBUSY`: it is served already. Those of [`Session::run`].
+/// `EINVAL`: no such device. `ENODEV`: it is a parent's. `EBUSY`: it is served already. Those of [`Session::run`].
 pub(crate) fn run(handle: usize) -> Result<(), Errno> {
     let session = take_session(handle, State::Running)?;
     // Threads of the session get no signals of the driver; this one does.
@@ -177,7 +194,7 @@ pub(crate) fn run(handle: usize) -> Result<(), Errno> {
 /// Serves the device in the background.
 ///
 /// # Errors
-/// `EINVAL`: no such device. `EBUSY`: it is served already. Those of [`Session::spawn`].
+/// `EINVAL`: no such device. `ENODEV`: it is a parent's. `EBUSY`: it is served already. Those of [`Session::spawn`].
 pub(crate) fn start(handle: usize) -> Result<(), Errno> {
     let session = take_session(handle, State::Over)?;
     let serving =
@@ -194,8 +211,9 @@ pub(crate) fn start(handle: usize) -> Result<(), Errno> {
 /// Asks the device to end.
 ///
 /// # Errors
-/// `EINVAL`: no such device.
+/// `EINVAL`: no such device. `ENODEV`: it is a parent's.
 pub(crate) fn stop(handle: usize) -> Result<(), Errno> {
+    is_own(handle, "stop the device")?;
     let stop = DEVICES.look(handle, |device| device.stop.clone());
     stop.ok_or_else(|| unknown("stop the device"))?.stop();
     Ok(())
@@ -204,8 +222,13 @@ pub(crate) fn stop(handle: usize) -> Result<(), Errno> {
 /// Ends the device and waits until it has. What the driver has kept of its calls is void then.
 ///
 /// # Errors
-/// `EINVAL`: no such device. `EBUSY`: a thread is in [`run`]. Those of [`Session::run`].
+/// `EINVAL`: no such device. `ENODEV`: it was a parent's. `EBUSY`: a thread is in [`run`]. Those of [`Session::run`].
 pub(crate) fn free(handle: usize) -> Result<(), Errno> {
+    if let Err(errno) = is_own(handle, "free the device") {
+        // Forgotten, as its end would take its threads, and end the device of the parent.
+        mem::forget(DEVICES.take(handle, |device| device.process != process::id()));
+        return Err(errno);
+    }
     let busy = DEVICES.look(handle, |device| matches!(device.state, State::Running));
     let gone = || unknown("free the device");
     if busy.ok_or_else(gone)? {

@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <fusd_device.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHECK(condition) \
@@ -208,6 +210,27 @@ static void check_sizes(const char *name)
 	CHECK(fusd_file_set_ready((struct fusd_file *) &options, 1) == -1 && errno == EINVAL);
 }
 
+/* A child can do nothing with the device, and does no harm to it. */
+static void check_child(struct fusd_device *device)
+{
+	int status = 0;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		CHECK(fusd_device_run(device) == -1 && errno == ENODEV);
+		CHECK(fusd_device_start(device) == -1 && errno == ENODEV);
+		CHECK(fusd_device_stop(device) == -1 && errno == ENODEV);
+		CHECK(fusd_device_free(device) == -1 && errno == ENODEV);
+		CHECK(fusd_device_free(device) == -1 && errno == EINVAL);
+		fflush(stdout);
+		/* What watches memory must not look here: that of the lost threads has no owner. */
+		raise(SIGKILL);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+}
+
 int main(int argc, char **argv)
 {
 	struct fusd_options options;
@@ -246,6 +269,7 @@ int main(int argc, char **argv)
 	CHECK(fusd_device_start(device) == 0);
 	CHECK(fusd_device_start(device) == -1 && errno == EBUSY);
 	CHECK(fusd_device_run(device) == -1 && errno == EBUSY);
+	check_child(device);
 	puts("ready");
 	while (fgets(line, sizeof line, stdin))
 		;
