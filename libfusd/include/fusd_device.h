@@ -153,8 +153,9 @@ int fusd_device_start(struct fusd_device *device);
 int fusd_device_stop(struct fusd_device *device);
 
 /* Ends the device, waits until it has (two seconds for callbacks that run), and frees it with all calls
- * that the driver has kept. NULL is ignored. Not to be called from a callback of the device. EBUSY: a
- * thread is in fusd_device_run(); stop the device first, and wait for that. */
+ * that the driver has kept. A callback that still runs then keeps its call until it returns, and
+ * `context` must live until then. NULL is ignored. Not to be called from a callback of the device.
+ * EBUSY: a thread is in fusd_device_run(); stop the device first, and wait for that. */
 int fusd_device_free(struct fusd_device *device);
 
 /* Where the node is, and what serves it ("kfusd", "cuse", "fuse"). Valid until the device is freed. */

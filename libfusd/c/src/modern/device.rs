@@ -11,7 +11,7 @@ use fusd_rust::{
 
 use super::callbacks::Ops;
 use super::driver::{Driver, operations};
-use super::tables::{self, CALLS, DEVICES};
+use super::tables::{self, CALLS, Call, DEVICES, Stage};
 use crate::{failure, signals};
 
 /// `FUSD_SET_MODE` and so on, as in `fusd_device.h`.
@@ -240,6 +240,8 @@ pub(crate) fn free(handle: usize) -> Result<(), Errno> {
         State::Started(serving) => serving.stop(),
         State::Idle(_) | State::Running | State::Over => Ok(()),
     };
-    drop(CALLS.take_all(|call| call.device == handle));
+    // Not the data of a callback that still runs: `Driver::hand_over` drops its call when it returns.
+    let kept = |call: &Call| call.device == handle && matches!(call.stage, Stage::After);
+    drop(CALLS.take_all(kept));
     ended.map_err(|error| failure::remember(&error))
 }

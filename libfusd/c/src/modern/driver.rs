@@ -8,7 +8,7 @@ use fusd_rust::{
 };
 
 use super::callbacks::{Ops, Plan};
-use super::tables::{self, CALLS, Call, FILES, File, Kind, Stage};
+use super::tables::{self, CALLS, Call, DEVICES, FILES, File, Kind, Stage};
 
 /// See above.
 pub(crate) struct Driver {
@@ -60,6 +60,11 @@ impl Driver {
         }
         plan(handle).invoke();
         let stage = CALLS.look(handle, |call| mem::replace(&mut call.stage, Stage::After));
+        // Only after the stage is set: `device::free` leaves a call whose callback runs to this place.
+        if stage.is_some() && DEVICES.look(self.device, |_| ()).is_none() {
+            drop(CALLS.take(handle, |_| true));
+            return;
+        }
         if let (Some(Stage::Interrupted), Some(callback)) = (stage, interrupted) {
             Plan::Open(callback, pointer(handle)).invoke();
         }
