@@ -14,7 +14,7 @@ use crate::check::cargo;
 use crate::host;
 use crate::man::WRITTEN;
 
-/// Install the C library: its headers, libfusd.so, libfusd.a, the the pkg-config file.
+/// Install the C library: its headers, libfusd.so, libfusd.a, and the pkg-config file.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where it will be used.
