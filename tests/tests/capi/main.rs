@@ -35,6 +35,7 @@ macro_rules! suite {
                     exceptions_pass_through;
                 modern:
                     a_modern_driver,
+                    a_callback_outlives_its_device,
                     a_table_of_an_older_size;
             }
         }
