@@ -2,6 +2,8 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{mem, process};
 
 use fusd_rust::{
@@ -28,6 +30,7 @@ pub(crate) struct Registered {
     process: u32,
     pub(crate) path: CString,
     pub(crate) backend: CString,
+    freed: Arc<AtomicBool>,
     stop: StopHandle,
     state: State,
 }
@@ -143,7 +146,9 @@ fn make(wanted: &Wanted<'_>, ops: Ops, context: usize) -> Result<usize, Error> {
         properties.position = Position::Stream;
     }
     let handle = tables::handle();
+    let freed = Arc::new(AtomicBool::new(false));
     let driver = Driver {
+        freed: Arc::clone(&freed),
         ops,
         context,
         device: handle,
@@ -152,6 +157,7 @@ fn make(wanted: &Wanted<'_>, ops: Ops, context: usize) -> Result<usize, Error> {
     let session = signals::blocked(|| builder.register(driver))?;
     let registered = Registered {
         process: process::id(),
+        freed,
         // A path with a zero byte names no file.
         path: CString::new(session.path().as_os_str().as_bytes()).unwrap_or_default(),
         backend: CString::new(session.backend().name()).unwrap_or_default(),
@@ -240,6 +246,8 @@ pub(crate) fn free(handle: usize) -> Result<(), Errno> {
         State::Started(serving) => serving.stop(),
         State::Idle(_) | State::Running | State::Over => Ok(()),
     };
+    // Before the look at the calls: whose callback returns after that sees it.
+    device.freed.store(true, Ordering::Release);
     // Not the data of a callback that still runs: `Driver::hand_over` drops its call when it returns.
     let kept = |call: &Call| call.device == handle && matches!(call.stage, Stage::After);
     drop(CALLS.take_all(kept));

@@ -1,5 +1,7 @@
 //! A device as the session sees it: each call becomes the driver's business, by its callback.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{mem, ptr};
 
 use fusd_rust::{
@@ -8,7 +10,7 @@ use fusd_rust::{
 };
 
 use super::callbacks::{Ops, Plan};
-use super::tables::{self, CALLS, Call, DEVICES, FILES, File, Kind, Stage};
+use super::tables::{self, CALLS, Call, FILES, File, Kind, Stage};
 
 /// See above.
 pub(crate) struct Driver {
@@ -18,6 +20,8 @@ pub(crate) struct Driver {
     /// The device's handle.
     pub(crate) device: usize,
     pub(crate) properties: Properties,
+    /// The device has been freed, and its session is over: nothing is kept any more.
+    pub(crate) freed: Arc<AtomicBool>,
 }
 
 /// The operations for which there are callbacks. Readiness is told in any case: it is as it was at the
@@ -61,7 +65,7 @@ impl Driver {
         plan(handle).invoke();
         let stage = CALLS.look(handle, |call| mem::replace(&mut call.stage, Stage::After));
         // Only after the stage is set: `device::free` leaves a call whose callback runs to this place.
-        if stage.is_some() && DEVICES.look(self.device, |_| ()).is_none() {
+        if stage.is_some() && self.freed.load(Ordering::Acquire) {
             drop(CALLS.take(handle, |_| true));
             return;
         }
