@@ -190,7 +190,8 @@ int fusd_dispatch(int fd);
  * is too high for a set (FD_SETSIZE) is left out, with a line in the log. */
 void fusd_fdset_add(fd_set *set, int *max);
 
-/* fusd_dispatch() of each descriptor in `set` that is a device's. */
+/* fusd_dispatch() of each descriptor in `set` that is a device's; fusd_unregister() of it if its device
+ * has ended by itself. */
 void fusd_dispatch_fdset(const fd_set *set);
 
 /* -------------------------------------------------------------- answers that come later */

@@ -27,7 +27,8 @@
  * on threads of the library, in which all signals are blocked: those of one file one after the other,
  * in the order of the calls; those of different files at the same time (fusd_options.workers). A
  * callback that waits keeps its thread and its file; one that returns without an answer keeps neither.
- * Callbacks must return: no longjmp(3), no C++ exception. Make devices after fork(2) and daemon(3).
+ * Callbacks must return: no longjmp(3), no C++ exception. Make devices after fork(2) and daemon(3): in a
+ * child, those of its parent are ENODEV.
  *
  * Handles. Pointers to a fusd_device, fusd_file or fusd_call lead nowhere and are never used twice. A
  * function that gets one which is not valid (any more) does nothing and fails with EINVAL.
@@ -152,8 +153,9 @@ int fusd_device_start(struct fusd_device *device);
 int fusd_device_stop(struct fusd_device *device);
 
 /* Ends the device, waits until it has (two seconds for callbacks that run), and frees it with all calls
- * that the driver has kept. NULL is ignored. Not to be called from a callback of the device. EBUSY: a
- * thread is in fusd_device_run(); stop the device first, and wait for that. */
+ * that the driver has kept. A callback that still runs then keeps its call until it returns, and
+ * `context` must live until then. NULL is ignored. Not to be called from a callback of the device.
+ * EBUSY: a thread is in fusd_device_run(); stop the device first, and wait for that. */
 int fusd_device_free(struct fusd_device *device);
 
 /* Where the node is, and what serves it ("kfusd", "cuse", "fuse"). Valid until the device is freed. */

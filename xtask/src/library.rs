@@ -1,6 +1,7 @@
 //! `cargo xtask install`: builds the C library and puts it where C programs look for it.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::check::cargo;
 use crate::host;
 use crate::man::WRITTEN;
 
-/// Install the C library: its headers, libfusd.so, libfusd.a, the the pkg-config file.
+/// Install the C library: its headers, libfusd.so, libfusd.a, and the pkg-config file.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where it will be used.
@@ -24,9 +25,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     libdir: Option<PathBuf>,
 
-    /// Put before all these paths, to pack it; DESTDIR in the environment is the same.
+    /// Put before all these paths, to pack it; DESTDIR in the environment is the same. Empty, it is
+    /// none.
+    // As OsString: an empty path would be refused.
     #[arg(long, value_name = "DIR")]
-    destdir: Option<PathBuf>,
+    destdir: Option<OsString>,
 
     /// The build that is made for debugging: larger and slower.
     #[arg(long)]
@@ -45,8 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(libdir) => absolute(libdir, "--libdir")?.to_owned(),
         None => prefix.join("lib"),
     };
-    let destdir = args.destdir.clone();
-    let destdir = destdir.or_else(|| env::var_os("DESTDIR").map(PathBuf::from));
+    let destdir = destdir(args.destdir.clone(), env::var_os("DESTDIR"));
     let place = Place(destdir.as_deref());
     let built = build(args.debug)?;
     let sources = host::workspace().join("libfusd");
@@ -72,6 +74,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         place.copy(&pages.join(page), &to, 0o644)?;
     }
     Ok(())
+}
+
+/// The directory before all paths; packagers who want none may give an empty one.
+fn destdir(option: Option<OsString>, environment: Option<OsString>) -> Option<PathBuf> {
+    let wanted = option.or(environment)?;
+    (!wanted.is_empty()).then(|| wanted.into())
 }
 
 /// What the build has made.
@@ -193,6 +201,18 @@ mod tests {
             "prefix=/usr\nlibdir=${prefix}/lib/arm\nVersion: 1.2.3\n"
         );
         assert_eq!(text("/lib"), "prefix=/usr\nlibdir=/lib\nVersion: 1.2.3\n");
+    }
+
+    #[test]
+    fn an_empty_destdir_is_none() {
+        let chosen = |option: Option<&str>, environment: Option<&str>| {
+            destdir(option.map(Into::into), environment.map(Into::into))
+        };
+        assert_eq!(chosen(None, None), None);
+        assert_eq!(chosen(None, Some("")), None);
+        assert_eq!(chosen(Some(""), Some("/b")), None);
+        assert_eq!(chosen(None, Some("/b")), Some("/b".into()));
+        assert_eq!(chosen(Some("/a"), Some("/b")), Some("/a".into()));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! `fusd`.
 //!
 //! [`classic`] has the interface of the original FUSD, whose callbacks run on the thread that
-//! dispatches; [`modern`] the one for new drivers, whose callbacks run on the library's threads. What both interfaces share is here: errno and error texts (`failure`), where a panic
-//! ends (`guard`), and where the library's log goes (`log`).
+//! dispatches; [`modern`] the one for new drivers, whose callbacks run on the library's threads. What
+//! both interfaces share is here: errno and error texts (`failure`), where a panic ends (`guard`), and
+//! where the library's log goes (`log`).
 //!
 //! Unsafe code is in the files that C code calls (`exports.rs`), in those that call C code
 //! (`callbacks.rs`), and in `text.rs` and `sets.rs`.

@@ -16,6 +16,8 @@ pub(crate) fn start() {
         let started = tracing_subscriber::fmt()
             .with_max_level(level.unwrap_or(LevelFilter::WARN))
             .with_writer(std::io::stderr)
+            // It would say by eprintln!, which panics, that standard error cannot be written to.
+            .log_internal_errors(false)
             .with_ansi(false)
             .without_time()
             .try_init();

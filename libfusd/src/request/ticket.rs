@@ -222,6 +222,8 @@ impl Drop for Pending {
         if !self.0.is_pending() {
             return;
         }
+        // The client first: the log is other people's code.
+        self.0.finish(Answer::Error(Errno::EIO));
         let call = self.0.call;
         if std::thread::panicking() {
             tracing::error!(
@@ -234,7 +236,6 @@ impl Drop for Pending {
                 "bug in the driver: request dropped unanswered; it is EIO"
             );
         }
-        self.0.finish(Answer::Error(Errno::EIO));
     }
 }
 

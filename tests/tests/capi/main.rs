@@ -30,10 +30,12 @@ macro_rules! suite {
                     two_devices_and_two_threads;
                 bad:
                     sins_are_errors,
+                    a_full_log_does_no_harm,
                     a_crash_leaves_nothing,
                     exceptions_pass_through;
                 modern:
                     a_modern_driver,
+                    a_callback_outlives_its_device,
                     a_table_of_an_older_size;
             }
         }

@@ -36,8 +36,8 @@ pub(crate) fn returned(call: Call, result: i64) -> Option<Plan> {
     }
 }
 
-/// A callback that nobody waits for has returned.
-pub(crate) fn over(call: Call) {
+/// The driver has done with a call that nobody waits for.
+fn over(call: Call) {
     if matches!(call.kind, Kind::Close) {
         polling::forget(&call.file);
     }
@@ -47,11 +47,14 @@ pub(crate) fn over(call: Call) {
 /// The driver hands `result` in (`fusd_return`).
 ///
 /// # Errors
-/// `EPIPE`: the client had stopped waiting. `EINVAL`: this call takes no result.
+/// `EPIPE`: the client had stopped waiting.
 pub(crate) fn handed_in(call: Call, result: i64) -> Result<(), Errno> {
     call.take_private_data();
     match &call.kind {
-        Kind::Close | Kind::Unblock(_) => Err(Errno::EINVAL),
+        Kind::Close | Kind::Unblock(_) => {
+            over(call);
+            Ok(())
+        }
         Kind::PollDiff(_) => {
             polling::handed_in(call, result);
             // Not asked anew for no change, or there would be no end to it.
@@ -74,6 +77,7 @@ pub(crate) fn handed_in(call: Call, result: i64) -> Result<(), Errno> {
 pub(crate) fn thrown_away(call: Call) {
     call.take_private_data();
     match &call.kind {
+        Kind::Close | Kind::Unblock(_) => over(call),
         Kind::PollDiff(_) => polling::thrown_away(call),
         // Unanswered, a request fails with EIO when it is dropped.
         _ => drop(call),

@@ -84,23 +84,16 @@ pub(crate) fn complete(plan: Plan, result: i64) -> Option<Plan> {
 
 /// The driver keeps a call.
 fn park(address: usize, serial: u64) {
-    let over = calls::look(address, |call| {
-        if call.serial != serial {
-            return false;
+    let kept = calls::look(address, |call| {
+        let is_it = call.serial == serial;
+        if is_it {
+            call.take_private_data();
         }
-        call.take_private_data();
-        matches!(call.kind, Kind::Close | Kind::Unblock(_))
+        is_it
     });
-    match over {
-        // Nobody waits for the end of these: there is nothing to answer later.
-        Some(true) => {
-            if let Some(call) = calls::take(address, Some(serial)) {
-                answer::over(call);
-            }
-        }
-        Some(false) => polling::kept(address, serial),
-        // It has been returned already, before its callback has.
-        None => {}
+    // Otherwise it has been returned already, before its callback has.
+    if kept == Some(true) {
+        polling::kept(address, serial);
     }
 }
 
@@ -282,6 +275,10 @@ pub(crate) fn ask(device: &Arc<Shared>, file: &State, asked: Asked) -> Result<Pl
     let Some(callback) = device.operations.poll_diff else {
         return Err(asked);
     };
+    // Once fusd_unregister has returned, what the driver has for the device may be gone.
+    if device.has_ended() {
+        return Err(asked);
+    }
     let arrival = Arrival::of_nobody(device, Arc::clone(file));
     lock(&file.polling).asked(arrival.info.address(), arrival.serial);
     let action = Action::PollDiff(callback, asked.told);

@@ -125,6 +125,15 @@ extern "C-unwind" fn fusd_dispatch(fd: c_int) -> c_int {
     0
 }
 
+/// Likewise, and a device that has ended by itself is no device any more: its descriptor would be
+/// readable for ever.
+fn dispatch_or_unregister(fd: c_int) {
+    if fusd_dispatch(fd) < 0 && nix::errno::Errno::last() == nix::errno::Errno::ENODEV {
+        // It has told why.
+        fusd_unregister(fd);
+    }
+}
+
 /// Serves all devices until there are none.
 #[unsafe(no_mangle)]
 extern "C-unwind" fn fusd_run() {
@@ -141,10 +150,7 @@ extern "C-unwind" fn fusd_run() {
                 return;
             }
         };
-        if fusd_dispatch(fd) < 0 && nix::errno::Errno::last() == nix::errno::Errno::ENODEV {
-            // It has told why.
-            fusd_unregister(fd);
-        }
+        dispatch_or_unregister(fd);
     }
 }
 
@@ -195,7 +201,7 @@ unsafe extern "C-unwind" fn fusd_dispatch_fdset(set: *const fd_set) {
         });
         let Ok(Some(fd)) = next else { return };
         after = fd;
-        fusd_dispatch(fd);
+        dispatch_or_unregister(fd);
     }
 }
 

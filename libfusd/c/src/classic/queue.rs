@@ -1,9 +1,10 @@
 //! What clients have done and nobody has dispatched yet, and the descriptor that tells of it.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use fusd_rust::{Errno, IoctlRequest, OpenRequest, ReadRequest, WriteRequest};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 
 use super::file::State;
@@ -93,7 +94,11 @@ impl Queue {
 
     fn tell(&mut self) -> Result<(), Closed> {
         if self.told {
-            return Ok(());
+            // Nothing is sent that would fail.
+            return match self.is_alone() {
+                true => Err(Closed),
+                false => Ok(()),
+            };
         }
         self.told = true;
         match send(self.end.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL) {
@@ -103,5 +108,36 @@ impl Queue {
                 Err(Closed)
             }
         }
+    }
+
+    /// Whether nobody has the driver's descriptor any more.
+    fn is_alone(&self) -> bool {
+        let mut end = [PollFd::new(self.end.as_fd(), PollFlags::empty())];
+        // A failure is no news: the next event asks again.
+        poll(&mut end, PollTimeout::ZERO).is_ok()
+            && end[0].revents().unwrap_or(PollFlags::empty()) != PollFlags::empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::FileState;
+    use super::*;
+
+    fn event() -> Event {
+        Event::Closed(FileState::new(false))
+    }
+
+    #[test]
+    fn a_closed_descriptor_is_noticed_with_the_next_event() {
+        let (mut first, theirs) = Queue::new().expect("a pair of sockets");
+        drop(theirs);
+        assert!(first.push(event()).is_err());
+
+        let (mut later, theirs) = Queue::new().expect("a pair of sockets");
+        assert!(later.push(event()).is_ok());
+        assert!(later.push(event()).is_ok());
+        drop(theirs);
+        assert!(later.push(event()).is_err(), "while there are others");
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
-use std::process;
 use std::sync::{Arc, Mutex, Once};
 use std::thread::{self, JoinHandle};
+use std::{mem, process};
 
 use fusd_rust::{DeviceBuilder, Errno, Error, ErrorKind, Session};
 use nix::sys::stat::fstat;
@@ -71,7 +71,7 @@ pub(crate) fn register(
         session,
     };
     table.next += 1;
-    // A device of this number is one whose descriptor the driver has closed.
+    // A device of this number is one whose descriptor the driver has closed, or a child that has.
     let closed = table.devices.insert(number, registered);
     drop(table);
     if let Some(closed) = closed {
@@ -126,14 +126,20 @@ pub(crate) fn unregister(fd: i32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The descriptors of all devices.
+/// The descriptors of all devices. A device whose descriptor the driver has closed ends.
 pub(crate) fn descriptors() -> Vec<i32> {
-    let table = lock(&TABLE);
-    let there = table
-        .devices
+    let mut table = lock(&TABLE);
+    let own = table.devices.iter().filter(|(_, d)| !d.is_foreign());
+    let (there, gone): (Vec<_>, Vec<_>) = own
+        .map(|(fd, device)| (*fd, device.is_there()))
+        .partition(|(_, is_there)| *is_there);
+    let closed: Vec<_> = gone
         .iter()
-        .filter(|(_, device)| !device.is_foreign() && device.is_there());
-    there.map(|(fd, _)| *fd).collect()
+        .filter_map(|(fd, _)| table.devices.remove(fd))
+        .collect();
+    drop(table);
+    closed.into_iter().for_each(Registered::end);
+    there.into_iter().map(|(fd, _)| fd).collect()
 }
 
 /// What tells one socket from another.
@@ -145,7 +151,7 @@ impl Registered {
     /// Whether this is a child of the process that has the device: nobody serves it here.
     fn is_foreign(&self) -> bool {
         static TOLD: Once = Once::new();
-        let foreign = self.process != process::id();
+        let foreign = self.is_inherited();
         if foreign {
             TOLD.call_once(|| {
                 tracing::error!(
@@ -157,14 +163,24 @@ impl Registered {
         foreign
     }
 
+    /// As [`Self::is_foreign`], without a word.
+    fn is_inherited(&self) -> bool {
+        self.process != process::id()
+    }
+
     /// Whether the driver's descriptor is still that of the device.
     fn is_there(&self) -> bool {
         inode(&self.fd) == Ok(self.inode)
     }
 
     /// Ends the session and waits until it has; then closes the descriptor, if it is still the
-    /// device's.
+    /// device's. Of a device of the process that has forked this one, nothing is touched.
     fn end(self) {
+        if self.is_inherited() {
+            // Its thread is not here, its locks may be held for ever, its descriptor may be another file.
+            mem::forget(self);
+            return;
+        }
         self.shared.stop();
         let is_ours = self.is_there();
         if self.session.join().is_err() {

@@ -29,8 +29,8 @@ pub(crate) unsafe fn contains(set: *const fd_set, fd: i32) -> bool {
     fits && unsafe { libc::FD_ISSET(fd, set) }
 }
 
-/// poll(2) without a limit in time: those of `descriptors` for which there is anything to say. A number that has been closed
-/// is one of them.
+/// poll(2) without a limit in time: those of `descriptors` for which there is anything to say. A
+/// number that has been closed is one of them.
 pub(crate) fn poll(descriptors: &[i32], wake: Option<BorrowedFd<'_>>) -> Result<Vec<i32>, Errno> {
     let all = descriptors
         .iter()

@@ -2,6 +2,9 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{mem, process};
 
 use fusd_rust::{
     BackendKind, DeviceBuilder, Errno, Error, ErrorKind, Position, Properties, Serving, Session,
@@ -10,7 +13,7 @@ use fusd_rust::{
 
 use super::callbacks::Ops;
 use super::driver::{Driver, operations};
-use super::tables::{self, CALLS, DEVICES};
+use super::tables::{self, CALLS, Call, DEVICES, Stage};
 use crate::{failure, signals};
 
 /// `FUSD_SET_MODE` and so on, as in `fusd_device.h`.
@@ -23,8 +26,11 @@ const KNOWN: u32 = SET_MODE | SET_OWNER | SET_GROUP | STREAM | ANY_IOCTL;
 
 /// A registered device.
 pub(crate) struct Registered {
+    /// The process that made it, and has the threads that serve it.
+    process: u32,
     pub(crate) path: CString,
     pub(crate) backend: CString,
+    freed: Arc<AtomicBool>,
     stop: StopHandle,
     state: State,
 }
@@ -61,6 +67,18 @@ fn refused(action: &str, errno: Errno, why: &str) -> Errno {
 /// There is no such device.
 fn unknown(action: &str) -> Errno {
     refused(action, Errno::EINVAL, "there is no such device")
+}
+
+/// Refuses to touch a device of the process that has forked this one: its threads are not here.
+fn is_own(handle: usize, action: &str) -> Result<(), Errno> {
+    let process = DEVICES.look(handle, |device| device.process);
+    match process.ok_or_else(|| unknown(action))? == process::id() {
+        true => Ok(()),
+        false => {
+            let why = "it is that of the process that has forked this one; make it after fork(2)";
+            Err(refused(action, Errno::ENODEV, why))
+        }
+    }
 }
 
 fn invalid(why: &str) -> Error {
@@ -128,7 +146,9 @@ fn make(wanted: &Wanted<'_>, ops: Ops, context: usize) -> Result<usize, Error> {
         properties.position = Position::Stream;
     }
     let handle = tables::handle();
+    let freed = Arc::new(AtomicBool::new(false));
     let driver = Driver {
+        freed: Arc::clone(&freed),
         ops,
         context,
         device: handle,
@@ -136,6 +156,8 @@ fn make(wanted: &Wanted<'_>, ops: Ops, context: usize) -> Result<usize, Error> {
     };
     let session = signals::blocked(|| builder.register(driver))?;
     let registered = Registered {
+        process: process::id(),
+        freed,
         // A path with a zero byte names no file.
         path: CString::new(session.path().as_os_str().as_bytes()).unwrap_or_default(),
         backend: CString::new(session.backend().name()).unwrap_or_default(),
@@ -148,8 +170,9 @@ fn make(wanted: &Wanted<'_>, ops: Ops, context: usize) -> Result<usize, Error> {
 
 /// Takes the session of a device that nobody serves yet.
 fn take_session(handle: usize, next: State) -> Result<Session, Errno> {
+    is_own(handle, "serve the device")?;
     let session = DEVICES.look(handle, |device| {
-        match std::mem::replace(&mut device.state, next) {
+        match mem::replace(&mut device.state, next) {
             State::Idle(session) => Some(session),
             other => {
                 device.state = other;
@@ -165,7 +188,7 @@ fn take_session(handle: usize, next: State) -> Result<Session, Errno> {
 /// Serves the device until somebody stops it.
 ///
 /// # Errors
-/// `EINVAL`: no such device. `EBUSY`: it is served already. Those of [`Session::run`].
+/// `EINVAL`: no such device. `ENODEV`: it is a parent's. `EBUSY`: it is served already. Those of [`Session::run`].
 pub(crate) fn run(handle: usize) -> Result<(), Errno> {
     let session = take_session(handle, State::Running)?;
     // Threads of the session get no signals of the driver; this one does.
@@ -177,7 +200,7 @@ pub(crate) fn run(handle: usize) -> Result<(), Errno> {
 /// Serves the device in the background.
 ///
 /// # Errors
-/// `EINVAL`: no such device. `EBUSY`: it is served already. Those of [`Session::spawn`].
+/// `EINVAL`: no such device. `ENODEV`: it is a parent's. `EBUSY`: it is served already. Those of [`Session::spawn`].
 pub(crate) fn start(handle: usize) -> Result<(), Errno> {
     let session = take_session(handle, State::Over)?;
     let serving =
@@ -194,8 +217,9 @@ pub(crate) fn start(handle: usize) -> Result<(), Errno> {
 /// Asks the device to end.
 ///
 /// # Errors
-/// `EINVAL`: no such device.
+/// `EINVAL`: no such device. `ENODEV`: it is a parent's.
 pub(crate) fn stop(handle: usize) -> Result<(), Errno> {
+    is_own(handle, "stop the device")?;
     let stop = DEVICES.look(handle, |device| device.stop.clone());
     stop.ok_or_else(|| unknown("stop the device"))?.stop();
     Ok(())
@@ -204,8 +228,13 @@ pub(crate) fn stop(handle: usize) -> Result<(), Errno> {
 /// Ends the device and waits until it has. What the driver has kept of its calls is void then.
 ///
 /// # Errors
-/// `EINVAL`: no such device. `EBUSY`: a thread is in [`run`]. Those of [`Session::run`].
+/// `EINVAL`: no such device. `ENODEV`: it was a parent's. `EBUSY`: a thread is in [`run`]. Those of [`Session::run`].
 pub(crate) fn free(handle: usize) -> Result<(), Errno> {
+    if let Err(errno) = is_own(handle, "free the device") {
+        // Forgotten, as its end would take its threads, and end the device of the parent.
+        mem::forget(DEVICES.take(handle, |device| device.process != process::id()));
+        return Err(errno);
+    }
     let busy = DEVICES.look(handle, |device| matches!(device.state, State::Running));
     let gone = || unknown("free the device");
     if busy.ok_or_else(gone)? {
@@ -217,6 +246,10 @@ pub(crate) fn free(handle: usize) -> Result<(), Errno> {
         State::Started(serving) => serving.stop(),
         State::Idle(_) | State::Running | State::Over => Ok(()),
     };
-    drop(CALLS.take_all(|call| call.device == handle));
+    // Before the look at the calls: whose callback returns after that sees it.
+    device.freed.store(true, Ordering::Release);
+    // Not the data of a callback that still runs: `Driver::hand_over` drops its call when it returns.
+    let kept = |call: &Call| call.device == handle && matches!(call.stage, Stage::After);
+    drop(CALLS.take_all(kept));
     ended.map_err(|error| failure::remember(&error))
 }

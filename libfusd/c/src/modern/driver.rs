@@ -1,5 +1,7 @@
 //! A device as the session sees it: each call becomes the driver's business, by its callback.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{mem, ptr};
 
 use fusd_rust::{
@@ -18,6 +20,8 @@ pub(crate) struct Driver {
     /// The device's handle.
     pub(crate) device: usize,
     pub(crate) properties: Properties,
+    /// The device has been freed, and its session is over: nothing is kept any more.
+    pub(crate) freed: Arc<AtomicBool>,
 }
 
 /// The operations for which there are callbacks. Readiness is told in any case: it is as it was at the
@@ -60,6 +64,11 @@ impl Driver {
         }
         plan(handle).invoke();
         let stage = CALLS.look(handle, |call| mem::replace(&mut call.stage, Stage::After));
+        // Only after the stage is set: `device::free` leaves a call whose callback runs to this place.
+        if stage.is_some() && self.freed.load(Ordering::Acquire) {
+            drop(CALLS.take(handle, |_| true));
+            return;
+        }
         if let (Some(Stage::Interrupted), Some(callback)) = (stage, interrupted) {
             Plan::Open(callback, pointer(handle)).invoke();
         }

@@ -27,16 +27,22 @@ fn status(code: impl FnOnce() -> Result<(), Errno>) -> c_int {
     guard(code).map_or_else(fail, |()| 0)
 }
 
-/// `length` bytes at `data`; none where there are none.
+/// So many of `T` at `data`; none where there are none.
+///
+/// # Errors
+/// `EINVAL`: a null pointer, or more than any memory can hold.
 ///
 /// # Safety
-/// Unless `length` is 0, `data` is null or leads to so many bytes, which stay as they are while the
-/// result is in use.
+/// Unless `length` is 0 or refused, `data` is null or leads to so many of `T`, which stay as they are
+/// while the result is in use.
 unsafe fn bytes<'a, T>(data: *const T, length: usize) -> Result<&'a [T], Errno> {
+    // No object is larger than this, also none of the driver's.
+    let most = isize::MAX as usize / size_of::<T>().max(1);
     match (length, data.is_null()) {
         (0, _) => Ok(&[]),
         (_, true) => Err(Errno::EINVAL),
-        // SAFETY: the caller's duty, see above.
+        _ if length > most => Err(Errno::EINVAL),
+        // SAFETY: the caller's duty, see above; not more than a slice can have.
         _ => Ok(unsafe { slice::from_raw_parts(data, length) }),
     }
 }

@@ -22,8 +22,11 @@
 static jmp_buf loop;
 static int sin_of_next_read;
 static int own;
+static int ended;
 static struct fusd_file_info *kept;
 static struct fusd_file_info *old;
+static struct fusd_file_info *closing;
+static struct fusd_file_info *asked; /* a poll_diff of the file whose close is kept */
 
 static int accept_it(struct fusd_file_info *file)
 {
@@ -34,10 +37,11 @@ static int accept_it(struct fusd_file_info *file)
 static ssize_t choose(struct fusd_file_info *file, const char *data, size_t length,
 		      fusd_offset_t *offset)
 {
-	(void) file;
 	(void) offset;
 	CHECK(data[length] == 0);
 	sin_of_next_read = atoi(data);
+	if (sin_of_next_read == 14)
+		file->private_data = &closing;
 	return sin_of_next_read == 20 ? (ssize_t) length + 1 : (ssize_t) length;
 }
 
@@ -92,15 +96,43 @@ static ssize_t sin_now(struct fusd_file_info *file, char *buffer, size_t length,
 		return 0;
 	case 12: /* ends its device from within a callback */
 		CHECK(fusd_unregister(own) == 0);
+		ended = 1;
 		CHECK(fusd_unregister(own) == -1 && errno == EBADF);
 		CHECK(fusd_dispatch(own) == -1 && errno == EBADF);
 		return 0;
 	case 13: /* crashes */
 		raise(SIGSEGV);
 		return 0;
+	case 15: /* ends the close of another file; what was asked of that is void only then */
+		CHECK(fusd_get_call_type(closing) == FUSD_CLOSE);
+		CHECK(fusd_get_call_type(asked) == FUSD_POLL_DIFF);
+		CHECK(fusd_return(closing, 0) == 0);
+		CHECK(fusd_return(closing, 0) == -EINVAL);
+		CHECK(fusd_get_call_type(asked) == -1 && errno == EINVAL);
+		return 0;
 	default:
 		return -EDOM;
 	}
+}
+
+static int close_it(struct fusd_file_info *file)
+{
+	if (file->private_data != &closing)
+		return 0;
+	closing = file;
+	puts("closing");
+	return -FUSD_NOREPLY;
+}
+
+/* Always ready; so it is asked anew after each read, but not for a device that is not there. */
+static int ready(struct fusd_file_info *file, unsigned int state)
+{
+	CHECK(!ended);
+	if (state != 3)
+		return 3;
+	if (file->private_data == &closing)
+		asked = file;
+	return -FUSD_NOREPLY;
 }
 
 static int nothing(struct fusd_file_info *file)
@@ -164,10 +196,12 @@ static void check_arguments(const char *name, const struct fusd_file_operations 
 	CHECK(local > 2 && fusd_unregister(local) == 0 && fcntl(local, F_GETFD) == -1);
 }
 
-/* A child does not serve the device, and finds that out at once. */
-static void check_child(void)
+/* A child does not serve the device, and finds that out at once. It can have one of its own, also where
+ * that gets the descriptor of the parent's. */
+static void check_child(const char *name, const struct fusd_file_operations *operations)
 {
-	int status = 0;
+	char its_name[200];
+	int status = 0, fd;
 	pid_t child;
 
 	fflush(stdout);
@@ -176,6 +210,17 @@ static void check_child(void)
 		CHECK(fusd_dispatch(own) == -1 && errno == ENODEV);
 		CHECK(fusd_unregister(own) == -1 && errno == ENODEV);
 		fusd_run();
+		snprintf(its_name, sizeof its_name, "%s-child", name);
+		close(own);
+		/* the library makes two others before it: they get the two numbers below */
+		do
+			fd = dup(0);
+		while (fd >= 0 && fd < own);
+		for (fd = own - 2; fd <= own; fd++)
+			close(fd);
+		CHECK(fusd_register(its_name, 0600, NULL, operations) == own);
+		CHECK(fusd_dispatch(own) == -1 && errno == EAGAIN);
+		CHECK(fusd_unregister(own) == 0);
 		fflush(stdout);
 		/* What watches memory must not look here: that of the lost threads has no owner. */
 		raise(SIGKILL);
@@ -190,19 +235,21 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	memset(&operations, 0, sizeof operations);
 	operations.open = accept_it;
+	operations.close = close_it;
 	operations.read = sin_now;
 	operations.write = choose;
+	operations.poll_diff = ready;
 	operations.unblock = nothing;
 	if (argc < 2)
 		return 2;
 	check_arguments(argv[1], &operations);
 	own = fusd_register(argv[1], 0666, NULL, &operations);
-	memset(&operations, 0xff, sizeof operations); /* the table has been copied */
 	if (own < 0) {
 		fprintf(stderr, "%s\n", fusd_error_text());
 		return 1;
 	}
-	check_child();
+	check_child(argv[1], &operations);
+	memset(&operations, 0xff, sizeof operations); /* the table has been copied */
 	if (setjmp(loop) == 0)
 		puts("ready");
 	else

@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <fusd_device.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHECK(condition) \
@@ -70,6 +72,7 @@ static void read_it(struct fusd_call *call, size_t room, uint64_t offset)
 	pthread_mutex_lock(&lock);
 	if (length > 0) {
 		CHECK(fusd_reply_data(call, message, room + 1) == -1 && errno == EINVAL);
+		CHECK(fusd_reply_data(call, message, SIZE_MAX) == -1 && errno == EINVAL);
 		fusd_file_set_ready(fusd_call_file(call), FUSD_READY_WRITE);
 		if (fusd_reply_data(call, message, length) == 0)
 			length = 0;
@@ -128,6 +131,7 @@ static void ioctl_it(struct fusd_call *call, unsigned int number, uint64_t argum
 		CHECK(fusd_reply_ioctl(call, -1, NULL, 0) == -1 && errno == EINVAL);
 		CHECK(fusd_reply_ioctl(call, 0, &i, sizeof i + 1) == -1 && errno == EINVAL);
 		CHECK(fusd_reply_ioctl(call, 0, NULL, 1) == -1 && errno == EINVAL);
+		CHECK(fusd_reply_ioctl(call, 0, &i, SIZE_MAX) == -1 && errno == EINVAL);
 		CHECK(fusd_reply_ioctl(call, 7, &i, sizeof i) == 0);
 		return;
 	case 2: /* the sum of the bytes that the argument points to */
@@ -206,6 +210,27 @@ static void check_sizes(const char *name)
 	CHECK(fusd_file_set_ready((struct fusd_file *) &options, 1) == -1 && errno == EINVAL);
 }
 
+/* A child can do nothing with the device, and does no harm to it. */
+static void check_child(struct fusd_device *device)
+{
+	int status = 0;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		CHECK(fusd_device_run(device) == -1 && errno == ENODEV);
+		CHECK(fusd_device_start(device) == -1 && errno == ENODEV);
+		CHECK(fusd_device_stop(device) == -1 && errno == ENODEV);
+		CHECK(fusd_device_free(device) == -1 && errno == ENODEV);
+		CHECK(fusd_device_free(device) == -1 && errno == EINVAL);
+		fflush(stdout);
+		/* What watches memory must not look here: that of the lost threads has no owner. */
+		raise(SIGKILL);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+}
+
 int main(int argc, char **argv)
 {
 	struct fusd_options options;
@@ -244,6 +269,7 @@ int main(int argc, char **argv)
 	CHECK(fusd_device_start(device) == 0);
 	CHECK(fusd_device_start(device) == -1 && errno == EBUSY);
 	CHECK(fusd_device_run(device) == -1 && errno == EBUSY);
+	check_child(device);
 	puts("ready");
 	while (fgets(line, sizeof line, stdin))
 		;

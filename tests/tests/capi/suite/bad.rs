@@ -25,6 +25,8 @@ const AFTER_JUMP: &str = "10";
 const NESTED: &str = "11";
 const UNREGISTER: &str = "12";
 const CRASH: &str = "13";
+const KEEP_THE_CLOSE: &str = "14";
+const END_THE_CLOSE: &str = "15";
 const MORE_WRITTEN: &str = "20";
 
 pub(crate) fn sins_are_errors(case: &Case) {
@@ -82,6 +84,11 @@ pub(crate) fn sin(case: &Case, driver: Driver) {
     assert_eq!(left.wait(), Ok(Vec::new()), "the call was kept");
 
     assert_eq!(read_after(NESTED), Ok(Vec::new()));
+
+    file.write(KEEP_THE_CLOSE.as_bytes()).expect("write");
+    drop(file);
+    driver.says("closing");
+    assert_eq!(read_after(END_THE_CLOSE), Ok(Vec::new()));
     assert_eq!(read_after(UNREGISTER), Err(Errno::EPIPE));
     driver.says("over");
     assert!(driver.is_silent());
@@ -95,6 +102,21 @@ pub(crate) fn sin(case: &Case, driver: Driver) {
         "== ERROR",
     ] {
         assert!(!errors.contains(word), "{errors}");
+    }
+}
+
+/// Nobody can read what the library has to say: then it says nothing, and goes on.
+pub(crate) fn a_full_log_does_no_harm(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
+    let mut command = case.command("sh");
+    command.args(["-c", "exec \"$0\" \"$1\" 2>/dev/full"]);
+    let _driver = by(case, command, &plain());
+    let file = open(&node(case)).expect("open");
+    for impossible in [MORE, DESTROYED, MORE] {
+        file.write(impossible.as_bytes()).expect("write");
+        assert_eq!(file.read(10), Err(Errno::EIO), "{impossible}");
     }
 }
 

@@ -90,6 +90,25 @@ pub(crate) fn serve(case: &Case, mut driver: crate::helper::Driver) {
     assert!(!node.exists());
 }
 
+/// Its call and the data of that are there until it returns.
+pub(crate) fn a_callback_outlives_its_device(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
+    let source = format!("{PROGRAMS}/outlive.c");
+    let outlive = program(&source, "", &["-Wall", "-Wextra", "-Werror"]);
+    let mut driver = start_by(case, case.command(outlive.to_str().expect("UTF-8")));
+    let file = open(&node(case)).expect("open");
+    let waiting = file.start_write(b"hello");
+    driver.says("runs");
+    driver.end_input();
+    assert_eq!(waiting.wait(), Err(Errno::EPIPE));
+    driver.says("over");
+    let (status, errors) = driver.wait();
+    assert!(status.success(), "{status}:\n{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+}
+
 pub(crate) fn a_table_of_an_older_size(case: &Case) {
     if lacks_compiler(case) {
         return;
