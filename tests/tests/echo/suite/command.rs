@@ -51,9 +51,19 @@ pub(crate) fn it_finds_the_node_and_its_own_standard_files(case: &Case) {
 
 pub(crate) fn signals_end_both(case: &Case) {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        // Whoever started the tests may have all they start ignore interrupts.
+        let sleep = "echo begun; exec sleep 1000";
         let mut driver = echo(
             case,
-            ["text", "--", "sh", "-c", "echo begun; exec sleep 1000"],
+            [
+                "text",
+                "--",
+                "env",
+                "--default-signal=INT",
+                "sh",
+                "-c",
+                sleep,
+            ],
         )
         .spawn();
         driver.await_ready();
