@@ -76,6 +76,7 @@ mod joined {
             a_node_that_comes_later_has_what_the_stream_keeps,
             a_full_stream_drops_what_it_is_told_to,
             a_stream_outlives_its_server,
+            a_queue_outlives_its_server,
             a_server_that_is_away_is_no_secret,
             no_server_is_an_error_without_secrets;
     }
