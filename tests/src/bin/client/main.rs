@@ -153,14 +153,16 @@ fn interrupts(node: &Path, wanted: u32, micros: u32) -> Outcome<String> {
             }
         }
     }
-    begun.store(END, Ordering::SeqCst);
-    // What was taken for an interrupted read must have gone back: the next number is there.
+    // What was taken for an interrupted read must have gone back: the next number is there. Also this
+    // read may be one that is answered only once it was interrupted.
     let last = loop {
+        begun.fetch_add(1, Ordering::SeqCst);
         match file.read(4) {
             Err(Errno::EINTR) => {}
             other => break other?,
         }
     };
+    begun.store(END, Ordering::SeqCst);
     let found = u32::from_le_bytes(last.try_into().expect("whole numbers"));
     if found != next {
         return Ok(format!("{found} instead of {next} at the end"));
