@@ -28,7 +28,8 @@
  * in the order of the calls; those of different files at the same time (fusd_options.workers). A
  * callback that waits keeps its thread and its file; one that returns without an answer keeps neither.
  * Callbacks must return: no longjmp(3), no C++ exception. Make devices after fork(2) and daemon(3): in a
- * child, those of its parent are ENODEV.
+ * child, those of its parent, and calls of them, are ENODEV; those that it holds without execve(2) go on
+ * until it has ended as well.
  *
  * Handles. Pointers to a fusd_device, fusd_file or fusd_call lead nowhere and are never used twice. A
  * function that gets one which is not valid (any more) does nothing and fails with EINVAL.
@@ -155,7 +156,7 @@ int fusd_device_stop(struct fusd_device *device);
 /* Ends the device, waits until it has (two seconds for callbacks that run), and frees it with all calls
  * that the driver has kept. A callback that still runs then keeps its call until it returns, and
  * `context` must live until then. NULL is ignored. Not to be called from a callback of the device.
- * EBUSY: a thread is in fusd_device_run(); stop the device first, and wait for that. */
+ * EBUSY: a thread is in fusd_device_run(); stop the device first, and wait for that to return. */
 int fusd_device_free(struct fusd_device *device);
 
 /* Where the node is, and what serves it ("kfusd", "cuse", "fuse"). Valid until the device is freed. */
@@ -182,11 +183,13 @@ int fusd_call_is_interrupted(struct fusd_call *call);    /* 1: the client waits 
  * Each ends the call, and its handle, if it returns 0 or fails with EPIPE, which says that the client
  * had stopped waiting: nothing has reached it, so what was taken from a queue can go back. With EINVAL
  * the call is not ended: the answer does not fit it (another kind of call, too long), or there is no such
- * call. What the driver hands in is copied.
+ * call. Nor is it with ENODEV: it is that of the process that has forked this one. What the driver hands
+ * in is copied.
  */
 
 /* Lets a client in. `data` is the driver's own for the file; `ready` what polls see at first. Unless
- * `file` is NULL, *file is set, before the client's first call. */
+ * `file` is NULL, *file is set, before the client's first call. ENODEV: the device has ended, and the call
+ * with it; there is no file, and no release of it. */
 int fusd_reply_open(struct fusd_call *call, void *data, unsigned int ready, struct fusd_file **file);
 
 int fusd_reply_data(struct fusd_call *call, const void *data, size_t length); /* read */

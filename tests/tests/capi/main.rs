@@ -3,6 +3,7 @@
 
 mod abi;
 mod compile;
+mod ended;
 mod helper;
 mod install;
 mod suite;
@@ -27,7 +28,8 @@ macro_rules! suite {
                 old:
                     a_pager_of_2003,
                     interrupted_calls_are_unblocked,
-                    two_devices_and_two_threads;
+                    two_devices_and_two_threads,
+                    threads_share_what_comes_later;
                 bad:
                     sins_are_errors,
                     a_full_log_does_no_harm,
@@ -36,6 +38,7 @@ macro_rules! suite {
                 modern:
                     a_modern_driver,
                     a_callback_outlives_its_device,
+                    an_open_outlives_its_device,
                     a_table_of_an_older_size;
             }
         }

@@ -15,7 +15,7 @@ use crate::sync::lock;
 pub(crate) fn returned(call: Call, result: i64) -> Option<Plan> {
     call.take_private_data();
     match &call.kind {
-        Kind::Close | Kind::Unblock(_) => {
+        Kind::Close | Kind::Unblock { .. } => {
             over(call);
             None
         }
@@ -51,7 +51,7 @@ fn over(call: Call) {
 pub(crate) fn handed_in(call: Call, result: i64) -> Result<(), Errno> {
     call.take_private_data();
     match &call.kind {
-        Kind::Close | Kind::Unblock(_) => {
+        Kind::Close | Kind::Unblock { .. } => {
             over(call);
             Ok(())
         }
@@ -77,7 +77,7 @@ pub(crate) fn handed_in(call: Call, result: i64) -> Result<(), Errno> {
 pub(crate) fn thrown_away(call: Call) {
     call.take_private_data();
     match &call.kind {
-        Kind::Close | Kind::Unblock(_) => over(call),
+        Kind::Close | Kind::Unblock { .. } => over(call),
         Kind::PollDiff(_) => polling::thrown_away(call),
         // Unanswered, a request fails with EIO when it is dropped.
         _ => drop(call),
@@ -87,12 +87,27 @@ pub(crate) fn thrown_away(call: Call) {
 /// Answers the client.
 pub(crate) fn finish(call: Call, result: i64) -> Delivery {
     let Call {
-        info, file, kind, ..
+        info,
+        device,
+        file,
+        kind,
+        ..
     } = call;
     let left = info.offset().load(Ordering::Acquire);
     match kind {
         Kind::Open(request) => match result {
-            0.. => request.accept_with(Arc::clone(&file), |opened| file.attach(opened)),
+            0.. => {
+                let mut is_open = false;
+                let delivery = request.accept_with(Arc::clone(&file), |opened| {
+                    is_open = true;
+                    file.attach(opened);
+                });
+                if !is_open {
+                    // The device has ended: there is no file, but what the driver has made for it.
+                    device.push(Event::Closed(file));
+                }
+                delivery
+            }
             _ => request.fail(errno(result)),
         },
         Kind::Read(request, buffer) => match count(result, buffer.len()) {
@@ -118,7 +133,7 @@ pub(crate) fn finish(call: Call, result: i64) -> Delivery {
             }
             _ => request.fail(errno(result)),
         },
-        Kind::Close | Kind::Unblock(_) | Kind::PollDiff(_) => Delivery::Delivered,
+        Kind::Close | Kind::Unblock { .. } | Kind::PollDiff(_) => Delivery::Delivered,
     }
 }
 

@@ -86,7 +86,19 @@ impl Shared {
     pub(crate) fn end(&self) {
         let left = lock(&self.queue).end();
         drop(left);
-        lock(&self.unasked).clear();
+        self.ask_nobody();
+    }
+
+    /// The driver has unregistered the device: nobody dispatches any more.
+    pub(crate) fn discard(&self) {
+        let left = lock(&self.queue).discard();
+        drop(left);
+        self.ask_nobody();
+    }
+
+    fn ask_nobody(&self) {
+        let files = std::mem::take(&mut *lock(&self.unasked));
+        drop(files);
     }
 
     /// The file's driver is to be asked again when something has happened.

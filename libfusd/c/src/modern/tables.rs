@@ -68,6 +68,8 @@ pub(crate) struct File {
 
 /// A client's call.
 pub(crate) struct Call {
+    /// Of the process that has it, see [`crate::fork::generation`].
+    pub(crate) generation: u32,
     pub(crate) device: usize,
     /// The driver's own pointer for the device, as an address.
     pub(crate) context: usize,

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 
-use crate::helper::{lacks_compiler, node, old, start};
+use crate::helper::{PROGRAMS, lacks_compiler, node, old, program, start};
 
 pub(crate) fn a_pager_of_2003(case: &Case) {
     if lacks_compiler(case) {
@@ -80,4 +80,27 @@ pub(crate) fn two_devices_and_two_threads(case: &Case) {
         errors.contains("EEXIST") && errors.contains("-count"),
         "{errors}"
     );
+}
+
+/// Three threads in fusd_run: all of them serve a device that one has registered meanwhile.
+pub(crate) fn threads_share_what_comes_later(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
+    let source = format!("{PROGRAMS}/threads.c");
+    let threads = program(&source, "", &["-Wall", "-Wextra", "-Werror"]);
+    let driver = start(case, &threads);
+    let first = open_with(&node(case), OFlag::O_RDONLY).expect("open");
+    let first = first.start_read(10);
+    driver.says("registered");
+    let mut second = node(case).into_os_string();
+    second.push("-second");
+    let both: Vec<_> = (0..2)
+        .map(|_| open_with(second.as_ref(), OFlag::O_RDONLY).expect("open"))
+        .map(|file| file.start_read(10))
+        .collect();
+    for read in both {
+        assert_eq!(read.wait(), Ok(b"met".to_vec()));
+    }
+    assert_eq!(first.wait(), Ok(b"done".to_vec()));
 }
