@@ -83,6 +83,17 @@ fn clang_has_no_complaint_in_any_standard() {
     all_standards(test, "clang-19", "clang++-19", "-std=c23");
 }
 
+/// What somebody reads who wants to begin is to be short.
+#[test]
+fn examples_are_short() {
+    for entry in std::fs::read_dir(EXAMPLES).expect("the examples") {
+        let path = entry.expect("an example").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        let lines = text.lines().count();
+        assert!(lines < 100, "{} has {lines} lines", path.display());
+    }
+}
+
 #[test]
 fn drivers_of_2003_compile_unchanged() {
     let test = "drivers_of_2003_compile_unchanged";
