@@ -6,6 +6,7 @@ mod compile;
 mod ended;
 mod helper;
 mod install;
+mod python;
 mod suite;
 mod tools;
 
@@ -40,6 +41,12 @@ macro_rules! suite {
                     a_callback_outlives_its_device,
                     an_open_outlives_its_device,
                     a_table_of_an_older_size;
+                python:
+                    hello_in_eight_lines,
+                    a_sensor_that_does_not_exist,
+                    calls_that_are_answered_later,
+                    coroutines,
+                    sins_in_python_are_errors;
             }
         }
     };
