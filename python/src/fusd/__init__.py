@@ -20,7 +20,8 @@ carries the calls (kfusd, cuse, fuse). Messages go to the logger ``fusd``.
 """
 
 from ._call import Call, File
-from ._device import Device, device
+from ._device import Device
+from ._functions import device
 from ._ioctl import IO, IOR, IOW, IOWR
 from ._library import LibraryError
 from ._results import LATER, Again, IoctlResult, Later, ReadResult, Ready, WriteResult

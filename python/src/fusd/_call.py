@@ -6,12 +6,12 @@ import ctypes
 import errno
 import logging
 import os
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _results
 from ._library import Area, library
 from ._results import Again, IoctlResult, Kind, Later, ReadResult, Ready, WriteResult
+from ._tasks import Task
 
 if TYPE_CHECKING:
     from ._device import Device
@@ -61,7 +61,9 @@ class Call:
         self.room = room
         self._device = device
         self._handle = handle
-        self._task: Optional[Future[None]] = None
+        self._task: Optional[Task] = None
+        # A coroutine has returned LATER.
+        self._later = False
         self._over = False
 
     @property

@@ -12,14 +12,18 @@ import pwd
 import threading
 import weakref
 from types import TracebackType
-from typing import Any, Awaitable, Callable, Optional, Type, TypeVar, Union
+from typing import Awaitable, Optional, Type, TypeVar, Union
 
-from . import _callbacks, _library, _loop
+from . import _callbacks, _library
 from ._call import LOG, Call, File
 from ._library import Options, library
 from ._results import IoctlResult, Later, ReadResult, Ready, WriteResult
+from ._tasks import Tasks
 
 _D = TypeVar("_D", bound="Device")
+
+#: How long the end of a device waits for what still runs, in seconds; as the C library does.
+GRACE = 2.0
 
 
 class Device:
@@ -89,7 +93,7 @@ class Device:
         self._over = threading.Event()
         self._files: dict[int, File] = {}
         self._kept: weakref.WeakValueDictionary[int, Call] = weakref.WeakValueDictionary()
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._tasks = Tasks()
         self._path = ""
         self._backend = ""
 
@@ -205,13 +209,13 @@ class Device:
 
     def close(self) -> None:
         """Ends the device and waits until it has: its node goes, calls that wait fail with EPIPE, files
-        are released. Methods that still run get two seconds. In a method of the device it does not
-        wait. Nothing happens where the device was not started, or has ended."""
+        are released. Methods that still run get two seconds. In a method of the device, and in its event
+        loop, it does not wait. Nothing happens where the device was not started, or has ended."""
         with self._lock:
             handle, thread = self._handle, self._thread
             if handle is not None:
                 library().fusd_device_stop(handle)
-        if thread is not None and not _callbacks.inside() and thread is not threading.current_thread():
+        if thread is not None and not _callbacks.inside() and not self._tasks.inside():
             thread.join()
 
     def wait(self) -> None:
@@ -245,8 +249,8 @@ class Device:
         self.close()
 
     async def __aenter__(self: _D) -> _D:
-        self._loop = asyncio.get_running_loop()
-        await self._loop.run_in_executor(None, self.start)
+        self._tasks.loop = asyncio.get_running_loop()
+        await self._tasks.loop.run_in_executor(None, self.start)
         return self
 
     async def __aexit__(
@@ -269,6 +273,10 @@ class Device:
         if lib.fusd_device_run(handle) < 0:
             self._failure = _library.failure()
             LOG.error("%s: the device has ended: %s", self._path, self._failure.strerror)
+        # What was cancelled, or releases files, is to come to its end. In the loop itself, `close` would
+        # keep it from that: so it does not wait there.
+        if not self._tasks.wait(GRACE):
+            LOG.warning("%s: coroutines still run at the end of the device", self._path)
         # Waits for nobody who waits for the lock: a method that runs keeps its call.
         with self._lock:
             self._handle = None
@@ -301,45 +309,32 @@ class Device:
             call._answer(result)
 
     def _schedule(self, call: Call, result: Awaitable[object]) -> None:
-        """Has an ``async`` method run in the event loop."""
+        """Has an ``async`` method run in the event loop, and its result answered."""
 
-        async def serve() -> None:
-            try:
-                answer = await result
-            except asyncio.CancelledError:
-                if not call._over:
-                    call._raise(InterruptedError())
-                raise
-            except BaseException as error:
-                if not call._over:
-                    call._raise(error)
+        def done(error: Optional[BaseException], answer: object) -> None:
+            if isinstance(error, asyncio.CancelledError):
+                error = InterruptedError()
+            if call._over:
                 return
-            if isinstance(answer, Later):
-                self._kept[call._handle] = call
-            elif not call._over:
+            if error is not None:
+                call._raise(error)
+            elif isinstance(answer, Later):
+                call._later = True
+            else:
                 call._answer(answer)
 
         self._kept[call._handle] = call
-        coroutine = serve()
         try:
-            call._task = self._submit(coroutine)
+            call._task = self._tasks.start(result, done)
         except RuntimeError as error:
             # The loop of `async with` has been closed.
-            coroutine.close()
-            if inspect.iscoroutine(result):
-                result.close()
             call._raise(error)
-
-    def _submit(self, coroutine: Any) -> Any:
-        if self._loop is None:
-            self._loop = _loop.background()
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def _interrupt(self, handle: int) -> None:
         call = self._kept.get(handle)
         if call is None or call._over:
             return
-        if call._task is not None and not call._task.done():
+        if call._task is not None and not call._later:
             call._task.cancel()
             return
         try:
@@ -380,10 +375,14 @@ class Device:
         try:
             result = self.release(file)
             if inspect.isawaitable(result):
-                self._submit(_finish(self, result))
-        except BaseException:
-            LOG.exception("%s: release() failed", self._path)
+                self._tasks.start(result, self._released)
+        except BaseException as error:
+            self._released(error)
         file._handle = ctypes.c_void_p()
+
+    def _released(self, error: Optional[BaseException], result: object = None) -> None:
+        if error is not None:
+            LOG.error("%s: release() failed", self._path, exc_info=error)
 
     def _asked(self, file: File) -> Ready:
         """What the driver says of a file's state."""
@@ -411,60 +410,6 @@ class Device:
                 if file._doubts == doubts:
                     file._asking = False
                     return
-
-
-class _Functions(Device):
-    """A device made of functions."""
-
-
-async def _finish(device: Device, result: Awaitable[None]) -> None:
-    """An ``async`` release."""
-    try:
-        await result
-    except Exception:
-        LOG.exception("%s: release() failed", device.path)
-
-
-def device(
-    name: Optional[str] = None,
-    *,
-    open: Optional[Callable[[Call], Any]] = None,
-    release: Optional[Callable[[File], Any]] = None,
-    read: Optional[Callable[[Call, int, int], Any]] = None,
-    write: Optional[Callable[[Call, bytes, int], Any]] = None,
-    ioctl: Optional[Callable[[Call, int, int, bytes], Any]] = None,
-    sync: Optional[Callable[[Call, bool], Any]] = None,
-    poll: Optional[Callable[[File], Ready]] = None,
-    interrupted: Optional[Callable[[Call], None]] = None,
-    undelivered: Optional[Callable[[Call, object], None]] = None,
-    **options: Any,
-) -> Device:
-    """A device made of functions instead of methods, which are as those of :class:`Device`.
-
-    Args:
-        name: the node's name, as there; ``options`` likewise.
-
-    Example::
-
-        with fusd.device("sensor", read=lambda call, size, offset: b"42\\n"[offset:offset + size]) as d:
-            subprocess.run(["my-program", d.path], check=True)
-    """
-    made = _Functions(name, **options)
-    functions = {
-        "open": open,
-        "release": release,
-        "read": read,
-        "write": write,
-        "ioctl": ioctl,
-        "sync": sync,
-        "poll": poll,
-        "interrupted": interrupted,
-        "undelivered": undelivered,
-    }
-    for method, function in functions.items():
-        if function is not None:
-            setattr(made, method, function)
-    return made
 
 
 def _bytes(text: Optional[str], what: str) -> Optional[bytes]:

@@ -4,6 +4,7 @@ and says "bad: ..." for each promise that is not kept, then "over".
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
@@ -234,6 +235,46 @@ def late(name: str) -> None:
     check(back == [("read", b"late")], back)
 
 
+def coroutines(name: str) -> None:
+    """They end before their device has, and cannot end their loop."""
+    released: list[fusd.File] = []
+    cancelled: list[fusd.Call] = []
+
+    async def read(call: fusd.Call, size: int, offset: int) -> bytes:
+        if size == 1:
+            raise SystemExit(3)
+        if size == 2:
+            raise OSError(errno.EDOM, "an error of its own")
+        if size == 3:
+            await asyncio.sleep(0)
+            return b"abc"
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.1)
+            cancelled.append(call)
+            raise
+        return b""
+
+    async def release(file: fusd.File) -> None:
+        await asyncio.sleep(0.1)
+        released.append(file)
+
+    with fusd.device(name, read=read, release=release) as device:
+        file = os.open(device.path, os.O_RDONLY)
+        fails(errno.EIO, lambda: os.read(file, 1))
+        check(logged("a method raised SystemExit"), "SystemExit")
+        fails(errno.EDOM, lambda: os.read(file, 2))
+        check(os.read(file, 3) == b"abc", "abc")
+        client = threading.Thread(target=lambda: fails(errno.EPIPE, lambda: os.read(file, 4)))
+        client.start()
+    client.join()
+    check(len(released) == 1, released)
+    # It may have come too late to be started.
+    check(len(cancelled) <= 1 and not records, (cancelled, records))
+    os.close(file)
+
+
 def elsewhere(name: str) -> None:
     """In other processes: no library; and the end without a close."""
 
@@ -255,7 +296,7 @@ def elsewhere(name: str) -> None:
 logging.getLogger("fusd").addHandler(Keep())
 logging.getLogger("fusd").propagate = False
 print("ready", flush=True)
-for part in (arguments, sins, many, late, elsewhere):
+for part in (arguments, sins, many, late, coroutines, elsewhere):
     part(NAME)
 check(fusd.IOR("k", 3, 4) == 0x80046B03 and fusd.IOWR("k", 1, 12) == 0xC00C6B01, "numbers")
 print("over", flush=True)
