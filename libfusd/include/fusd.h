@@ -244,8 +244,8 @@ char *fusd_unparse_flags(int state);
  *
  * register a device with a table made of OPERATIONS, which are designated initialisers (open:
  * do_open, read: do_read; or .open = do_open and so on), and return what fusd_register() does.
- * Where that fails they say so on standard error. The second form is for C alone: C++ does not mix
- * designated initialisers with others.
+ * Where that fails they say so on standard error. The second form is for C alone, as C++ does not mix
+ * designated initialisers with others: there it is fusd_simple_register_class().
  */
 
 /* The table with room for what comes before it in the second form. Not for drivers. (C++ would warn
@@ -325,5 +325,10 @@ static inline int fusd_simple_(const char *name, mode_t mode, void *device_info,
 	(fusd_by_second_(second, fusd_simple_class_, fusd_simple_mode_)( \
 		name, second, third, &(struct fusd_simple_table_){__VA_ARGS__}))
 #endif
+
+/* The second form under a name of its own, for C++ as well. */
+#define fusd_simple_register_class(name, device_class, device_name, mode, device_info, ...) \
+	((void) (device_class), (void) (device_name), \
+	 fusd_simple_register(name, mode, device_info, __VA_ARGS__))
 
 #endif /* FUSD_H */

@@ -51,6 +51,10 @@ class Device:
         max_open: how many files may be open at a time, beyond which open(2) is EBUSY; 0: no limit.
         stream: files have no position: offsets are 0, and lseek(2) fails with ESPIPE.
         any_ioctl: ioctls of any number, and :class:`Again`; not with fuse.
+
+    Raises:
+        ValueError: a string has a zero byte, or a number is out of its range.
+        KeyError: there is no such owner or group.
     """
 
     def __init__(
@@ -73,17 +77,19 @@ class Device:
             path=_bytes(None if path is None else os.fspath(path), "path"),
             backend=_bytes(backend, "backend"),
             flags=(_library.STREAM if stream else 0) | (_library.ANY_IOCTL if any_ioctl else 0),
-            workers=workers,
-            max_open=max_open,
+            workers=_count(workers, "workers"),
+            max_open=_count(max_open, "max_open"),
         )
         if mode is not None:
-            self._options.mode = mode
+            self._options.mode = _count(mode, "mode")
             self._options.flags |= _library.SET_MODE
         if owner is not None:
-            self._options.owner = owner if isinstance(owner, int) else pwd.getpwnam(owner).pw_uid
+            uid = owner if isinstance(owner, int) else pwd.getpwnam(owner).pw_uid
+            self._options.owner = _count(uid, "owner")
             self._options.flags |= _library.SET_OWNER
         if group is not None:
-            self._options.group = group if isinstance(group, int) else grp.getgrnam(group).gr_gid
+            gid = group if isinstance(group, int) else grp.getgrnam(group).gr_gid
+            self._options.group = _count(gid, "group")
             self._options.flags |= _library.SET_GROUP
         self._number = next(_callbacks.numbers)
         self._lock = threading.Lock()
@@ -223,7 +229,10 @@ class Device:
 
         Raises:
             OSError: it was not :meth:`close` that ended it (ENODEV: the node was taken away).
+            ValueError: it has not been started.
         """
+        if self._thread is None:
+            raise ValueError("the device has not been started: use it in `with`, or call start()")
         self._over.wait()
         if self._failure is not None:
             raise self._failure
@@ -421,6 +430,17 @@ def _bytes(text: Optional[str], what: str) -> Optional[bytes]:
     if text is not None and "\0" in text:
         raise ValueError(f"the {what} {text!r} has a zero byte")
     return None if text is None else text.encode()
+
+
+def _count(number: int, what: str) -> int:
+    """A number for C, 0 to 2**32 - 2.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    if not 0 <= number < 0xFFFFFFFF:
+        raise ValueError(f"{what} is {number}; it has to be 0 or more, and below 2**32 - 1")
+    return number
 
 
 _started: weakref.WeakSet[Device] = weakref.WeakSet()

@@ -132,6 +132,9 @@ def library() -> ctypes.CDLL:
         LibraryError: it cannot be loaded, or lacks a function.
     """
     global _loaded
+    # Without the lock: a call that is dropped comes here from wherever memory is cleared up.
+    if _loaded is not None:
+        return _loaded
     with _lock:
         if _loaded is None:
             _loaded = _load()

@@ -158,14 +158,25 @@ def arguments(name: str) -> None:
     fails(errno.EINVAL, Sinner().start)
     fails(errno.EINVAL, Sinner(name, backend="none").start)
     fails(errno.EEXIST, Sinner("null").start)
+    for impossible in ({"name": "a\0b"}, {"workers": -1}, {"mode": 2**32}, {"owner": -1}):
+        try:
+            Sinner(**impossible)
+            check(False, impossible)
+        except ValueError:
+            pass
     try:
-        Sinner("a\0b")
-        check(False, "a zero byte")
-    except ValueError:
+        Sinner(name, group="no such group")
+        check(False, "no group")
+    except KeyError:
         pass
     device = Sinner(name, mode=0o600, owner=0, group="root")
     check(not device.closed and device.path == "", "not started")
     device.close()
+    try:
+        device.wait()
+        check(False, "it waits for what was not started")
+    except ValueError:
+        pass
     try:
         with device:
             check(os.stat(device.path).st_mode & 0o777 == 0o600, "the mode")
@@ -275,6 +286,33 @@ def coroutines(name: str) -> None:
     os.close(file)
 
 
+def opens(name: str) -> None:
+    """An open that is answered later; the end from outside."""
+    kept: list[fusd.Call] = []
+    there = threading.Event()
+    released: list[fusd.File] = []
+
+    def keep(call: fusd.Call) -> fusd.Later:
+        kept.append(call)
+        there.set()
+        return fusd.LATER
+
+    with fusd.device(name, open=keep, release=released.append) as device:
+        opened: list[int] = []
+        client = threading.Thread(target=lambda: opened.append(os.open(device.path, os.O_RDONLY)))
+        client.start()
+        check(there.wait(60), "it opens")
+        check(kept[0].reply(), "it has waited")
+        client.join()
+        check(len(opened) == 1 and not released, opened)
+        if device.backend == "fuse":
+            subprocess.run(["umount", "--force", device.path], stderr=subprocess.DEVNULL)
+            fails(errno.ENODEV, device.wait)
+            check(logged("the device has ended") and len(released) == 1, released)
+    os.close(opened[0])
+    check(len(released) == 1, released)
+
+
 def elsewhere(name: str) -> None:
     """In other processes: no library; and the end without a close."""
 
@@ -296,7 +334,7 @@ def elsewhere(name: str) -> None:
 logging.getLogger("fusd").addHandler(Keep())
 logging.getLogger("fusd").propagate = False
 print("ready", flush=True)
-for part in (arguments, sins, many, late, coroutines, elsewhere):
+for part in (arguments, sins, many, late, coroutines, opens, elsewhere):
     part(NAME)
 check(fusd.IOR("k", 3, 4) == 0x80046B03 and fusd.IOWR("k", 1, 12) == 0xC00C6B01, "numbers")
 print("over", flush=True)
