@@ -31,7 +31,7 @@ class Sensor(fusd.Device):
         if file.data == self.changes and call.nonblocking:
             raise BlockingIOError
         async with self.news:
-            await self.news.wait_for(lambda: file.data != self.changes)
+            await self.news.wait_for(lambda: bool(file.data != self.changes))
             file.data = self.changes
             return f"{self.degrees:.3f}\n".encode()[:size]
 

@@ -158,7 +158,9 @@ def arguments(name: str) -> None:
     fails(errno.EINVAL, Sinner().start)
     fails(errno.EINVAL, Sinner(name, backend="none").start)
     fails(errno.EEXIST, Sinner("null").start)
-    for impossible in ({"name": "a\0b"}, {"workers": -1}, {"mode": 2**32}, {"owner": -1}):
+    wrong: list[dict[str, Any]]
+    wrong = [{"name": "a\0b"}, {"workers": -1}, {"mode": 2**32}, {"owner": -1}]
+    for impossible in wrong:
         try:
             Sinner(**impossible)
             check(False, impossible)
