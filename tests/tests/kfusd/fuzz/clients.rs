@@ -14,7 +14,7 @@ use nix::poll::PollFlags;
 use std::os::fd::AsFd;
 
 use crate::driver::{Driver, answer, message};
-use crate::raw::{self, Arena};
+use crate::raw::{self, Arena, How, Mapping};
 use crate::stress::Random;
 
 /// Calls, until the drivers end. Returns how many were made.
@@ -46,7 +46,7 @@ fn one_call(file: &Handle, arena: &Arena, random: &mut Random) -> Result<(), Err
         5..=18 => 100,
         _ => 1,
     };
-    match random.below(10) {
+    match random.below(11) {
         0 | 1 => file.read(length).map(drop),
         2 => file.write(&vec![b'c'; length]).map(drop),
         3 => file.read_at(random.next() >> 2, length).map(drop),
@@ -63,6 +63,11 @@ fn one_call(file: &Handle, arena: &Arena, random: &mut Random) -> Result<(), Err
             file.seek(1, whence[random.below(3)]).map(drop)
         }
         8 => nix::unistd::fsync(file.as_fd()),
+        9 => {
+            let how = [How::SHARED, How::READ_ONLY, How::PRIVATE][random.below(3)];
+            let mapped = Mapping::new(file, random.below(2), 1 + random.below(2), how)?;
+            mapped.read(0, length.min(100)).map(drop)
+        }
         _ => {
             drop(file.duplicate());
             Ok(())
