@@ -1,6 +1,8 @@
 //! System calls that have no safe form elsewhere: the only unsafe code of the tests.
 #![allow(unsafe_code)]
 
+pub mod mapping;
+
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;

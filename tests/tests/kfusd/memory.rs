@@ -2,6 +2,7 @@
 
 use fusd::wire::{self, Memory, operation};
 use fusd_tests::client::Handle;
+use fusd_tests::sys::mapping::{How, Mapping, memfd, page, system_v};
 use fusd_tests::wait::{rounds, start};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
@@ -9,14 +10,13 @@ use nix::unistd::ftruncate;
 
 use crate::driver::{ALL, Driver, message, name, node};
 use crate::module::tests;
-use crate::raw::{How, Mapping, memfd, page, system_v};
 
 /// An offer of all of `mapping` for device 1.
 fn offer(mapping: &Mapping) -> Memory {
     Memory {
         device: 1,
         address: mapping.address(),
-        length: mapping.len(),
+        length: mapping.length(),
         ..Memory::default()
     }
 }

@@ -4,7 +4,6 @@
 mod arena;
 #[cfg(target_arch = "x86_64")]
 mod compat;
-mod mapping;
 mod uevents;
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -17,7 +16,6 @@ use nix::errno::Errno;
 pub(crate) use arena::Arena;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use compat::LowPage;
-pub(crate) use mapping::{How, Mapping, memfd, page, system_v};
 pub(crate) use uevents::Uevents;
 
 /// delete_module(2), without waiting and without force.

@@ -8,13 +8,14 @@ use std::time::Duration;
 use fusd::wire::{self, operation};
 use fusd_tests::client::{self, Handle, Whence};
 use fusd_tests::pattern;
+use fusd_tests::sys::mapping::{How, Mapping};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 use std::os::fd::AsFd;
 
 use crate::driver::{Driver, answer, message};
-use crate::raw::{self, Arena, How, Mapping};
+use crate::raw::{self, Arena};
 use crate::stress::Random;
 
 /// Calls, until the drivers end. Returns how many were made.

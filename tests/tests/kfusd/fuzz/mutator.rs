@@ -7,9 +7,9 @@ use fusd::wire::{
     self, COMMANDS, CommandHeader, CopyIn, CopyOut, Field, Hello, Memory, Notify, Register, Reply,
     Unregister, operation,
 };
+use fusd_tests::sys::mapping::page;
 
 use crate::driver::{Message, answer, message, name, registration};
-use crate::raw::page;
 use crate::stress::Random;
 
 /// What a driver knows of its connection: what it can name, rightly or wrongly.

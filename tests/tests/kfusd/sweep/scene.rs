@@ -10,12 +10,13 @@ use fusd::wire::{
     Reply, Unregister, operation,
 };
 use fusd_tests::client::{Handle, Outcome};
+use fusd_tests::sys::mapping::{How, Mapping, page};
 use fusd_tests::wait::{Started, start};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 
 use crate::driver::{ALL, Driver, Message, message, name, node, registration};
-use crate::raw::{Arena, How, Mapping, page};
+use crate::raw::Arena;
 
 /// The device of a [`Scene`], by its driver's number.
 pub(super) const DEVICE: u64 = 1;

@@ -9,14 +9,14 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
 /// Bytes of a page.
-pub(crate) fn page() -> usize {
+pub fn page() -> usize {
     // SAFETY: asks for a number.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(page).expect("a page size")
 }
 
 /// A file of memory of so many pages, which can be sealed.
-pub(crate) fn memfd(pages: usize) -> OwnedFd {
+pub fn memfd(pages: usize) -> OwnedFd {
     let file = memfd_create(c"fusd-test", MFdFlags::MFD_ALLOW_SEALING).expect("memfd_create");
     let length = i64::try_from(pages * page()).expect("a short file");
     ftruncate(&file, length).expect("ftruncate");
@@ -25,31 +25,33 @@ pub(crate) fn memfd(pages: usize) -> OwnedFd {
 
 /// How memory is mapped.
 #[derive(Clone, Copy)]
-pub(crate) struct How {
-    pub(crate) protection: i32,
-    pub(crate) flags: i32,
+pub struct How {
+    /// `PROT_` bits.
+    pub protection: i32,
+    /// `MAP_` bits.
+    pub flags: i32,
 }
 
 impl How {
     /// Shared, to be read and written.
-    pub(crate) const SHARED: Self = Self {
+    pub const SHARED: Self = Self {
         protection: libc::PROT_READ | libc::PROT_WRITE,
         flags: libc::MAP_SHARED,
     };
     /// Shared, to be read.
-    pub(crate) const READ_ONLY: Self = Self {
+    pub const READ_ONLY: Self = Self {
         protection: libc::PROT_READ,
         flags: libc::MAP_SHARED,
     };
     /// A copy, to be read and written.
-    pub(crate) const PRIVATE: Self = Self {
+    pub const PRIVATE: Self = Self {
         protection: libc::PROT_READ | libc::PROT_WRITE,
         flags: libc::MAP_PRIVATE,
     };
 }
 
 /// A mapping, unmapped when this is dropped.
-pub(crate) struct Mapping {
+pub struct Mapping {
     start: *mut u8,
     length: usize,
 }
@@ -59,17 +61,12 @@ unsafe impl Send for Mapping {}
 
 impl Mapping {
     /// Maps `pages` pages of `file`, from page `first` on.
-    pub(crate) fn new(
-        file: &impl AsFd,
-        first: usize,
-        pages: usize,
-        how: How,
-    ) -> Result<Self, Errno> {
+    pub fn new(file: &impl AsFd, first: usize, pages: usize, how: How) -> Result<Self, Errno> {
         Self::map(file.as_fd().as_raw_fd(), first, pages, how)
     }
 
     /// Memory of no file.
-    pub(crate) fn anonymous(pages: usize, how: How) -> Self {
+    pub fn anonymous(pages: usize, how: How) -> Self {
         let flags = how.flags | libc::MAP_ANONYMOUS;
         Self::map(-1, 0, pages, How { flags, ..how }).expect("mmap")
     }
@@ -98,12 +95,12 @@ impl Mapping {
     }
 
     /// Where it begins.
-    pub(crate) fn address(&self) -> u64 {
+    pub fn address(&self) -> u64 {
         self.start.expose_provenance() as u64
     }
 
     /// Bytes.
-    pub(crate) fn len(&self) -> u64 {
+    pub fn length(&self) -> u64 {
         self.length as u64
     }
 
@@ -113,7 +110,7 @@ impl Mapping {
     }
 
     /// `length` bytes at `at`; `EFAULT` where touching them is a signal.
-    pub(crate) fn read(&self, at: usize, length: usize) -> Result<Vec<u8>, Errno> {
+    pub fn read(&self, at: usize, length: usize) -> Result<Vec<u8>, Errno> {
         let (mut out, input) = std::io::pipe().expect("pipe");
         assert!(length <= page(), "a pipe has room for it");
         let place = self.place(at, length);
@@ -127,7 +124,7 @@ impl Mapping {
     }
 
     /// Puts `bytes` at `at`; `EFAULT` where touching them is a signal.
-    pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> Result<(), Errno> {
+    pub fn write(&self, at: usize, bytes: &[u8]) -> Result<(), Errno> {
         let (out, mut input) = std::io::pipe().expect("pipe");
         input.write_all(bytes).expect("a pipe has room for it");
         let place = self.place(at, bytes.len());
@@ -138,14 +135,14 @@ impl Mapping {
     }
 
     /// mprotect(2).
-    pub(crate) fn protect(&self, protection: i32) -> Result<(), Errno> {
+    pub fn protect(&self, protection: i32) -> Result<(), Errno> {
         // SAFETY: no reference to what is in the mapping exists.
         let result = unsafe { libc::mprotect(self.start.cast(), self.length, protection) };
         Errno::result(result).map(drop)
     }
 
     /// mremap(2) to more pages.
-    pub(crate) fn grow(&mut self, pages: usize) -> Result<(), Errno> {
+    pub fn grow(&mut self, pages: usize) -> Result<(), Errno> {
         let length = pages * page();
         let flags = libc::MREMAP_MAYMOVE;
         // SAFETY: the mapping is this value's, and no reference to what is in it exists.
@@ -158,7 +155,7 @@ impl Mapping {
     }
 
     /// remap_file_pages(2): has the first page of the mapping be page `first` of the file.
-    pub(crate) fn turn(&self, first: usize) -> Result<(), Errno> {
+    pub fn turn(&self, first: usize) -> Result<(), Errno> {
         // SAFETY: the page is this value's, and no reference to what is in it exists.
         let result =
             unsafe { libc::syscall(libc::SYS_remap_file_pages, self.start, page(), 0, first, 0) };
@@ -174,7 +171,7 @@ impl Drop for Mapping {
 }
 
 /// System V's shared memory of one page, as [`Mapping`].
-pub(crate) fn system_v() -> Mapping {
+pub fn system_v() -> Mapping {
     // SAFETY: makes an object that is removed as soon as it is mapped.
     let start = unsafe {
         let id = libc::shmget(libc::IPC_PRIVATE, page(), 0o600);
