@@ -21,7 +21,7 @@ use crate::connection::Admission;
 use crate::device::Device;
 use crate::handle::Handle;
 use crate::request::{Ask, Body, Outcome};
-use crate::sys::{self, FileOperations, PollTable, Seek, Table};
+use crate::sys::{self, FileOperations, NewArea, PollTable, Seek, Table};
 use crate::wire::{self, operation};
 use crate::{kernel_version, registry};
 
@@ -168,6 +168,15 @@ impl FileOperations for Client {
             return Err(ENOTTY);
         }
         ioctl(handle, file, command, argument, compat)
+    }
+
+    /// Answered here, from what the driver offered before: a caller that waited for the driver would
+    /// hold the lock of its memory, and whoever looks at the process would wait for that, as ps(1).
+    fn map(handle: ArcBorrow<'_, Handle>, area: &NewArea<'_>) -> Result {
+        if !handle.device().is_live() {
+            return Err(EPIPE);
+        }
+        handle.memory().ok_or(ENODEV)?.map(area)
     }
 
     fn flush(handle: ArcBorrow<'_, Handle>, file: &File) -> Result {

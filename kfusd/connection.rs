@@ -274,6 +274,11 @@ impl Connection {
         Some(device)
     }
 
+    /// The device that the driver calls `number`.
+    pub(crate) fn device(&self, number: u64) -> Option<Arc<Device>> {
+        self.lock().devices.get(&number).cloned()
+    }
+
     /// The file that the driver calls `id`.
     pub(crate) fn file(&self, id: u64) -> Option<Arc<Handle>> {
         self.lock().files.get(&id).cloned()

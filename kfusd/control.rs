@@ -19,7 +19,7 @@ use crate::connection::{Connection, Input, Output};
 use crate::device::Device;
 use crate::kernel_version;
 use crate::request::Job;
-use crate::sys::{FileOperations, PollTable, Table, Viewer};
+use crate::sys::{FileOperations, Memory, PollTable, Table, Viewer};
 use crate::wire::{self, Command};
 
 /// `POLLIN | POLLRDNORM`.
@@ -192,6 +192,7 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
             });
             Ok(())
         }
+        Command::Memory(memory) => offer(connection, &memory),
         Command::Nudge => {
             connection.nudge();
             Ok(())
@@ -223,6 +224,38 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
             )
         }
     }
+}
+
+/// Offers memory of the calling process to clients of a device, or of one file.
+///
+/// # Errors
+/// `EOPNOTSUPP`: not agreed on. `ENOENT`: no such device or file. For memory that cannot be offered,
+/// as [`Memory::of_caller`].
+fn offer(connection: ArcBorrow<'_, Connection>, message: &wire::Memory) -> Result {
+    if !connection.has(wire::FEATURE_MEMORY) {
+        return Err(crate::error::eopnotsupp());
+    }
+    let device = connection.device(message.device).ok_or(ENOENT)?;
+    let file = match message.file {
+        0 => None,
+        id => Some(connection.file(id).ok_or(ENOENT)?),
+    };
+    if file.as_ref().is_some_and(|file| !file.is_of(&device)) {
+        return Err(ENOENT);
+    }
+    let memory = match message.length {
+        0 => None,
+        length => Some(Memory::of_caller(
+            message.address,
+            length,
+            message.flags & wire::MEMORY_READ_ONLY != 0,
+        )?),
+    };
+    match file {
+        Some(file) => file.offer(memory),
+        None => device.offer(memory),
+    }
+    Ok(())
 }
 
 /// A driver's memory, to be read from.

@@ -16,7 +16,7 @@ use kernel::{
 use crate::connection::{Connection, Inner};
 use crate::limits::{self, Load};
 use crate::registry::{self, Place};
-use crate::sys::{path_exists, Node};
+use crate::sys::{path_exists, Memory, Node};
 use crate::wire;
 use crate::{client, error};
 
@@ -54,6 +54,9 @@ pub(crate) struct Device {
     pub(crate) state: LockedBy<State, Inner>,
     #[pin]
     stand: Mutex<Stand>,
+    /// What can be mapped of files that have nothing of their own.
+    #[pin]
+    memory: Mutex<Option<Arc<Memory>>>,
     served: Atomic<u64>,
     bytes: Atomic<u64>,
 }
@@ -140,6 +143,7 @@ impl Device {
                 place,
                 state: LockedBy::new(connection.lock_of_state(), state),
                 stand <- new_mutex!(Stand::Making, "fusd_device"),
+                memory <- new_mutex!(None, "fusd_device_memory"),
                 served: Atomic::new(0),
                 bytes: Atomic::new(0),
             }? Error),
@@ -150,6 +154,7 @@ impl Device {
     /// Ends a device that has been taken out of its connection: calls fail, and the node goes.
     pub(crate) fn end(&self) {
         self.connection.fail(Some(self));
+        self.offer(None);
         let stand = core::mem::replace(&mut *self.stand.lock(), Stand::Ended);
         if matches!(stand, Stand::Made { .. }) {
             // Here the node goes. devtmpfs does it in a thread of its own, and is waited for. Only
@@ -157,6 +162,17 @@ impl Device {
             drop(stand);
             registry::remove(self.place);
         }
+    }
+
+    /// What can be mapped of files that have nothing of their own, if anything.
+    pub(crate) fn memory(&self) -> Option<Arc<Memory>> {
+        self.memory.lock().clone()
+    }
+
+    /// Has this be what can be mapped, or nothing. What is mapped stays.
+    pub(crate) fn offer(&self, memory: Option<Arc<Memory>>) {
+        let before = core::mem::replace(&mut *self.memory.lock(), memory);
+        drop(before);
     }
 
     /// The driver's connection.

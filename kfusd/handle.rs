@@ -5,10 +5,11 @@
 
 use kernel::{
     fs::File,
+    new_mutex,
     prelude::*,
     sync::{
         atomic::{Atomic, Full, Relaxed},
-        Arc, ArcBorrow, LockedBy,
+        Arc, ArcBorrow, LockedBy, Mutex,
     },
 };
 
@@ -17,7 +18,7 @@ use crate::connection::Inner;
 use crate::device::Device;
 use crate::limits::Load;
 use crate::request::{Ask, Body, Request, Slot, Spare};
-use crate::sys::{new_wait_queue, AsyncList, PollTable, WaitQueue};
+use crate::sys::{new_wait_queue, AsyncList, Memory, PollTable, WaitQueue};
 use crate::wire::{self, operation};
 
 const POLLERR: u32 = 0x0008;
@@ -37,6 +38,9 @@ pub(crate) struct Handle {
     #[pin]
     polls: WaitQueue,
     listeners: AsyncList,
+    /// What can be mapped of this file alone.
+    #[pin]
+    memory: Mutex<Option<Arc<Memory>>>,
     /// What is under way.
     pub(crate) load: LockedBy<Load, Inner>,
     /// The release, until it is queued.
@@ -61,6 +65,7 @@ impl Handle {
                 events: Atomic::new(0),
                 polls <- new_wait_queue!(c"fusd_polls"),
                 listeners: AsyncList::new(),
+                memory <- new_mutex!(None, "fusd_file_memory"),
                 load: LockedBy::new(lock, Load::default()),
                 farewell: LockedBy::new(lock, None),
                 spare: LockedBy::new(lock, None),
@@ -85,6 +90,23 @@ impl Handle {
     /// The device.
     pub(crate) fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Whether it is a file of this device.
+    pub(crate) fn is_of(&self, device: &Arc<Device>) -> bool {
+        Arc::ptr_eq(&self.device, device)
+    }
+
+    /// What can be mapped of this file, if anything.
+    pub(crate) fn memory(&self) -> Option<Arc<Memory>> {
+        let own = self.memory.lock().clone();
+        own.or_else(|| self.device.memory())
+    }
+
+    /// Has this be what can be mapped of the file; `None`: what can be of the device.
+    pub(crate) fn offer(&self, memory: Option<Arc<Memory>>) {
+        let before = core::mem::replace(&mut *self.memory.lock(), memory);
+        drop(before);
     }
 
     /// The module's number for it, unique on its connection.

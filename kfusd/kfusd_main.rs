@@ -32,9 +32,11 @@
 //!    or the driver core under it.
 //! 2. `Device::stand`, a mutex: whether the node is there. Nothing else is taken under it.
 //! 3. `View::latest`, a mutex: the text of an open status file. Nothing else is taken under it.
-//! 4. `Connection::inner`, a spinlock: all that changes of a connection and of what belongs to it.
+//! 4. `Handle::memory` and `Device::memory`, mutexes: what can be mapped. A client takes them with the
+//!    lock of its own memory held (mmap(2)), one at a time; nothing is taken under them.
+//! 5. `Connection::inner`, a spinlock: all that changes of a connection and of what belongs to it.
 //!    No memory is allocated under it, none of users touched, and nothing dropped that may sleep.
-//! 5. The locks inside wait queues.
+//! 6. The locks inside wait queues.
 //!
 //! Who is woken is woken without the spinlock. A client that waits for its answer sleeps without a
 //! queue, and the connection holds its task until it has woken it (`sys/sleep.rs`).

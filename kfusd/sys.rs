@@ -5,6 +5,7 @@
 
 mod fasync;
 mod fops;
+mod memory;
 mod misc;
 mod node;
 mod region;
@@ -16,6 +17,7 @@ mod wait;
 
 pub(crate) use fasync::AsyncList;
 pub(crate) use fops::{FileOperations, PollTable, Table};
+pub(crate) use memory::{Memory, NewArea};
 pub(crate) use misc::MiscNode;
 pub(crate) use node::{nodes_left, path_exists, Class, Node};
 pub(crate) use region::{Region, MINORS};

@@ -17,6 +17,8 @@ use kernel::{
     types::ForeignOwnable,
 };
 
+use super::NewArea;
+
 /// A poll in progress: who is to be woken.
 pub(crate) struct PollTable<'a>(*mut bindings::poll_table_struct, PhantomData<&'a ()>);
 
@@ -82,6 +84,11 @@ pub(crate) trait FileOperations: Sized + 'static {
         _argument: usize,
         _compat: bool,
     ) -> Result<isize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// mmap(2).
+    fn map(_data: ArcBorrow<'_, Self::Data>, _area: &NewArea<'_>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -166,6 +173,7 @@ impl<T: FileOperations> Glue<T> {
             unlocked_ioctl: if_has!(HAS_IOCTL, Self::ioctl),
             #[cfg(CONFIG_COMPAT)]
             compat_ioctl: if_has!(HAS_IOCTL, Self::compat_ioctl),
+            mmap: if_has!(HAS_MAP, Self::mmap),
             flush: if_has!(HAS_FLUSH, Self::flush),
             fsync: if_has!(HAS_SYNC, Self::fsync),
             fasync: if_has!(HAS_FASYNC, Self::fasync),
@@ -306,6 +314,20 @@ impl<T: FileOperations> Glue<T> {
         // SAFETY: as of the type.
         let (file, data) = unsafe { Self::parts(file) };
         size(T::ioctl(data, file, command, argument, true))
+    }
+
+    /// The file operation.
+    ///
+    /// # Safety
+    /// As of [`Glue`].
+    unsafe extern "C" fn mmap(
+        file: *mut bindings::file,
+        area: *mut bindings::vm_area_struct,
+    ) -> c_int {
+        // SAFETY: as of the type.
+        let (_, data) = unsafe { Self::parts(file) };
+        // SAFETY: the VFS passes an area that is being made, by this task alone, for this file.
+        status(T::map(data, &unsafe { NewArea::from_raw(area) }))
     }
 
     /// The file operation.

@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "raw system calls live here and nowhere else")]
 
 pub(crate) mod descriptor;
+pub(crate) mod mapped;
 pub(crate) mod mount;
 pub(crate) mod process;
 pub(crate) mod socket;

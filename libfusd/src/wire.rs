@@ -14,8 +14,10 @@ pub const VERSION: u32 = 1;
 pub const FEATURE_EXCHANGE: u64 = 1 << 0;
 /// [`CopyIn`] and [`CopyOut`] may be used, on devices registered with [`REGISTER_RAW_IOCTL`].
 pub const FEATURE_COPY: u64 = 1 << 1;
+/// [`Memory`] may be used.
+pub const FEATURE_MEMORY: u64 = 1 << 2;
 /// All features of this version.
-pub const FEATURES: u64 = FEATURE_EXCHANGE | FEATURE_COPY;
+pub const FEATURES: u64 = FEATURE_EXCHANGE | FEATURE_COPY | FEATURE_MEMORY;
 
 /// The name of the lowest feature in `bits`, for messages to people. `None` if there is none, or
 /// it is unknown.
@@ -23,6 +25,7 @@ pub const fn feature_name(bits: u64) -> Option<&'static str> {
     match bits & bits.wrapping_neg() {
         FEATURE_EXCHANGE => Some("exchange"),
         FEATURE_COPY => Some("copy"),
+        FEATURE_MEMORY => Some("memory"),
         _ => None,
     }
 }
@@ -66,6 +69,9 @@ pub const REGISTER_RAW_IOCTL: u32 = 1 << 1;
 /// Reply flag: [`Reply::events`] is the file's new poll state.
 pub const REPLY_EVENTS: u16 = 1 << 0;
 
+/// Memory flag: clients may not write to it, nor map it so that they could.
+pub const MEMORY_READ_ONLY: u32 = 1 << 0;
+
 /// Request flag: the caller of an ioctl is a 32-bit program on a 64-bit kernel.
 pub const REQUEST_COMPAT: u16 = 1 << 0;
 
@@ -102,6 +108,8 @@ pub mod operation {
     pub const COPY_OUT: u16 = 8;
     /// Driver to module: one reader is to get [`NUDGED`]. No fixed part.
     pub const NUDGE: u16 = 9;
+    /// Driver to module: [`Memory`](super::Memory).
+    pub const MEMORY: u16 = 10;
 
     /// Request: a client opens the node. No fixed part.
     pub const OPEN: u16 = 32;
@@ -203,6 +211,10 @@ pub const COMMANDS: &[Layout] = &[
     Layout {
         operation: operation::NUDGE,
         fields: &[],
+    },
+    Layout {
+        operation: operation::MEMORY,
+        fields: Memory::FIELDS,
     },
 ];
 
@@ -388,6 +400,24 @@ layout! {
         reserved: u32 @ 12,
     }
 
+    /// Offers memory of the driver's for mmap(2), in place of what was offered before.
+    Memory: 40 {
+        /// The device, as in [`Register::device`].
+        device: u64 @ 0,
+        /// The file, as in [`RequestHeader::file`], of that device; 0 for all that have nothing of
+        /// their own.
+        file: u64 @ 8,
+        /// Where the driver has mapped it, `MAP_SHARED`, from the beginning of a file of tmpfs or
+        /// memfd_create(2) on. 0 for none.
+        address: u64 @ 16,
+        /// Bytes, a multiple of the size of a page. 0 to offer nothing any more.
+        length: u64 @ 24,
+        /// [`MEMORY_READ_ONLY`], or 0.
+        flags: u32 @ 32,
+        /// 0.
+        reserved: u32 @ 36,
+    }
+
     /// The fixed part of a read or a write.
     Transfer: 16 {
         /// Where, in bytes; 0 on a stream.
@@ -548,6 +578,8 @@ pub enum Command {
     Notify(Notify),
     /// [`operation::NUDGE`].
     Nudge,
+    /// [`operation::MEMORY`].
+    Memory(Memory),
     /// [`operation::COPY_IN`].
     CopyIn {
         /// The request.
@@ -642,6 +674,10 @@ impl Command {
                 no_more?;
                 Self::Nudge
             }
+            operation::MEMORY => {
+                no_more?;
+                Self::Memory(Memory::from_bytes(body).checked()?)
+            }
             operation::COPY_IN => {
                 no_more?;
                 let copy = CopyIn::from_bytes(body);
@@ -676,6 +712,7 @@ const fn fixed_size(operation: u16) -> Option<usize> {
         operation::REPLY => Reply::SIZE,
         operation::NOTIFY => Notify::SIZE,
         operation::NUDGE => 0,
+        operation::MEMORY => Memory::SIZE,
         operation::COPY_IN => CopyIn::SIZE,
         operation::COPY_OUT => CopyOut::SIZE,
         _ => return None,
@@ -718,6 +755,19 @@ impl Reply {
         )?;
         ensure(has_events || self.events == 0, Fault::Reserved)?;
         ensure(self.events & !POLL_MASK == 0, Fault::Range)?;
+        Ok(self)
+    }
+}
+
+impl Memory {
+    fn checked(self) -> Result<Self, Fault> {
+        ensure(self.reserved == 0, Fault::Reserved)?;
+        ensure(self.flags & !MEMORY_READ_ONLY == 0, Fault::Flags)?;
+        let is_none = self.length == 0;
+        ensure(
+            !is_none || self.address == 0 && self.flags == 0,
+            Fault::Range,
+        )?;
         Ok(self)
     }
 }

@@ -26,6 +26,8 @@ const UNREGISTER: &str = "18000000 0400 0000 0000000000000000  0700000000000000"
 const REPLY: &str = "22000000 0500 0100 0900000000000000  00000000 41000000 0000000000000000 6869";
 const NOTIFY: &str = "20000000 0600 0000 0000000000000000  0500000000000000 45000000 00000000";
 const NUDGE: &str = "10000000 0900 0000 0000000000000000";
+const MEMORY: &str = "38000000 0a00 0000 0000000000000000
+    0700000000000000 0500000000000000 00f0ff7f00000000 0020000000000000 01000000 00000000";
 const COPY_IN: &str = "20000000 0700 0000 0900000000000000  00f0ff7f00000000 10000000 00000000";
 const COPY_OUT: &str =
     "23000000 0800 0000 0900000000000000  00f0ff7f00000000 03000000 00000000 616263";
@@ -86,6 +88,18 @@ fn messages_to_the_module() {
             }),
         ),
         (NUDGE, 16, Command::Nudge),
+        (
+            MEMORY,
+            56,
+            Command::Memory(Memory {
+                device: 7,
+                file: 5,
+                address: 0x7fff_f000,
+                length: 8192,
+                flags: MEMORY_READ_ONLY,
+                reserved: 0,
+            }),
+        ),
         (
             COPY_IN,
             32,
@@ -256,7 +270,7 @@ fn messages_to_the_driver() {
 #[test]
 fn every_cut_and_every_wrong_length_is_refused() {
     for text in [
-        HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, NUDGE, COPY_IN, COPY_OUT,
+        HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, NUDGE, MEMORY, COPY_IN, COPY_OUT,
     ] {
         let whole = hex(text);
         for end in 0..whole.len() {
@@ -304,7 +318,7 @@ fn every_field_at_its_wrong_values() {
         (HELLO, 16, &[0], Fault::Version),
         (HELLO, 16, &[2], Fault::Version),
         (HELLO, 20, &[1], Fault::Reserved),
-        (HELLO, 24, &[4], Fault::Feature),
+        (HELLO, 24, &[8], Fault::Feature),
         (HELLO, 31, &[0x80], Fault::Feature),
         (REGISTER, 6, &[1], Fault::Flags),
         (REGISTER, 8, &[1], Fault::Reserved),
@@ -327,6 +341,11 @@ fn every_field_at_its_wrong_values() {
         (NOTIFY, 24, &[0x20], Fault::Range),
         (NOTIFY, 24, &[0xff; 4], Fault::Range),
         (NOTIFY, 28, &[1], Fault::Reserved),
+        (MEMORY, 8, &[1], Fault::Reserved),
+        (MEMORY, 40, &[0; 8], Fault::Range),
+        (MEMORY, 48, &[3], Fault::Flags),
+        (MEMORY, 51, &[0x80], Fault::Flags),
+        (MEMORY, 52, &[1], Fault::Reserved),
         (COPY_IN, 24, &[0], Fault::Range),
         (COPY_IN, 24, &[0xff; 4], Fault::Range),
         (COPY_IN, 28, &[1], Fault::Reserved),

@@ -20,6 +20,8 @@ pub enum Ability {
     PollBesideStopped,
     /// ioctls whose numbers encode no size reach the driver with their memory.
     AnyIoctl,
+    /// A client can map memory of the driver's.
+    Memory,
     /// A killed client goes while the driver is stopped.
     KillBesideStopped,
     /// A call that a signal has interrupted begins again, where the handler asks for that.
@@ -48,6 +50,10 @@ impl Ability {
                 "While a writer waits, others who append, truncate or write beyond the end wait \
                  behind it, `O_NONBLOCK` or not.",
             ),
+            // fs/fuse/file.c, fuse_file_mmap.
+            Self::Memory => Some(
+                "mmap(2) shows what read(2) gives, kept by the kernel; no memory of the driver's.",
+            ),
             // fs/fuse/ioctl.c, fuse_do_ioctl, without FUSE_IOCTL_UNRESTRICTED.
             Self::AnyIoctl => Some(
                 "Only what an ioctl's number says of its argument reaches the driver: those of \
@@ -61,7 +67,8 @@ impl Ability {
         match self {
             Self::ParallelWrites | Self::AnyIoctl => None,
             Self::Users => Some("Only root makes nodes."),
-            // fs/fuse/cuse.c, cuse_frontend_fops, has no flush.
+            // fs/fuse/cuse.c, cuse_frontend_fops, has neither mmap nor flush.
+            Self::Memory => Some("There is no mmap(2)."),
             Self::Flush => Some("The driver is told of the last close(2) of an open file only."),
             // fs/fuse/cuse.c, cuse_read_iter, cuse_write_iter and noop_llseek.
             Self::Offsets => Some(

@@ -1,13 +1,11 @@
 //! A driver under test: started, waited for until its node is there, told, stopped or killed.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -17,14 +15,17 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::wait::{deadline, holds_within};
-use crate::{Backend, Case, sys};
+use crate::{Backend, Case, spawn};
 
 /// A driver about to be started.
 pub struct Launch {
     command: Command,
     node: PathBuf,
     backend: Option<Backend>,
-    ready: File,
+    ready: PipeReader,
+    /// The driver's end of it: kept, it would hide the driver's end.
+    theirs: PipeWriter,
+    own_group: bool,
     noise: bool,
 }
 
@@ -38,12 +39,13 @@ impl Launch {
         command
             .arg("--ready-fd")
             .arg(theirs.as_raw_fd().to_string());
-        sys::inherit(&mut command, theirs.into());
         Self {
             command,
             node: node.to_owned(),
             backend: Some(case.backend()),
-            ready: OwnedFd::from(ready).into(),
+            ready,
+            theirs,
+            own_group: false,
             noise: false,
         }
     }
@@ -74,7 +76,7 @@ impl Launch {
 
     /// Gives the driver a process group of its own, as a shell does.
     pub fn in_own_group(mut self) -> Self {
-        self.command.process_group(0);
+        self.own_group = true;
         self
     }
 
@@ -105,24 +107,16 @@ impl Launch {
     /// # Panics
     /// The program cannot be started.
     #[track_caller]
-    pub fn spawn(mut self) -> Driver {
-        self.command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = self.command.spawn().expect("the driver can be started");
-        // The command owns the driver's end of the pipe; kept, it would hide the driver's end.
-        drop(self.command);
-        let input = child.stdin.take();
-        let answers = lines(child.stdout.take().expect("piped"));
-        let errors = collect(child.stderr.take().expect("piped"));
+    pub fn spawn(self) -> Driver {
+        let started = spawn::spawn(&self.command, &self.theirs, self.own_group);
+        let started = started.expect("the driver can be started");
         Driver {
-            child,
+            pid: started.pid,
             node: self.node,
             ready: Some(self.ready),
-            input,
-            answers,
-            errors,
+            input: Some(started.stdin),
+            answers: lines(started.stdout),
+            errors: collect(started.stderr),
             ended: None,
             noise: self.noise,
         }
@@ -131,10 +125,10 @@ impl Launch {
 
 /// A running driver. Dropped, it is stopped.
 pub struct Driver {
-    child: Child,
+    pid: Pid,
     node: PathBuf,
-    ready: Option<File>,
-    input: Option<ChildStdin>,
+    ready: Option<PipeReader>,
+    input: Option<PipeWriter>,
     answers: Receiver<String>,
     errors: Collected,
     ended: Option<ExitStatus>,
@@ -149,7 +143,7 @@ impl Driver {
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid.as_raw().unsigned_abs()
     }
 
     /// Waits until the driver says that its node is there, and where.
@@ -283,8 +277,7 @@ impl Driver {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         if self.ended.is_none() {
-            let pid = i32::try_from(self.child.id()).expect("a pid");
-            kill(Pid::from_raw(pid), signal).expect("the driver can be signalled");
+            kill(self.pid, signal).expect("the driver can be signalled");
         }
     }
 
@@ -295,7 +288,7 @@ impl Driver {
     #[track_caller]
     pub fn suspend(&self) {
         self.signal(Signal::SIGSTOP);
-        let threads = format!("/proc/{}/task", self.child.id());
+        let threads = format!("/proc/{}/task", self.pid);
         crate::wait::wait_until("all threads of the driver are stopped", || {
             std::fs::read_dir(&threads)
                 .expect("the driver lives")
@@ -306,8 +299,7 @@ impl Driver {
 
     /// Sends its process group a signal, as a terminal does. It must have one of its own.
     pub fn signal_group(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).expect("a pid");
-        killpg(Pid::from_raw(pid), signal).expect("the group can be signalled");
+        killpg(self.pid, signal).expect("the group can be signalled");
     }
 
     /// Waits for its end.
@@ -321,7 +313,7 @@ impl Driver {
         }
         let started = Instant::now();
         let ended = holds_within(deadline(), || {
-            self.ended = self.child.try_wait().expect("the driver can be waited for");
+            self.ended = spawn::ended(self.pid, false).expect("the driver can be waited for");
             self.ended.is_some()
         });
         if !ended {
@@ -368,7 +360,7 @@ impl Driver {
     fn end_by_force(&mut self) {
         if self.ended.is_none() {
             self.signal(Signal::SIGKILL);
-            self.ended = self.child.wait().ok();
+            self.ended = spawn::ended(self.pid, true).ok().flatten();
         }
     }
 

@@ -14,6 +14,7 @@ pub mod leftovers;
 pub mod module;
 pub mod pattern;
 pub mod record;
+mod spawn;
 pub mod suite;
 pub mod sys;
 pub mod terminal;

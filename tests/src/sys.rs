@@ -1,11 +1,10 @@
 //! System calls that have no safe form elsewhere: the only unsafe code of the tests.
 #![allow(unsafe_code)]
 
+pub mod mapping;
+
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::ptr;
 
 use nix::errno::Errno;
@@ -14,19 +13,6 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 
 /// Largest argument an ioctl number can encode.
 const IOCTL_MAX: usize = 0x3fff;
-
-/// Has the started program inherit `fd` under the number it has here.
-pub fn inherit(command: &mut Command, fd: OwnedFd) {
-    // SAFETY: the closure runs between fork and exec and makes one system call (fcntl), which is
-    // async-signal-safe; it allocates nothing. It owns the descriptor, so the number stays valid.
-    unsafe {
-        command.pre_exec(move || {
-            fcntl(&fd, FcntlArg::F_SETFD(FdFlag::empty()))
-                .map(drop)
-                .map_err(io::Error::from)
-        });
-    }
-}
 
 /// ioctl(2) with a buffer: `argument` takes the bytes in and out. The size that the number
 /// encodes is what the call may touch.

@@ -57,12 +57,15 @@ static MACHINE: LazyLock<Machine> = LazyLock::new(|| match env::var_os("FUSD_LAB
     Some(_) => Machine::Interpreted,
 });
 
-/// The pause between two looks at a condition.
-const PAUSE: Duration = Duration::from_millis(2);
+/// The pause after the first look at a condition; each further one is twice as long, up to
+/// [`LONGEST_PAUSE`]: most conditions hold soon, and many who look often are a load by themselves.
+const PAUSE: Duration = Duration::from_micros(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
 /// Waits until `condition` holds; false if it did not within `limit`.
 pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
+    let mut pause = PAUSE;
     loop {
         if condition() {
             return true;
@@ -70,7 +73,8 @@ pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> boo
         if Instant::now() >= deadline {
             return false;
         }
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
+        pause = (2 * pause).min(LONGEST_PAUSE);
     }
 }
 

@@ -84,6 +84,14 @@ macro_rules! suite {
                     row6_terminals,
                     row6_old_numbers,
                     row6_memory_behind_pointers;
+                mapping:
+                    row7_both_sides_see_what_the_other_writes,
+                    row7_each_open_may_have_its_own,
+                    row7_read_only_is_kept,
+                    row7_a_reader_gets_no_write_access,
+                    row7_length_and_offset_are_checked,
+                    row7_without_an_offer_there_is_nothing_to_map,
+                    row7_what_is_mapped_outlives_the_driver;
                 signals:
                     row8_a_killed_client_is_gone_at_once,
                     row8_many_killed_clients,

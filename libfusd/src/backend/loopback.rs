@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::buffer::Buffer;
 use super::{
-    Answer, Backend, BackendKind, Call, Carrier, FileId, Incoming, Message, Operation, PollKey,
-    RequestId,
+    Answer, Backend, BackendKind, Call, Carrier, FileId, Incoming, Message, Offer, Operation,
+    PollKey, RequestId,
 };
 use crate::sync::lock;
 use crate::{Caller, Errno, PollEvents, Position};
@@ -249,6 +249,11 @@ impl Backend for Loopback {
     fn wake_poll(&self, _key: PollKey) {
         lock(&self.state).wakes += 1;
         self.changed.notify_all();
+    }
+
+    fn offer(&self, _open: RequestId, _offer: &Offer) -> io::Result<()> {
+        // The client is in the process that has the memory.
+        Ok(())
     }
 
     fn nudge(&self) {

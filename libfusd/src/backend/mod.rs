@@ -19,6 +19,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::Path;
 
+pub(crate) use channel::page_size;
 pub use choice::BackendKind;
 pub(crate) use choice::{Choice, Placement, connect};
 
@@ -89,6 +90,14 @@ pub(crate) trait Backend: Send + Sync {
     /// Says what polls of `file` are to see from now on.
     fn push_readiness(&self, _file: FileId, _events: PollEvents) {}
 
+    /// Lets the file that the request `open` opens be mapped. To be called before its answer.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`: files of this backend cannot be mapped. `ENOENT`: the client has gone.
+    fn offer(&self, _open: RequestId, _offer: &Offer) -> io::Result<()> {
+        Err(Errno::EOPNOTSUPP.into())
+    }
+
     /// Makes at least one caller of [`Backend::receive`] return.
     fn nudge(&self);
 
@@ -100,6 +109,16 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Ends every call that is still unanswered. Nothing is received or answered afterwards.
     fn close(&self);
+}
+
+/// Memory that clients may map.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    /// Where this process has mapped it.
+    pub(crate) address: u64,
+    /// Bytes.
+    pub(crate) length: u64,
+    pub(crate) read_only: bool,
 }
 
 /// Answers that go along with [`Backend::receive`].

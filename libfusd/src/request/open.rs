@@ -4,9 +4,9 @@ use std::mem;
 use std::sync::Weak;
 
 use super::{Context, request};
-use crate::Delivery;
 use crate::backend::{Answer, FileId};
 use crate::file::{Adopter, OpenFile, Slot};
+use crate::{Access, Delivery, Errno, Error, ErrorKind, Memory, Result};
 
 /// A client opens the node. Accepted, it becomes an [`OpenFile`] with the state `T`.
 pub struct OpenRequest<T: Send + Sync + 'static> {
@@ -25,6 +25,30 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
             adopter,
             slot,
         }
+    }
+
+    /// Lets the client map `memory`, once it is let in. A later offer takes the place of an earlier
+    /// one; [`Memory`] says what becomes of what is mapped.
+    ///
+    /// No call comes to the driver when it is mapped. Beyond the memory's end mmap(2) fails with
+    /// `ENXIO`, without an offer with `ENODEV`.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`: files of this backend cannot be mapped; only those of kfusd can. `ENOENT`: the
+    /// client has stopped waiting, or the device has gone. `ENOMEM`.
+    pub fn offer(&self, memory: &Memory, access: Access) -> Result<()> {
+        let ticket = self.context.pending.ticket();
+        ticket.offer(&memory.offer(access)).map_err(|error| {
+            let backend = ticket.backend();
+            let error = Error::system(ErrorKind::Runtime, error, "let clients map memory of");
+            let error = error.on(backend.path());
+            match error.errno() {
+                Errno::EOPNOTSUPP => error
+                    .because(format!("the backend {} cannot", backend.kind()))
+                    .hint("use the backend kfusd"),
+                _ => error,
+            }
+        })
     }
 
     /// Lets the client in. Every accepted file is released exactly once, also where the client

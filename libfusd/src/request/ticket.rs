@@ -1,13 +1,14 @@
 //! The life of one request: pending, then answered or abandoned, whichever comes first.
 
 use std::fmt;
+use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::{carried, held};
-use crate::backend::{Answer, Backend, Call, RequestId};
+use crate::backend::{Answer, Backend, Call, Offer, RequestId};
 use crate::idmap::IdMap;
 use crate::panics::contain;
 use crate::sync::lock;
@@ -68,6 +69,16 @@ impl Ticket {
         let take = |state| (state & STAGE == PENDING).then_some(next);
         let order = (Ordering::SeqCst, Ordering::Acquire);
         self.state.fetch_update(order.0, order.1, take).is_ok()
+    }
+
+    /// Lets the file that this opens be mapped.
+    pub(crate) fn offer(&self, offer: &Offer) -> io::Result<()> {
+        self.link.backend.offer(self.id, offer)
+    }
+
+    /// Which backend, and where its node is.
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.link.backend
     }
 
     pub(crate) fn on_abandoned(&self, notice: Notice) -> bool {

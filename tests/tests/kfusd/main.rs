@@ -15,6 +15,7 @@ mod ioctls;
 mod languages;
 mod loading;
 mod many;
+mod memory;
 mod module;
 mod names;
 mod polling;

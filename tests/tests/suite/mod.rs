@@ -6,6 +6,7 @@ pub(crate) mod defaults;
 pub(crate) mod ending;
 pub(crate) mod ioctl;
 pub(crate) mod kills;
+pub(crate) mod mapping;
 pub(crate) mod node;
 pub(crate) mod nonblocking;
 pub(crate) mod opening;

@@ -5,9 +5,11 @@ use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use crate::backend::{RequestId, buffer::Buffer};
+use crate::backend::{Offer, RequestId, buffer::Buffer};
 use crate::sys::descriptor::{self, Exchanged};
-use crate::wire::{self, CommandHeader, Notify, Reply, RequestHeader, Unregister, operation};
+use crate::wire::{
+    self, CommandHeader, Memory, Notify, Reply, RequestHeader, Unregister, operation,
+};
 use crate::{Errno, PollEvents};
 
 /// The number of the one device on the connection.
@@ -147,6 +149,22 @@ impl Connection {
     pub(super) fn unregister(&self) -> io::Result<()> {
         let unregister = Unregister { device: NUMBER };
         self.send_plain(operation::UNREGISTER, &unregister.to_bytes())
+    }
+
+    /// Lets clients map memory of this process, by the file that the module calls `file`.
+    pub(super) fn offer(&self, file: u64, offer: &Offer) -> io::Result<()> {
+        let memory = Memory {
+            device: NUMBER,
+            file,
+            address: offer.address,
+            length: offer.length,
+            flags: match offer.read_only {
+                true => wire::MEMORY_READ_ONLY,
+                false => 0,
+            },
+            reserved: 0,
+        };
+        self.send_plain(operation::MEMORY, &memory.to_bytes())
     }
 
     /// Has one reader return.

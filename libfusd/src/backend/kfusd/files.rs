@@ -42,6 +42,11 @@ impl Files {
         lock(&self.0).open.remove(&file);
     }
 
+    /// What the module calls the file that the request `id` opens, until that is answered.
+    pub(super) fn number_of_opening(&self, id: u64) -> Option<u64> {
+        lock(&self.0).opening.get(&id).copied()
+    }
+
     /// What the module calls it.
     pub(super) fn number(&self, file: FileId) -> Option<u64> {
         lock(&self.0).open.get(&file).copied()

@@ -56,11 +56,12 @@ pub(super) fn agree(device: OwnedFd, properties: &Properties) -> Result<Connecti
         return Err(failed(Errno::EPROTO).because(why).hint(hint));
     }
     let exchange = greeting.features & wire::FEATURE_EXCHANGE;
+    let memory = greeting.features & wire::FEATURE_MEMORY;
     let copy = match is_any_ioctl(properties) {
         true => wire::FEATURE_COPY,
         false => 0,
     };
-    let features = exchange | copy;
+    let features = exchange | memory | copy;
     if let Some(name) = wire::feature_name(features & !greeting.features) {
         let why = format!("the module does not have the feature {name:?}");
         return Err(failed(Errno::EPROTO).because(why));

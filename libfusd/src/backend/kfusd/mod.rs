@@ -25,7 +25,8 @@ use self::requests::{Seeks, is_made_up};
 use super::buffer::Buffer;
 use super::place::{CREATE, Place};
 use super::{
-    Answer, Backend, BackendKind, Call, Carrier, FileId, Incoming, Placement, PollKey, RequestId,
+    Answer, Backend, BackendKind, Call, Carrier, FileId, Incoming, Offer, Placement, PollKey,
+    RequestId,
 };
 use crate::sync::lock;
 use crate::wire::{self, Reply};
@@ -268,6 +269,11 @@ impl Backend for KfusdDevice {
             let sent = self.connection.notify(number, events);
             self.connection.report(&self.path, sent);
         }
+    }
+
+    fn offer(&self, open: RequestId, offer: &Offer) -> io::Result<()> {
+        let number = self.files.number_of_opening(open.0).ok_or(Errno::ENOENT)?;
+        self.connection.offer(number, offer)
     }
 
     fn nudge(&self) {

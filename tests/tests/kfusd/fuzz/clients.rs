@@ -8,6 +8,7 @@ use std::time::Duration;
 use fusd::wire::{self, operation};
 use fusd_tests::client::{self, Handle, Whence};
 use fusd_tests::pattern;
+use fusd_tests::sys::mapping::{How, Mapping};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
@@ -46,7 +47,7 @@ fn one_call(file: &Handle, arena: &Arena, random: &mut Random) -> Result<(), Err
         5..=18 => 100,
         _ => 1,
     };
-    match random.below(10) {
+    match random.below(11) {
         0 | 1 => file.read(length).map(drop),
         2 => file.write(&vec![b'c'; length]).map(drop),
         3 => file.read_at(random.next() >> 2, length).map(drop),
@@ -63,6 +64,11 @@ fn one_call(file: &Handle, arena: &Arena, random: &mut Random) -> Result<(), Err
             file.seek(1, whence[random.below(3)]).map(drop)
         }
         8 => nix::unistd::fsync(file.as_fd()),
+        9 => {
+            let how = [How::SHARED, How::READ_ONLY, How::PRIVATE][random.below(3)];
+            let mapped = Mapping::new(file, random.below(2), 1 + random.below(2), how)?;
+            mapped.read(0, length.min(100)).map(drop)
+        }
         _ => {
             drop(file.duplicate());
             Ok(())

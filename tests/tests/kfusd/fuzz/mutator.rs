@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use fusd::wire::{
-    self, COMMANDS, CommandHeader, CopyIn, CopyOut, Field, Hello, Notify, Register, Reply,
+    self, COMMANDS, CommandHeader, CopyIn, CopyOut, Field, Hello, Memory, Notify, Register, Reply,
     Unregister, operation,
 };
+use fusd_tests::sys::mapping::page;
 
 use crate::driver::{Message, answer, message, name, registration};
 use crate::stress::Random;
@@ -190,9 +191,30 @@ impl Mutator {
                 message(operation::NOTIFY, 0, 0, &[&notify.to_bytes()])
             }
             7 => message(operation::NUDGE, 0, 0, &[]),
-            8..=13 => self.copy(known),
+            8 => self.memory(known),
+            9..=14 => self.copy(known),
             _ => self.reply(known),
         }
+    }
+
+    fn memory(&mut self, known: &Known) -> Vec<u8> {
+        let pages = self.random.below(4);
+        let memory = Memory {
+            device: self.one_of(&known.devices),
+            file: match self.random.below(2) {
+                0 => 0,
+                _ => self.one_of(&known.files),
+            },
+            address: if pages == 0 { 0 } else { self.arena.start },
+            length: (pages * page()) as u64,
+            flags: if pages == 0 {
+                0
+            } else {
+                self.random.below(2) as u32
+            },
+            reserved: 0,
+        };
+        message(operation::MEMORY, 0, 0, &[&memory.to_bytes()])
     }
 
     fn copy(&mut self, known: &Known) -> Vec<u8> {

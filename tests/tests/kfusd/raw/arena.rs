@@ -28,7 +28,8 @@ impl Arena {
                 ptr::null_mut(),
                 ARENA,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                // Shared: it can be offered as memory, too.
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
                 -1,
                 0,
             )

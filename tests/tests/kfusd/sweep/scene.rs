@@ -6,10 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use fusd::wire::{
-    self, Command, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Notify, Register, Reply,
-    Unregister, operation,
+    self, Command, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Memory, Notify, Register,
+    Reply, Unregister, operation,
 };
 use fusd_tests::client::{Handle, Outcome};
+use fusd_tests::sys::mapping::{How, Mapping, page};
 use fusd_tests::wait::{Started, start};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
@@ -146,6 +147,24 @@ impl Scene {
                 vec![make(0, 0, &[&notify.to_bytes()])]
             }
             operation::NUDGE => vec![make(0, 0, &[])],
+            operation::MEMORY => {
+                let memory = |file, flags| Memory {
+                    device: DEVICE,
+                    file,
+                    address: self.arena.range().start,
+                    length: 2 * page() as u64,
+                    flags,
+                    reserved: 0,
+                };
+                vec![
+                    make(0, 0, &[&memory(0, 0).to_bytes()]),
+                    make(
+                        0,
+                        0,
+                        &[&memory(self.file_number(), wire::MEMORY_READ_ONLY).to_bytes()],
+                    ),
+                ]
+            }
             operation::COPY_IN => {
                 let copy = CopyIn {
                     address,
@@ -185,6 +204,11 @@ impl Scene {
             Command::Register(it) => known(it.device != DEVICE, Errno::EBUSY),
             Command::Unregister(it) => known(it.device == DEVICE, Errno::ENOENT),
             Command::Notify(it) => known(it.file == self.file_number(), Errno::ENOENT),
+            Command::Memory(it) if it.device != DEVICE => Err(Errno::ENOENT),
+            Command::Memory(it) if it.file != 0 && it.file != self.file_number() => {
+                Err(Errno::ENOENT)
+            }
+            Command::Memory(it) => self.expected_memory(&it).map(|()| command),
             Command::Reply {
                 id, reply, length, ..
             } => match Some(id) {
@@ -199,6 +223,19 @@ impl Scene {
             },
             Command::CopyIn { id, copy } => self.expected_copy(id, copy.length, command),
             Command::CopyOut { id, copy } => self.expected_copy(id, copy.length, command),
+        }
+    }
+
+    fn expected_memory(&self, memory: &Memory) -> Outcome<()> {
+        let (arena, page) = (self.arena.range(), page() as u64);
+        let aligned = memory.address.is_multiple_of(page) && memory.length.is_multiple_of(page);
+        match memory.address {
+            _ if memory.length == 0 => Ok(()),
+            _ if !aligned => Err(Errno::EINVAL),
+            it if it == arena.start && memory.length <= arena.end - arena.start => Ok(()),
+            it if arena.contains(&it) => Err(Errno::EINVAL),
+            // What else is tried is no address of anything.
+            _ => Err(Errno::EFAULT),
         }
     }
 
@@ -243,6 +280,17 @@ impl Scene {
                 assert_eq!(file.ready(all), told);
             }
             Command::Nudge => drop(self.driver.expect(operation::NUDGED)),
+            Command::Memory(it) => {
+                let file = self.file.as_ref().expect("a file");
+                let mapped = |how| Mapping::new(file, 0, 1, how).map(drop);
+                let (written, seen) = match (it.length, it.flags) {
+                    (0, _) => (Err(Errno::ENODEV), Err(Errno::ENODEV)),
+                    (_, wire::MEMORY_READ_ONLY) => (Err(Errno::EACCES), Ok(())),
+                    _ => (Ok(()), Ok(())),
+                };
+                assert_eq!(mapped(How::SHARED), written);
+                assert_eq!(mapped(How::READ_ONLY), seen);
+            }
             Command::CopyIn { copy, .. } => self.check_copied(copy.address, copy.length, true),
             Command::CopyOut { copy, .. } => self.check_copied(copy.address, copy.length, false),
         }

@@ -9,6 +9,7 @@ mod memory;
 mod numbers;
 mod pattern;
 mod refusing;
+mod shared;
 mod stream;
 mod terminal;
 
@@ -44,6 +45,10 @@ pub(crate) fn serve(choice: &str, options: Options) -> Result<(), String> {
             refusing::Refusing::new(parse(argument)?)?,
             nothing(),
         ),
+        "shared" => {
+            let (device, control) = shared::Shared::new(argument)?;
+            crate::serve(options, device, control)
+        }
         "stream" => {
             let (device, control) = stream::Stream::new(parse(argument)?);
             crate::serve(options, device, control)
