@@ -118,7 +118,16 @@ struct fusd_file_operations {
 	 * dispatch, that call's own callback may still run.) */
 	int (*unblock)(struct fusd_file_info *file);
 
-	/* Not called yet: mmap(2) of a device fails with ENODEV. */
+	/* What a client may map: put into *addr and *out_length where memory of the driver's own is,
+	 * and how long. It is asked once for each open, after `open` and before the client is in,
+	 * not for each mmap(2) (`offset` is 0, `length` a page, `flags` MAP_SHARED), and cannot
+	 * answer later; a negative result means that there is none, or, where `prot` has
+	 * PROT_WRITE, none to be written to: then it is asked again with PROT_READ. The memory begins
+	 * at a page, all of its pages are seen by clients, and it is private memory of the driver
+	 * (static, malloc(3), mmap(2) with MAP_PRIVATE): it stays where it is, but becomes shared with
+	 * clients, and with children of the driver; let no other thread write to it during the first
+	 * open, and do not free it. Called on the backend kfusd alone; on others there is no mmap(2)
+	 * of a driver's memory. */
 	int (*mmap)(struct fusd_file_info *file, int offset, size_t length, int prot, int flags,
 		    void **addr, size_t *out_length);
 };

@@ -54,6 +54,7 @@ extern "C" {
 struct fusd_device; /* a registered device; the driver frees it */
 struct fusd_file;   /* a client's open file; valid from its fusd_reply_open() to its release */
 struct fusd_call;   /* a client's call; valid until it is answered, or its device freed */
+struct fusd_memory; /* memory that clients map; the driver frees it */
 
 /* What polls of a file see: bits of fusd_reply_open() and fusd_file_set_ready(). */
 #define FUSD_READY_READ 0x1     /* a read will not wait (POLLIN) */
@@ -211,6 +212,34 @@ int fusd_reply_again(struct fusd_call *call, const struct fusd_area *input, size
 
 /* The call fails with `error`, 1 to 4095: an errno, not negated. */
 int fusd_reply_error(struct fusd_call *call, int error);
+
+/* -------------------------------------------------------------- memory that clients map */
+
+/*
+ * Makes `length` bytes of memory, rounded up to whole pages, all zero, that clients can map by mmap(2).
+ * What either side writes there the other one sees, at once and without a word to anybody. Returns NULL
+ * with errno: EINVAL for a length of 0, ENOMEM, EMFILE or ENFILE (it takes a descriptor).
+ */
+struct fusd_memory *fusd_memory_new(size_t length);
+
+/* Where it is, and how many bytes. Valid until it is freed. */
+void *fusd_memory_address(struct fusd_memory *memory);
+size_t fusd_memory_length(struct fusd_memory *memory);
+
+/* Gives the memory up. Clients that may map it, or have, keep it. NULL is ignored. */
+int fusd_memory_free(struct fusd_memory *memory);
+
+/*
+ * Lets the client of an open map the memory, once it is let in: call it before fusd_reply_open(). A second
+ * one takes the place of the first. `flags`: 0, or FUSD_READ_ONLY. The driver hears no word when it is
+ * mapped. Without this mmap(2) fails with ENODEV, beyond the memory's end with ENXIO. EOPNOTSUPP: files of
+ * this backend cannot be mapped, only those of kfusd can. ENOENT: the client waits no more, or the device
+ * has ended. ENOMEM.
+ */
+int fusd_call_offer(struct fusd_call *call, struct fusd_memory *memory, unsigned int flags);
+
+/* To map it shared and writable fails with EACCES; copies of their own (MAP_PRIVATE) clients may change. */
+#define FUSD_READ_ONLY 0x1
 
 /* -------------------------------------------------------------- files */
 

@@ -28,7 +28,14 @@ fn is_elsewhere(test: &str) -> bool {
 
 /// All examples, and what uses all of the modern interface.
 fn examples() -> Vec<String> {
-    let names = ["hello", "echo", "calculator", "logring", "greeting"];
+    let names = [
+        "hello",
+        "echo",
+        "calculator",
+        "logring",
+        "greeting",
+        "counter",
+    ];
     names
         .iter()
         .map(|name| format!("{EXAMPLES}/{name}.c"))

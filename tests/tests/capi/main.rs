@@ -25,12 +25,14 @@ macro_rules! suite {
                     greetings_are_for_the_caller,
                     echo_gives_back_what_it_got,
                     the_calculator_calculates,
-                    the_log_ring_blocks_and_wakes;
+                    the_log_ring_blocks_and_wakes,
+                    a_counter_is_shared;
                 old:
                     a_pager_of_2003,
                     interrupted_calls_are_unblocked,
                     two_devices_and_two_threads,
-                    threads_share_what_comes_later;
+                    threads_share_what_comes_later,
+                    memory_of_the_driver_is_mapped;
                 bad:
                     sins_are_errors,
                     a_full_log_does_no_harm,

@@ -14,6 +14,7 @@ pub(crate) fn kind(call: &Call) -> c_int {
         Kind::Ioctl(..) => 104,
         Kind::PollDiff(_) => 105,
         Kind::Unblock { .. } => 106,
+        Kind::Mmap(..) => 107,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fusd_rust::request::Context;
-use fusd_rust::{Errno, IoctlRequest, OpenRequest, ReadRequest, WriteRequest};
+use fusd_rust::{Access, Errno, IoctlRequest, OpenRequest, ReadRequest, WriteRequest};
 
 use super::callbacks::{Action, Plan};
 use super::device::Shared;
@@ -40,6 +40,14 @@ pub(crate) enum Kind {
         address: usize,
         serial: u64,
     },
+    /// With the open that it is asked for, and what clients could do with the memory.
+    Mmap(Box<Opened>, Access),
+}
+
+/// An open that the driver has answered, while its client waits for the rest.
+pub(crate) struct Opened {
+    pub(crate) call: Call,
+    pub(crate) result: i64,
 }
 
 /// A request for the poll state.
@@ -106,7 +114,7 @@ impl Call {
             Kind::Read(request, _) => Some(request),
             Kind::Write(request, _) => Some(request),
             Kind::Ioctl(request, _) => Some(request),
-            Kind::Close | Kind::PollDiff(_) | Kind::Unblock { .. } => None,
+            Kind::Close | Kind::PollDiff(_) | Kind::Unblock { .. } | Kind::Mmap(..) => None,
         }
     }
 

@@ -67,7 +67,9 @@ pub(crate) fn next(batch: Batch) -> Result<Option<Plan>, Errno> {
 pub(crate) fn complete(plan: Plan, result: i64) -> Option<Plan> {
     let address = plan.file.expose_provenance();
     polling::asked(plan.serial);
-    if result == NO_REPLY {
+    // A client waits for its open meanwhile: there is no later for a mmap.
+    let can_wait = !matches!(plan.action, Action::Mmap(..));
+    if result == NO_REPLY && can_wait {
         park(address, plan.serial);
         return None;
     }
@@ -108,11 +110,12 @@ fn plan(device: &Arc<Shared>, event: Event) -> Option<Plan> {
         Event::Closed(file) => closed(device, file),
         Event::Interrupted { address, serial } => interrupted(device, address, serial),
         Event::Ask(file) => polling::ask_again(device, &file),
+        Event::Map(open) => answer::opened(open),
     }
 }
 
 /// A call that is about to be the driver's business.
-struct Arrival {
+pub(crate) struct Arrival {
     device: Arc<Shared>,
     file: State,
     info: Info,
@@ -132,6 +135,16 @@ impl Arrival {
         Self::by(device, file, who)
     }
 
+    /// A question in the course of an open, which `open` is about.
+    pub(crate) fn of_opener(device: &Arc<Shared>, file: &State, open: &Info) -> Self {
+        Self::by(device, Arc::clone(file), open.who())
+    }
+
+    /// Where the driver puts what there is to map.
+    pub(crate) fn begin_mapping(&self) -> (*mut *mut libc::c_void, *mut usize) {
+        self.info.mapping_places()
+    }
+
     fn by(device: &Arc<Shared>, file: State, who: Who) -> Self {
         let info = Info::new(device.device_info, file.private_data(), who);
         Self {
@@ -149,7 +162,7 @@ impl Arrival {
     }
 
     /// Makes it the driver's business.
-    fn hand_over(self, kind: Kind, action: Action) -> Plan {
+    pub(crate) fn hand_over(self, kind: Kind, action: Action) -> Plan {
         let Self {
             device,
             file,

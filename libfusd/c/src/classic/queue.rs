@@ -8,6 +8,7 @@ use fusd_rust::{Errno, IoctlRequest, OpenRequest, ReadRequest, WriteRequest};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 
+use super::calls::Opened;
 use super::file::State;
 
 /// Something to dispatch.
@@ -24,13 +25,18 @@ pub(crate) enum Event {
     },
     /// The driver is to be asked anew for the file's poll state.
     Ask(State),
+    /// The driver has let a client in, and is to be asked what that may map.
+    Map(Box<Opened>),
 }
 
 impl Event {
     /// Whether the driver is to be told of it after the device's end as well: it has something for
     /// the file or the call, and would keep that for ever.
     fn outlives_the_device(&self) -> bool {
-        matches!(self, Self::Closed(_) | Self::Interrupted { .. })
+        matches!(
+            self,
+            Self::Closed(_) | Self::Interrupted { .. } | Self::Map(_)
+        )
     }
 }
 

@@ -67,7 +67,7 @@ fn make(
     let session = signals::blocked(|| {
         // A few threads will do: handlers only put a call into the queue.
         let session = builder.workers(2).register(Driver(Arc::clone(&shared)))?;
-        shared.set_stop(session.stop_handle());
+        shared.set_session(&session);
         serve(session, Arc::clone(&shared))
             .map_err(|error| failed("start a thread", Errno::from(error)))
     })?;
