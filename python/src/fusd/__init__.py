@@ -24,6 +24,7 @@ from ._device import Device
 from ._functions import device
 from ._ioctl import IO, IOR, IOW, IOWR
 from ._library import LibraryError
+from ._memory import Memory
 from ._results import LATER, Again, IoctlResult, Later, ReadResult, Ready, WriteResult
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "LATER",
     "Later",
     "LibraryError",
+    "Memory",
     "ReadResult",
     "Ready",
     "WriteResult",

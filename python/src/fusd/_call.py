@@ -9,7 +9,8 @@ import os
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _results
-from ._library import Area, library
+from ._library import READ_ONLY, Area, failure, library
+from ._memory import Memory
 from ._results import Again, IoctlResult, Kind, Later, ReadResult, Ready, WriteResult
 from ._tasks import Task
 
@@ -98,6 +99,21 @@ class Call:
         A method that waits, and is not ``async``, looks here from time to time.
         """
         return self._over or library().fusd_call_is_interrupted(self._handle) != 0
+
+    def offer(self, memory: Memory, *, read_only: bool = False) -> None:
+        """In an open: lets the client map the memory, once it is let in. Takes the backend kfusd.
+
+        Args:
+            read_only: the client may not write to it, but to a copy of its own.
+
+        Raises:
+            OSError: EOPNOTSUPP (files of this backend cannot be mapped), ENOENT (the client has gone),
+                EINVAL (the call is no open), ENOMEM.
+            ValueError: the call has been answered.
+        """
+        flags = READ_ONLY if read_only else 0
+        if library().fusd_call_offer(self._pending(), memory._owner.handle, flags) < 0:
+            raise failure()
 
     def reply(self, result: Union[ReadResult, WriteResult, IoctlResult] = None) -> bool:
         """Answers a call for which :data:`LATER` was returned, from any thread.

@@ -56,6 +56,7 @@ SET_OWNER = 0x2
 SET_GROUP = 0x4
 STREAM = 0x8
 ANY_IOCTL = 0x10
+READ_ONLY = 0x1
 
 
 class Area(ctypes.Structure):
@@ -88,6 +89,11 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "fusd_reply_again": (c_int, [c_void_p, POINTER(Area), c_size_t, POINTER(Area), c_size_t]),
     "fusd_reply_error": (c_int, [c_void_p, c_int]),
     "fusd_file_set_ready": (c_int, [c_void_p, c_uint]),
+    "fusd_memory_new": (c_void_p, [c_size_t]),
+    "fusd_memory_address": (c_void_p, [c_void_p]),
+    "fusd_memory_length": (c_size_t, [c_void_p]),
+    "fusd_memory_free": (c_int, [c_void_p]),
+    "fusd_call_offer": (c_int, [c_void_p, c_void_p, c_uint]),
 }
 
 

@@ -130,8 +130,8 @@ pub(crate) fn memory_of_the_driver_is_mapped(case: &Case) {
     let mapped = map(&file).expect("mmap");
     assert_eq!(mapped.read(0, 5), Ok(b"first".to_vec()));
     mapped.write(0, b"from client").expect("write");
-    assert_eq!(file.read_at(11, 0), Ok(b"from client".to_vec()));
-    assert_eq!(file.write_at(b"from driver", 0), Ok(11));
+    assert_eq!(file.read_at(0, 11), Ok(b"from client".to_vec()));
+    assert_eq!(file.write_at(0, b"from driver"), Ok(11));
     assert_eq!(mapped.read(0, 11), Ok(b"from driver".to_vec()));
 
     // The same memory once more; to be read; none; what cannot be mapped.
