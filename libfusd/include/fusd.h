@@ -25,8 +25,14 @@
  *
  * Threads. All functions may be called from any thread. Callbacks run on the thread that calls
  * fusd_run(), fusd_dispatch() or fusd_dispatch_fdset(), and nowhere else: a program in which one
- * thread does that needs no locks of its own. The library has threads, too, with all signals
- * blocked; so register after fork(2) and daemon(3), not before: a child has no threads but one.
+ * thread does that needs no locks of its own. Where several threads do, they share the devices: the
+ * callbacks of one file can then run at the same time and in another order than the calls, a close
+ * beside a call whose client was killed among them, and the driver's locks are what keeps them apart.
+ * (The library does not: a callback that leaves by longjmp(3) would keep its file's turn for ever.)
+ *
+ * The library has threads, too, with all signals blocked; so register after fork(2) and daemon(3), not
+ * before: a child has no threads but one. Its parent's devices and calls are ENODEV in it; those that
+ * it holds without execve(2) go on until it has ended as well.
  *
  * Results. Callbacks return 0 or more for success and a negated error number for failure, as in
  * the kernel. What is neither, such as more bytes than were asked for, is EIO for the client and a
@@ -78,8 +84,9 @@ struct fusd_file_operations {
 	/* A client opens the device: 0 lets it in. */
 	int (*open)(struct fusd_file_info *file);
 
-	/* The last descriptor of a file is closed; exactly once for each successful open. Nobody
-	 * gets the result. The pid, uid and gid are those of the file's last call. */
+	/* The last descriptor of a file is closed; exactly once for each successful open, also where
+	 * the device ends by itself, but not where the driver has unregistered it. Nobody gets the
+	 * result. The pid, uid and gid are those of the file's last call. */
 	int (*close)(struct fusd_file_info *file);
 
 	/* A client reads: put at most `length` bytes into `buffer` and return how many; 0 is the
@@ -111,7 +118,16 @@ struct fusd_file_operations {
 	 * dispatch, that call's own callback may still run.) */
 	int (*unblock)(struct fusd_file_info *file);
 
-	/* Not called yet: mmap(2) of a device fails with ENODEV. */
+	/* What a client may map: put into *addr and *out_length where memory of the driver's own is,
+	 * and how long. It is asked once for each open, after `open` and before the client is in,
+	 * not for each mmap(2) (`offset` is 0, `length` a page, `flags` MAP_SHARED), and cannot
+	 * answer later; a negative result means that there is none, or, where `prot` has
+	 * PROT_WRITE, none to be written to: then it is asked again with PROT_READ. The memory begins
+	 * at a page, all of its pages are seen by clients, and it is private memory of the driver
+	 * (static, malloc(3), mmap(2) with MAP_PRIVATE): it stays where it is, but becomes shared with
+	 * clients, and with children of the driver; let no other thread write to it during the first
+	 * open, and do not free it. Called on the backend kfusd alone; on others there is no mmap(2)
+	 * of a driver's memory. */
 	int (*mmap)(struct fusd_file_info *file, int offset, size_t length, int prot, int flags,
 		    void **addr, size_t *out_length);
 };
@@ -165,7 +181,8 @@ int fusd_register_or_warn(const char *name, mode_t mode, void *device_info,
 /*
  * Ends the device: its node goes, calls that wait fail with EPIPE, `fd` is closed. No callback runs
  * for it any more, not even close; calls that the driver has kept are still to be destroyed. (The
- * end of the process does all that as well.) Returns 0, or -1 with errno EBADF.
+ * end of the process does all that as well.) Returns 0, or -1 with errno: EBADF if `fd` is no device's,
+ * ENODEV if its device is that of the process that has forked this one.
  */
 int fusd_unregister(int fd);
 
@@ -181,8 +198,8 @@ void fusd_run(void);
 /*
  * Runs the callbacks for what clients have done. Never waits, unless a callback does. Returns 0, or
  * -1 with errno: EAGAIN if there was nothing, EBADF if `fd` is no device's, ENODEV if the device has
- * ended by itself (the reason is in the log; fusd_unregister() it), or is that of the process that has
- * forked this one.
+ * ended by itself (the reason is in the log; fusd_unregister() it) and its files have got their close,
+ * or is that of the process that has forked this one.
  */
 int fusd_dispatch(int fd);
 
@@ -200,7 +217,8 @@ void fusd_dispatch_fdset(const fd_set *set);
  * Ends a call that the driver has kept, as if its callback had returned `result`; `file` is not
  * valid any more. It may come before the callback has returned -FUSD_NOREPLY, and from any thread.
  * Returns 0, or a negated error number: -EPIPE if the client had stopped waiting, and nothing of the
- * answer has reached it; -EINVAL if there is no such call.
+ * answer has reached it; -EINVAL if there is no such call; -ENODEV if it is that of the process that has
+ * forked this one. An open that comes to -EPIPE was successful nevertheless: its close follows.
  */
 int fusd_return(struct fusd_file_info *file, ssize_t result);
 
@@ -235,8 +253,8 @@ char *fusd_unparse_flags(int state);
  *
  * register a device with a table made of OPERATIONS, which are designated initialisers (open:
  * do_open, read: do_read; or .open = do_open and so on), and return what fusd_register() does.
- * Where that fails they say so on standard error. The second form is for C alone: C++ does not mix
- * designated initialisers with others.
+ * Where that fails they say so on standard error. The second form is for C alone, as C++ does not mix
+ * designated initialisers with others: there it is fusd_simple_register_class().
  */
 
 /* The table with room for what comes before it in the second form. Not for drivers. (C++ would warn
@@ -316,5 +334,10 @@ static inline int fusd_simple_(const char *name, mode_t mode, void *device_info,
 	(fusd_by_second_(second, fusd_simple_class_, fusd_simple_mode_)( \
 		name, second, third, &(struct fusd_simple_table_){__VA_ARGS__}))
 #endif
+
+/* The second form under a name of its own, for C++ as well. */
+#define fusd_simple_register_class(name, device_class, device_name, mode, device_info, ...) \
+	((void) (device_class), (void) (device_name), \
+	 fusd_simple_register(name, mode, device_info, __VA_ARGS__))
 
 #endif /* FUSD_H */

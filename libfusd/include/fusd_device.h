@@ -28,7 +28,8 @@
  * in the order of the calls; those of different files at the same time (fusd_options.workers). A
  * callback that waits keeps its thread and its file; one that returns without an answer keeps neither.
  * Callbacks must return: no longjmp(3), no C++ exception. Make devices after fork(2) and daemon(3): in a
- * child, those of its parent are ENODEV.
+ * child, those of its parent, and calls of them, are ENODEV; those that it holds without execve(2) go on
+ * until it has ended as well.
  *
  * Handles. Pointers to a fusd_device, fusd_file or fusd_call lead nowhere and are never used twice. A
  * function that gets one which is not valid (any more) does nothing and fails with EINVAL.
@@ -53,6 +54,7 @@ extern "C" {
 struct fusd_device; /* a registered device; the driver frees it */
 struct fusd_file;   /* a client's open file; valid from its fusd_reply_open() to its release */
 struct fusd_call;   /* a client's call; valid until it is answered, or its device freed */
+struct fusd_memory; /* memory that clients map; the driver frees it */
 
 /* What polls of a file see: bits of fusd_reply_open() and fusd_file_set_ready(). */
 #define FUSD_READY_READ 0x1     /* a read will not wait (POLLIN) */
@@ -155,7 +157,7 @@ int fusd_device_stop(struct fusd_device *device);
 /* Ends the device, waits until it has (two seconds for callbacks that run), and frees it with all calls
  * that the driver has kept. A callback that still runs then keeps its call until it returns, and
  * `context` must live until then. NULL is ignored. Not to be called from a callback of the device.
- * EBUSY: a thread is in fusd_device_run(); stop the device first, and wait for that. */
+ * EBUSY: a thread is in fusd_device_run(); stop the device first, and wait for that to return. */
 int fusd_device_free(struct fusd_device *device);
 
 /* Where the node is, and what serves it ("kfusd", "cuse", "fuse"). Valid until the device is freed. */
@@ -182,11 +184,13 @@ int fusd_call_is_interrupted(struct fusd_call *call);    /* 1: the client waits 
  * Each ends the call, and its handle, if it returns 0 or fails with EPIPE, which says that the client
  * had stopped waiting: nothing has reached it, so what was taken from a queue can go back. With EINVAL
  * the call is not ended: the answer does not fit it (another kind of call, too long), or there is no such
- * call. What the driver hands in is copied.
+ * call. Nor is it with ENODEV: it is that of the process that has forked this one. What the driver hands
+ * in is copied.
  */
 
 /* Lets a client in. `data` is the driver's own for the file; `ready` what polls see at first. Unless
- * `file` is NULL, *file is set, before the client's first call. */
+ * `file` is NULL, *file is set, before the client's first call. ENODEV: the device has ended, and the call
+ * with it; there is no file, and no release of it. */
 int fusd_reply_open(struct fusd_call *call, void *data, unsigned int ready, struct fusd_file **file);
 
 int fusd_reply_data(struct fusd_call *call, const void *data, size_t length); /* read */
@@ -208,6 +212,34 @@ int fusd_reply_again(struct fusd_call *call, const struct fusd_area *input, size
 
 /* The call fails with `error`, 1 to 4095: an errno, not negated. */
 int fusd_reply_error(struct fusd_call *call, int error);
+
+/* -------------------------------------------------------------- memory that clients map */
+
+/*
+ * Makes `length` bytes of memory, rounded up to whole pages, all zero, that clients can map by mmap(2).
+ * What either side writes there the other one sees, at once and without a word to anybody. Returns NULL
+ * with errno: EINVAL for a length of 0, ENOMEM, EMFILE or ENFILE (it takes a descriptor).
+ */
+struct fusd_memory *fusd_memory_new(size_t length);
+
+/* Where it is, and how many bytes. Valid until it is freed. */
+void *fusd_memory_address(struct fusd_memory *memory);
+size_t fusd_memory_length(struct fusd_memory *memory);
+
+/* Gives the memory up. Clients that may map it, or have, keep it. NULL is ignored. */
+int fusd_memory_free(struct fusd_memory *memory);
+
+/*
+ * Lets the client of an open map the memory, once it is let in: call it before fusd_reply_open(). A second
+ * one takes the place of the first. `flags`: 0, or FUSD_READ_ONLY. The driver hears no word when it is
+ * mapped. Without this mmap(2) fails with ENODEV, beyond the memory's end with ENXIO. EOPNOTSUPP: files of
+ * this backend cannot be mapped, only those of kfusd can. ENOENT: the client waits no more, or the device
+ * has ended. ENOMEM.
+ */
+int fusd_call_offer(struct fusd_call *call, struct fusd_memory *memory, unsigned int flags);
+
+/* To map it shared and writable fails with EACCES; copies of their own (MAP_PRIVATE) clients may change. */
+#define FUSD_READ_ONLY 0x1
 
 /* -------------------------------------------------------------- files */
 

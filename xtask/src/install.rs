@@ -78,6 +78,11 @@ pub(crate) const TESTS: Needs = Needs {
             why: "it tells where the installed library is",
         },
         Package {
+            name: "python3",
+            proof: Proof::File("/usr/bin/python3"),
+            why: "drivers in Python run in it",
+        },
+        Package {
             name: "valgrind",
             proof: Proof::Program("valgrind"),
             why: "it watches what they do with memory",

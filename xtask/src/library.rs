@@ -1,5 +1,7 @@
 //! `cargo xtask install`: builds the C library and puts it where C programs look for it.
 
+mod link;
+
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -50,22 +52,28 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let destdir = destdir(args.destdir.clone(), env::var_os("DESTDIR"));
     let place = Place(destdir.as_deref());
-    let built = build(args.debug)?;
+    let archive = build(args.debug)?;
     let sources = host::workspace().join("libfusd");
     let version = env!("CARGO_PKG_VERSION");
+    let template =
+        fs::read_to_string(sources.join("c/fusd.pc.in")).context("cannot read fusd.pc.in")?;
 
-    let real = format!("libfusd.so.{version}");
-    place.copy(&built.shared, &libdir.join(&real), 0o755)?;
     let soname = format!("libfusd.so.{INTERFACE}");
+    let linked = archive.with_file_name(format!("{soname}-{}", std::process::id()));
+    let map = sources.join("c/fusd.map");
+    link::shared(&archive, &map, libraries(&template)?, &soname, &linked)?;
+    let real = format!("libfusd.so.{version}");
+    let copied = place.copy(&linked, &libdir.join(&real), 0o755);
+    // Where it cannot be removed, it is in the way of nobody.
+    let _ = fs::remove_file(&linked);
+    copied?;
     place.link(&real, &libdir.join(&soname))?;
     place.link(&soname, &libdir.join("libfusd.so"))?;
-    place.copy(&built.archive, &libdir.join("libfusd.a"), 0o644)?;
+    place.copy(&archive, &libdir.join("libfusd.a"), 0o644)?;
     for header in HEADERS {
         let from = sources.join("include").join(header);
         place.copy(&from, &prefix.join("include").join(header), 0o644)?;
     }
-    let template =
-        fs::read_to_string(sources.join("c/fusd.pc.in")).context("cannot read fusd.pc.in")?;
     let text = fill(&template, prefix, &libdir, version);
     place.write(text.as_bytes(), &libdir.join("pkgconfig/fusd.pc"), 0o644)?;
     let pages = host::workspace().join("man");
@@ -73,7 +81,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let to = prefix.join("share/man/man3").join(page);
         place.copy(&pages.join(page), &to, 0o644)?;
     }
+    if destdir.is_none() {
+        println!("{}", hint(&soname, &libdir));
+    }
     Ok(())
+}
+
+/// What is left for the person to do. (A packager's tools do that.)
+fn hint(soname: &str, libdir: &Path) -> String {
+    let libdir = libdir.display();
+    format!(
+        "so that programs find {soname}, run ldconfig as root; if {libdir} is not in /etc/ld.so.conf, set \
+         LD_LIBRARY_PATH={libdir} for them instead"
+    )
+}
+
+/// What the library needs, as options for the linker.
+fn libraries(template: &str) -> Result<&str> {
+    let mut lines = template.lines();
+    let line = lines.find_map(|line| line.strip_prefix("Libs.private:"));
+    line.context("fusd.pc.in has no line Libs.private")
 }
 
 /// The directory before all paths; packagers who want none may give an empty one.
@@ -82,14 +109,8 @@ fn destdir(option: Option<OsString>, environment: Option<OsString>) -> Option<Pa
     (!wanted.is_empty()).then(|| wanted.into())
 }
 
-/// What the build has made.
-struct Built {
-    shared: PathBuf,
-    archive: PathBuf,
-}
-
-/// Builds the library, and looks where cargo has put it.
-fn build(debug: bool) -> Result<Built> {
+/// Builds the library, and looks where cargo has put the archive.
+fn build(debug: bool) -> Result<PathBuf> {
     let mut command = cargo(&["build", "--package", "fusd-c"]);
     let output = command
         .args((!debug).then_some("--release"))
@@ -107,22 +128,11 @@ fn build(debug: bool) -> Result<Built> {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find(|message| message["target"]["crate_types"][0] == "cdylib")
         .context("cargo has built no library")?;
-    let files: Vec<_> = artifact["filenames"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .collect();
-    let file = |end: &str| {
-        let names = files.iter().filter_map(|name| name.as_str());
-        let found = names.into_iter().find(|name| name.ends_with(end));
-        found
-            .map(PathBuf::from)
-            .with_context(|| format!("cargo has built no {end}"))
-    };
-    Ok(Built {
-        shared: file(".so")?,
-        archive: file(".a")?,
-    })
+    let files = artifact["filenames"].as_array().into_iter().flatten();
+    let archive = files
+        .filter_map(|name| name.as_str())
+        .find(|name| name.ends_with(".a"));
+    archive.map(PathBuf::from).context("cargo has built no .a")
 }
 
 /// What the pkg-config file says.
@@ -201,6 +211,19 @@ mod tests {
             "prefix=/usr\nlibdir=${prefix}/lib/arm\nVersion: 1.2.3\n"
         );
         assert_eq!(text("/lib"), "prefix=/usr\nlibdir=/lib\nVersion: 1.2.3\n");
+    }
+
+    #[test]
+    fn what_is_needed_is_what_pkg_config_says() {
+        let template = fs::read_to_string(host::workspace().join("libfusd/c/fusd.pc.in")).unwrap();
+        assert!(libraries(&template).unwrap().contains("-lgcc_s"));
+        assert!(libraries("Libs: -lfusd\n").is_err());
+    }
+
+    #[test]
+    fn the_hint_says_what_to_do_where() {
+        let hint = hint("libfusd.so.0", Path::new("/opt/lib"));
+        assert!(hint.contains("run ldconfig") && hint.contains("LD_LIBRARY_PATH=/opt/lib"));
     }
 
     #[test]

@@ -7,13 +7,15 @@
 //! where the library's log goes (`log`).
 //!
 //! Unsafe code is in the files that C code calls (`exports.rs`), in those that call C code
-//! (`callbacks.rs`), and in `text.rs` and `sets.rs`.
+//! (`callbacks.rs`), and in `fork.rs`, `text.rs`, `sets.rs` and `share.rs`.
 
 mod classic;
 mod failure;
+mod fork;
 mod guard;
 mod log;
 mod modern;
 mod signals;
+mod standard;
 mod sync;
 mod text;

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::thread;
 
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+
 use super::crew::Lead;
 use super::engine::Engine;
 use super::files::{Entry, Recent};
@@ -119,9 +121,11 @@ impl<D: Device> Engine<D> {
         let Some(this) = self.this.upgrade() else {
             return;
         };
-        let started = thread::Builder::new()
-            .name("fusd-worker".into())
-            .spawn(move || this.run(task));
+        let started = without_signals(|| {
+            thread::Builder::new()
+                .name("fusd-worker".into())
+                .spawn(move || this.run(task))
+        });
         if let Err(error) = started {
             tracing::error!(%error, "a file is not released");
         }
@@ -285,6 +289,20 @@ impl<D: Device> Engine<D> {
     fn implements(&self, operation: Operations) -> bool {
         self.properties.operations.contains(operation)
     }
+}
+
+/// Runs `start` with all signals blocked, which threads that it starts inherit: this may be any thread
+/// of the driver's, and its signals are for its own threads.
+fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+    let mut before = SigSet::empty();
+    let all = SigSet::all();
+    let blocked = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&all), Some(&mut before));
+    let result = start();
+    if blocked.is_ok() {
+        // Fails for an impossible argument only.
+        let _ = before.thread_set_mask();
+    }
+    result
 }
 
 impl<D: Device> Adopter<D::File> for Engine<D> {

@@ -2,6 +2,7 @@
 //! compared with the record in `abi.txt`.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::helper::{PROGRAMS, has, library, program};
@@ -32,24 +33,53 @@ fn lacks(test: &str, program: &str) -> bool {
     lacks
 }
 
-#[test]
-fn the_exported_symbols_are_those_recorded() {
-    if lacks("the_exported_symbols_are_those_recorded", "nm") {
-        return;
-    }
+/// The functions that a library exports, as the record has them.
+fn exported(library: &Path) -> Vec<String> {
     let output = Command::new("nm")
         .args(["--dynamic", "--defined-only", "--format=posix"])
-        .arg(library())
+        .arg(library)
         .output()
         .expect("nm");
     let text = String::from_utf8_lossy(&output.stdout);
     let mut found: Vec<_> = text
         .lines()
-        .filter_map(|line| line.split(' ').next())
-        .map(|name| format!("symbol {name}"))
+        // The others are the names of versions.
+        .filter_map(|line| line.split_once(" T "))
+        .map(|(name, _)| format!("symbol {name}"))
         .collect();
     found.sort();
-    assert_eq!(found, recorded("symbol"));
+    found
+}
+
+/// What linker and loader are told of a library.
+fn dynamic(library: &Path) -> String {
+    let output = Command::new("readelf")
+        .arg("--dynamic")
+        .arg(library)
+        .output()
+        .expect("readelf");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The library that is installed has the functions of the record, in their versions.
+pub(crate) fn is_as_recorded(installed: &Path) {
+    assert_eq!(exported(installed), recorded("symbol"));
+    let text = dynamic(installed);
+    assert!(text.contains("soname: [libfusd.so.0]"), "{text}");
+    assert!(text.contains("NODELETE"), "{text}");
+}
+
+/// That which cargo builds has the same, without versions.
+#[test]
+fn the_exported_symbols_are_those_recorded() {
+    if lacks("the_exported_symbols_are_those_recorded", "nm") {
+        return;
+    }
+    let names: Vec<_> = recorded("symbol")
+        .iter()
+        .filter_map(|line| line.split('@').next().map(str::to_owned))
+        .collect();
+    assert_eq!(exported(&library()), names);
 }
 
 #[test]
@@ -73,11 +103,7 @@ fn the_soname_is_that_of_the_interface() {
     if lacks("the_soname_is_that_of_the_interface", "readelf") {
         return;
     }
-    let output = Command::new("readelf")
-        .arg("--dynamic")
-        .arg(library())
-        .output()
-        .expect("readelf");
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = dynamic(&library());
     assert!(text.contains("soname: [libfusd.so.0]"), "{text}");
+    assert!(text.contains("NODELETE"), "{text}");
 }

@@ -28,7 +28,14 @@ fn is_elsewhere(test: &str) -> bool {
 
 /// All examples, and what uses all of the modern interface.
 fn examples() -> Vec<String> {
-    let names = ["hello", "echo", "calculator", "logring", "greeting"];
+    let names = [
+        "hello",
+        "echo",
+        "calculator",
+        "logring",
+        "greeting",
+        "counter",
+    ];
     names
         .iter()
         .map(|name| format!("{EXAMPLES}/{name}.c"))
@@ -81,6 +88,17 @@ fn gcc_has_no_complaint_in_any_standard() {
 fn clang_has_no_complaint_in_any_standard() {
     let test = "clang_has_no_complaint_in_any_standard";
     all_standards(test, "clang-19", "clang++-19", "-std=c23");
+}
+
+/// What somebody reads who wants to begin is to be short.
+#[test]
+fn examples_are_short() {
+    for entry in std::fs::read_dir(EXAMPLES).expect("the examples") {
+        let path = entry.expect("an example").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        let lines = text.lines().count();
+        assert!(lines < 100, "{} has {lines} lines", path.display());
+    }
 }
 
 #[test]

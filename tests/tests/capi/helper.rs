@@ -37,12 +37,17 @@ pub(crate) fn library() -> PathBuf {
 fn folder() -> PathBuf {
     let folder = binaries::directory().join("capi");
     fs::create_dir_all(&folder).expect("a folder for programs");
+    let library = library();
     for name in ["libfusd.so", "libfusd.so.0"] {
         let link = folder.join(name);
-        if fs::read_link(&link).is_err() {
-            // Another test may have been faster.
-            let _ = symlink(library(), &link);
+        // A link of an earlier run may lead elsewhere: to where the folder was copied from.
+        if fs::read_link(&link).is_ok_and(|target| target == library) {
+            continue;
         }
+        // Another test may do the same: then one of the links is there, and they are the same.
+        let fresh = folder.join(format!("{name}-{}", std::process::id()));
+        symlink(&library, &fresh).expect("a link");
+        fs::rename(&fresh, &link).expect("rename");
     }
     folder
 }
@@ -91,7 +96,8 @@ pub(crate) fn program(source: &str, variant: &str, options: &[&str]) -> PathBuf 
             .arg(&fresh)
             .arg("-L")
             .arg(&folder)
-            .arg(format!("-Wl,-rpath,{}", folder.display()))
+            // Not the folder's name: a copy of it has a library of its own.
+            .arg("-Wl,-rpath,$ORIGIN")
             .args(["-lfusd", "-pthread"])
             .output()
             .expect("a compiler");

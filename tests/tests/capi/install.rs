@@ -74,7 +74,8 @@ fn what_is_installed_builds_drivers() {
     }
     let link = |name: &str| fs::read_link(installed.join("lib").join(name)).expect("a link");
     assert_eq!(link("libfusd.so"), Path::new("libfusd.so.0"));
-    assert!(installed.join("lib").join(link("libfusd.so.0")).is_file());
+    let library = installed.join("lib").join(link("libfusd.so.0"));
+    crate::abi::is_as_recorded(&library);
     let include = format!("-I{}", installed.join("include").display());
     assert_eq!(flags(&root, &["--cflags"]), [include]);
 
@@ -87,6 +88,8 @@ fn what_is_installed_builds_drivers() {
     let mut command = case.command(shared.to_str().expect("UTF-8"));
     command.env("LD_LIBRARY_PATH", installed.join("lib"));
     says_hello(&case, command);
+    let symbols = run(Command::new("nm").arg("--undefined-only").arg(&shared));
+    assert!(symbols.contains("fusd_register@FUSD_0.1"), "{symbols}");
 
     let mut libraries = flags(&root, &["--libs", "--static"]);
     let archive = libraries.iter().position(|flag| flag == "-lfusd");

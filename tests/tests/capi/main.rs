@@ -3,8 +3,10 @@
 
 mod abi;
 mod compile;
+mod ended;
 mod helper;
 mod install;
+mod python;
 mod suite;
 mod tools;
 
@@ -23,11 +25,14 @@ macro_rules! suite {
                     greetings_are_for_the_caller,
                     echo_gives_back_what_it_got,
                     the_calculator_calculates,
-                    the_log_ring_blocks_and_wakes;
+                    the_log_ring_blocks_and_wakes,
+                    a_counter_is_shared;
                 old:
                     a_pager_of_2003,
                     interrupted_calls_are_unblocked,
-                    two_devices_and_two_threads;
+                    two_devices_and_two_threads,
+                    threads_share_what_comes_later,
+                    memory_of_the_driver_is_mapped;
                 bad:
                     sins_are_errors,
                     a_full_log_does_no_harm,
@@ -36,7 +41,14 @@ macro_rules! suite {
                 modern:
                     a_modern_driver,
                     a_callback_outlives_its_device,
+                    an_open_outlives_its_device,
                     a_table_of_an_older_size;
+                python:
+                    hello_in_eight_lines,
+                    a_sensor_that_does_not_exist,
+                    calls_that_are_answered_later,
+                    coroutines,
+                    sins_in_python_are_errors;
             }
         }
     };

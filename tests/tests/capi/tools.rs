@@ -2,8 +2,11 @@
 //! they watch is the same everywhere.
 
 use std::env;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
 
-use fusd_tests::{Backend, Case};
+use fusd_tests::{Backend, Case, binaries};
 
 use crate::helper::{example, has, lacks_compiler, node, program, start_by};
 use crate::suite::{bad, modern};
@@ -61,14 +64,75 @@ fn valgrind_has_no_complaint_about_good_ones() {
     assert!(driver.is_silent());
 }
 
+const SANITIZED: [&str; 2] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
+/// A folder with the library as it is when the sanitizer watches it as well as the drivers. `None`, with a
+/// word on that, where this toolchain cannot build it.
+fn sanitized(case: &Case) -> Option<PathBuf> {
+    let version = Command::new("rustc").arg("-vV").output().ok();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let target = version.as_deref().and_then(|text| {
+        let mut lines = text.lines();
+        lines.find_map(|line| line.strip_prefix("host: "))
+    });
+    let Some(target) = target else {
+        case.skip("rustc is not installed");
+        return None;
+    };
+    let folder = binaries::directory().join("capi/sanitized");
+    // With a target named, what runs at build time is not watched. The option is not stable yet.
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .args(["build", "--package", "fusd-c", "--target", target])
+        .env("CARGO_TARGET_DIR", &folder)
+        .env("CARGO_INCREMENTAL", "0")
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", "-Zsanitizer=address")
+        .output()
+        .expect("cargo can be run");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() && errors.contains("sanitizer") {
+        case.skip("this toolchain has no address sanitizer for this machine");
+        return None;
+    }
+    assert!(output.status.success(), "{errors}");
+    let built = folder.join(target).join("debug");
+    let link = case.directory().join("libfusd.so.0");
+    symlink(built.join("libfusd.so"), link).expect("a link");
+    Some(case.directory().to_owned())
+}
+
+/// The sanitizer watches the library as well, not the drivers alone.
+#[test]
+fn the_address_sanitizer_has_no_complaint_about_the_library() {
+    let name = "the_address_sanitizer_has_no_complaint_about_the_library";
+    let Some(case) = begin(name, "gcc") else {
+        return;
+    };
+    let Some(folder) = sanitized(&case) else {
+        return;
+    };
+    let command = || {
+        let mut command = case.command("env");
+        command
+            .env("ASAN_OPTIONS", "detect_leaks=0")
+            .env("LD_LIBRARY_PATH", &folder);
+        command
+    };
+    let bad = program(&bad::source(), "-asan", &SANITIZED);
+    bad::sin(&case, bad::by(&case, command(), &bad));
+    let good = program(&modern::source(), "-asan", &SANITIZED);
+    modern::serve(&case, bad::by(&case, command(), &good));
+}
+
 #[test]
 fn the_address_sanitizer_has_no_complaint_about_bad_drivers() {
     let name = "the_address_sanitizer_has_no_complaint_about_bad_drivers";
     let Some(case) = begin(name, "gcc") else {
         return;
     };
-    let options = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-    let program = program(&bad::source(), "-asan", &options);
+    let program = program(&bad::source(), "-asan", &SANITIZED);
     let mut command = case.command("env");
     command.env("ASAN_OPTIONS", "detect_leaks=0");
     bad::sin(&case, bad::by(&case, command, &program));
@@ -90,8 +154,7 @@ fn the_address_sanitizer_has_no_complaint_about_modern_ones() {
     let Some(case) = begin(name, "gcc") else {
         return;
     };
-    let options = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-    let program = program(&modern::source(), "-asan", &options);
+    let program = program(&modern::source(), "-asan", &SANITIZED);
     let command = case.command(program.to_str().expect("UTF-8"));
     modern::serve(&case, start_by(&case, command));
 }

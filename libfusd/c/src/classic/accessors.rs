@@ -13,7 +13,8 @@ pub(crate) fn kind(call: &Call) -> c_int {
         Kind::Write(..) => 103,
         Kind::Ioctl(..) => 104,
         Kind::PollDiff(_) => 105,
-        Kind::Unblock(_) => 106,
+        Kind::Unblock { .. } => 106,
+        Kind::Mmap(..) => 107,
     }
 }
 
@@ -83,10 +84,10 @@ pub(crate) fn cached_state(call: &mut Call) -> Option<c_int> {
     }
 }
 
-/// The call that an unblock is about, while the driver has it.
-pub(crate) fn interrupted(call: &mut Call) -> Option<usize> {
+/// The call that an unblock is about: its address and its number.
+pub(crate) fn interrupted(call: &mut Call) -> Option<(usize, u64)> {
     match call.kind {
-        Kind::Unblock(address) => Some(address),
+        Kind::Unblock { address, serial } => Some((address, serial)),
         _ => None,
     }
 }

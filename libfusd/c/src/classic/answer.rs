@@ -6,32 +6,61 @@ use std::sync::atomic::Ordering;
 use fusd_rust::{Delivery, Errno};
 
 use super::callbacks::Plan;
-use super::calls::{Call, Kind};
-use super::polling;
+use super::calls::{Call, Kind, Opened};
 use super::queue::Event;
+use super::{mapping, polling};
 use crate::sync::lock;
 
 /// A callback has returned `result`: what to call next, if anything.
 pub(crate) fn returned(call: Call, result: i64) -> Option<Plan> {
     call.take_private_data();
     match &call.kind {
-        Kind::Close | Kind::Unblock(_) => {
+        Kind::Close | Kind::Unblock { .. } => {
             over(call);
             None
         }
         Kind::PollDiff(_) => polling::returned(call, result),
-        Kind::Open(_) | Kind::Read(..) | Kind::Write(..) | Kind::Ioctl(..) => {
-            // The poll state first: a client that has its answer must not find an older state.
-            match polling::ask_before(Box::new((call, result))) {
-                Ok(plan) => Some(plan),
-                Err(held) => {
-                    let (call, result) = *held;
-                    // Before the answer: what its client does next comes after these questions.
-                    call.device.ask_now();
-                    finish(call, result);
-                    None
-                }
-            }
+        Kind::Mmap(..) => mapped(call, result),
+        Kind::Open(_) => opened(Box::new(Opened { call, result })),
+        Kind::Read(..) | Kind::Write(..) | Kind::Ioctl(..) => settled(call, result),
+    }
+}
+
+/// The driver has answered an open: what to call next, if anything.
+pub(crate) fn opened(open: Box<Opened>) -> Option<Plan> {
+    match mapping::ask(open) {
+        Ok(plan) => Some(plan),
+        Err(open) => settled(open.call, open.result),
+    }
+}
+
+/// The driver has said what the client of an open may map.
+fn mapped(call: Call, result: i64) -> Option<Plan> {
+    let Call {
+        info,
+        kind: Kind::Mmap(open, access),
+        ..
+    } = call
+    else {
+        return None;
+    };
+    match mapping::answered(&info, open, access, result) {
+        Ok(plan) => Some(plan),
+        Err(open) => settled(open.call, open.result),
+    }
+}
+
+/// A call has its result, and there is nothing more to be known but the poll state: that first, as a
+/// client that has its answer must not find an older one.
+fn settled(call: Call, result: i64) -> Option<Plan> {
+    match polling::ask_before(Box::new((call, result))) {
+        Ok(plan) => Some(plan),
+        Err(held) => {
+            let (call, result) = *held;
+            // Before the answer: what its client does next comes after these questions.
+            call.device.ask_now();
+            finish(call, result);
+            None
         }
     }
 }
@@ -51,7 +80,7 @@ fn over(call: Call) {
 pub(crate) fn handed_in(call: Call, result: i64) -> Result<(), Errno> {
     call.take_private_data();
     match &call.kind {
-        Kind::Close | Kind::Unblock(_) => {
+        Kind::Close | Kind::Unblock { .. } => {
             over(call);
             Ok(())
         }
@@ -60,16 +89,34 @@ pub(crate) fn handed_in(call: Call, result: i64) -> Result<(), Errno> {
             // Not asked anew for no change, or there would be no end to it.
             Ok(())
         }
-        _ => {
-            if polling::doubt(&call) {
-                call.device.push(Event::Ask(Arc::clone(&call.file)));
-            }
-            call.device.ask_now();
-            match finish(call, result) {
-                Delivery::Delivered => Ok(()),
-                Delivery::Unwanted => Err(Errno::EPIPE),
-            }
+        Kind::Mmap(..) => without_memory(call),
+        Kind::Open(_) if result >= 0 && call.device.maps() => {
+            // The driver is asked on the thread that dispatches. If the client has gone, the close tells.
+            let device = Arc::clone(&call.device);
+            device.push(Event::Map(Box::new(Opened { call, result })));
+            Ok(())
         }
+        _ => tell(call, result),
+    }
+}
+
+/// Answers the client of a call that is handed in.
+fn tell(call: Call, result: i64) -> Result<(), Errno> {
+    if polling::doubt(&call) {
+        call.device.push(Event::Ask(Arc::clone(&call.file)));
+    }
+    call.device.ask_now();
+    match finish(call, result) {
+        Delivery::Delivered => Ok(()),
+        Delivery::Unwanted => Err(Errno::EPIPE),
+    }
+}
+
+/// A mmap ends without a result of its callback: the open that waits for it goes on.
+fn without_memory(call: Call) -> Result<(), Errno> {
+    match call.kind {
+        Kind::Mmap(open, _) => tell(open.call, open.result),
+        _ => Ok(()),
     }
 }
 
@@ -77,8 +124,9 @@ pub(crate) fn handed_in(call: Call, result: i64) -> Result<(), Errno> {
 pub(crate) fn thrown_away(call: Call) {
     call.take_private_data();
     match &call.kind {
-        Kind::Close | Kind::Unblock(_) => over(call),
+        Kind::Close | Kind::Unblock { .. } => over(call),
         Kind::PollDiff(_) => polling::thrown_away(call),
+        Kind::Mmap(..) => drop(without_memory(call)),
         // Unanswered, a request fails with EIO when it is dropped.
         _ => drop(call),
     }
@@ -87,12 +135,27 @@ pub(crate) fn thrown_away(call: Call) {
 /// Answers the client.
 pub(crate) fn finish(call: Call, result: i64) -> Delivery {
     let Call {
-        info, file, kind, ..
+        info,
+        device,
+        file,
+        kind,
+        ..
     } = call;
     let left = info.offset().load(Ordering::Acquire);
     match kind {
         Kind::Open(request) => match result {
-            0.. => request.accept_with(Arc::clone(&file), |opened| file.attach(opened)),
+            0.. => {
+                let mut is_open = false;
+                let delivery = request.accept_with(Arc::clone(&file), |opened| {
+                    is_open = true;
+                    file.attach(opened);
+                });
+                if !is_open {
+                    // The device has ended: there is no file, but what the driver has made for it.
+                    device.push(Event::Closed(file));
+                }
+                delivery
+            }
             _ => request.fail(errno(result)),
         },
         Kind::Read(request, buffer) => match count(result, buffer.len()) {
@@ -118,7 +181,9 @@ pub(crate) fn finish(call: Call, result: i64) -> Delivery {
             }
             _ => request.fail(errno(result)),
         },
-        Kind::Close | Kind::Unblock(_) | Kind::PollDiff(_) => Delivery::Delivered,
+        Kind::Close | Kind::Unblock { .. } | Kind::PollDiff(_) | Kind::Mmap(..) => {
+            Delivery::Delivered
+        }
     }
 }
 

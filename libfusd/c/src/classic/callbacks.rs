@@ -12,7 +12,7 @@ type Read = unsafe extern "C-unwind" fn(File, *mut c_char, size_t, *mut off64_t)
 type Write = unsafe extern "C-unwind" fn(File, *const c_char, size_t, *mut off64_t) -> ssize_t;
 type Ioctl = unsafe extern "C-unwind" fn(File, c_int, *mut c_void) -> c_int;
 type PollDiff = unsafe extern "C-unwind" fn(File, c_uint) -> c_int;
-type Mmap = unsafe extern "C-unwind" fn(
+pub(crate) type Mmap = unsafe extern "C-unwind" fn(
     File,
     c_int,
     size_t,
@@ -34,7 +34,6 @@ pub(crate) struct FileOperations {
     pub(crate) ioctl: Option<Ioctl>,
     pub(crate) poll_diff: Option<PollDiff>,
     pub(crate) unblock: Option<Plain>,
-    /// Not called yet: no backend asks for it.
     pub(crate) mmap: Option<Mmap>,
 }
 
@@ -59,6 +58,8 @@ pub(crate) enum Action {
     Write(Write, *const c_char, size_t, *mut off64_t),
     Ioctl(Ioctl, c_int, *mut c_void),
     PollDiff(PollDiff, c_uint),
+    /// With the length, the protection, and where the result goes.
+    Mmap(Mmap, size_t, c_int, *mut *mut c_void, *mut size_t),
 }
 
 impl Plan {
@@ -82,6 +83,10 @@ impl Plan {
                 }
                 Action::Ioctl(callback, request, data) => i64::from(callback(file, request, data)),
                 Action::PollDiff(callback, state) => i64::from(callback(file, state)),
+                Action::Mmap(callback, length, protection, address, out) => {
+                    let flags = libc::MAP_SHARED;
+                    i64::from(callback(file, 0, length, protection, flags, address, out))
+                }
             }
         }
     }

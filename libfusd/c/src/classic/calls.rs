@@ -5,18 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fusd_rust::request::Context;
-use fusd_rust::{IoctlRequest, OpenRequest, ReadRequest, WriteRequest};
+use fusd_rust::{Access, Errno, IoctlRequest, OpenRequest, ReadRequest, WriteRequest};
 
 use super::callbacks::{Action, Plan};
 use super::device::Shared;
 use super::file::State;
 use super::info::Info;
+use crate::fork;
 use crate::sync::lock;
 
 /// One call. What it owns stays where it is in memory while the call is in the table.
 pub(crate) struct Call {
     pub(crate) info: Info,
     pub(crate) serial: u64,
+    /// Of the process that has it, see [`fork::generation`].
+    pub(crate) generation: u32,
     pub(crate) device: Arc<Shared>,
     pub(crate) file: State,
     pub(crate) kind: Kind,
@@ -32,8 +35,19 @@ pub(crate) enum Kind {
     /// The argument's memory, where it has any.
     Ioctl(IoctlRequest, Vec<u8>),
     PollDiff(Asked),
-    /// With the address of the call that was interrupted.
-    Unblock(usize),
+    /// With what the call that was interrupted is known by.
+    Unblock {
+        address: usize,
+        serial: u64,
+    },
+    /// With the open that it is asked for, and what clients could do with the memory.
+    Mmap(Box<Opened>, Access),
+}
+
+/// An open that the driver has answered, while its client waits for the rest.
+pub(crate) struct Opened {
+    pub(crate) call: Call,
+    pub(crate) result: i64,
 }
 
 /// A request for the poll state.
@@ -76,6 +90,17 @@ pub(crate) fn take(address: usize, serial: Option<u64>) -> Option<Call> {
     }
 }
 
+/// Refuses to end a call of the process that has forked this one: its client is that one's business.
+///
+/// # Errors
+/// `ENODEV`, as for a device.
+pub(crate) fn check_own(address: usize) -> Result<(), Errno> {
+    match look(address, |call| call.generation == fork::generation()) {
+        Some(false) => Err(Errno::ENODEV),
+        _ => Ok(()),
+    }
+}
+
 /// Looks at a call that is the driver's.
 pub(crate) fn look<T>(address: usize, look: impl FnOnce(&mut Call) -> T) -> Option<T> {
     lock(&TABLE).get_mut(&address).map(look)
@@ -89,7 +114,7 @@ impl Call {
             Kind::Read(request, _) => Some(request),
             Kind::Write(request, _) => Some(request),
             Kind::Ioctl(request, _) => Some(request),
-            Kind::Close | Kind::PollDiff(_) | Kind::Unblock(_) => None,
+            Kind::Close | Kind::PollDiff(_) | Kind::Unblock { .. } | Kind::Mmap(..) => None,
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use fusd_rust::request::Request;
 use fusd_rust::{
-    Device, Errno, IoctlRequest, OpenFile, OpenRequest, Operations, Properties, ReadRequest,
-    StopHandle, WriteRequest,
+    BackendKind, Device, Errno, IoctlRequest, OpenFile, OpenRequest, Operations, Properties,
+    ReadRequest, Session, StopHandle, WriteRequest,
 };
 
 use super::callbacks::FileOperations;
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     /// Files whose driver has no request for their poll state, as it did not keep the last one.
     unasked: Mutex<Vec<State>>,
-    stop: OnceLock<StopHandle>,
+    session: OnceLock<(StopHandle, BackendKind)>,
 }
 
 impl Shared {
@@ -40,20 +40,26 @@ impl Shared {
             fd,
             queue: Mutex::new(queue),
             unasked: Mutex::default(),
-            stop: OnceLock::new(),
+            session: OnceLock::new(),
         })
     }
 
-    /// How to end the device's session.
-    pub(crate) fn set_stop(&self, stop: StopHandle) {
+    /// What serves the device, and how to end that.
+    pub(crate) fn set_session(&self, session: &Session) {
         // Set once, by `registry::register`.
-        let _ = self.stop.set(stop);
+        let _ = self.session.set((session.stop_handle(), session.backend()));
     }
 
     pub(crate) fn stop(&self) {
-        if let Some(stop) = self.stop.get() {
+        if let Some((stop, _)) = self.session.get() {
             stop.stop();
         }
+    }
+
+    /// Whether clients can map memory that the driver has.
+    pub(crate) fn maps(&self) -> bool {
+        let backend = self.session.get().map(|(_, backend)| *backend);
+        self.operations.mmap.is_some() && backend == Some(BackendKind::Kfusd)
     }
 
     /// Whether the driver tells poll states.
@@ -86,7 +92,19 @@ impl Shared {
     pub(crate) fn end(&self) {
         let left = lock(&self.queue).end();
         drop(left);
-        lock(&self.unasked).clear();
+        self.ask_nobody();
+    }
+
+    /// The driver has unregistered the device: nobody dispatches any more.
+    pub(crate) fn discard(&self) {
+        let left = lock(&self.queue).discard();
+        drop(left);
+        self.ask_nobody();
+    }
+
+    fn ask_nobody(&self) {
+        let files = std::mem::take(&mut *lock(&self.unasked));
+        drop(files);
     }
 
     /// The file's driver is to be asked again when something has happened.

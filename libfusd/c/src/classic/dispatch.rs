@@ -16,6 +16,7 @@ use super::file::{FileState, State};
 use super::info::{Info, Who};
 use super::queue::Event;
 use super::{answer, polling, registry};
+use crate::fork;
 use crate::sync::lock;
 
 /// What a callback returns to answer later.
@@ -33,13 +34,13 @@ pub(crate) struct Batch {
 /// What the descriptor stands for, and how many events to dispatch.
 ///
 /// # Errors
-/// `EBADF`: it is no device's. `ENODEV`: its device has ended. `EAGAIN`: nothing waits.
+/// `EBADF`: it is no device's. `ENODEV`: its device has ended, and the driver has been told of all.
+/// `EAGAIN`: nothing waits.
 pub(crate) fn begin(fd: i32) -> Result<Batch, Errno> {
+    polling::leave();
     let (number, device) = registry::find(fd)?;
-    if device.has_ended() {
-        return Err(Errno::ENODEV);
-    }
     match device.waiting() {
+        0 if device.has_ended() => Err(Errno::ENODEV),
         0 => Err(Errno::EAGAIN),
         events => Ok(Batch {
             fd,
@@ -65,7 +66,10 @@ pub(crate) fn next(batch: Batch) -> Result<Option<Plan>, Errno> {
 /// The callback of `plan` has returned `result`: what to call next, if anything.
 pub(crate) fn complete(plan: Plan, result: i64) -> Option<Plan> {
     let address = plan.file.expose_provenance();
-    if result == NO_REPLY {
+    polling::asked(plan.serial);
+    // A client waits for its open meanwhile: there is no later for a mmap.
+    let can_wait = !matches!(plan.action, Action::Mmap(..));
+    if result == NO_REPLY && can_wait {
         park(address, plan.serial);
         return None;
     }
@@ -106,11 +110,12 @@ fn plan(device: &Arc<Shared>, event: Event) -> Option<Plan> {
         Event::Closed(file) => closed(device, file),
         Event::Interrupted { address, serial } => interrupted(device, address, serial),
         Event::Ask(file) => polling::ask_again(device, &file),
+        Event::Map(open) => answer::opened(open),
     }
 }
 
 /// A call that is about to be the driver's business.
-struct Arrival {
+pub(crate) struct Arrival {
     device: Arc<Shared>,
     file: State,
     info: Info,
@@ -130,6 +135,16 @@ impl Arrival {
         Self::by(device, file, who)
     }
 
+    /// A question in the course of an open, which `open` is about.
+    pub(crate) fn of_opener(device: &Arc<Shared>, file: &State, open: &Info) -> Self {
+        Self::by(device, Arc::clone(file), open.who())
+    }
+
+    /// Where the driver puts what there is to map.
+    pub(crate) fn begin_mapping(&self) -> (*mut *mut libc::c_void, *mut usize) {
+        self.info.mapping_places()
+    }
+
     fn by(device: &Arc<Shared>, file: State, who: Who) -> Self {
         let info = Info::new(device.device_info, file.private_data(), who);
         Self {
@@ -147,7 +162,7 @@ impl Arrival {
     }
 
     /// Makes it the driver's business.
-    fn hand_over(self, kind: Kind, action: Action) -> Plan {
+    pub(crate) fn hand_over(self, kind: Kind, action: Action) -> Plan {
         let Self {
             device,
             file,
@@ -157,6 +172,7 @@ impl Arrival {
         let call = Call {
             info,
             serial,
+            generation: fork::generation(),
             device,
             file,
             kind,
@@ -267,7 +283,8 @@ fn interrupted(device: &Arc<Shared>, address: usize, serial: u64) -> Option<Plan
     });
     // The driver may have returned the call in the meantime.
     let arrival = Arrival::of_nobody(device, file.flatten()?);
-    Some(arrival.hand_over(Kind::Unblock(address), Action::Plain(callback)))
+    let kind = Kind::Unblock { address, serial };
+    Some(arrival.hand_over(kind, Action::Plain(callback)))
 }
 
 /// A request to the driver for the file's poll state. It comes back where the driver takes none.
@@ -281,6 +298,9 @@ pub(crate) fn ask(device: &Arc<Shared>, file: &State, asked: Asked) -> Result<Pl
     }
     let arrival = Arrival::of_nobody(device, Arc::clone(file));
     lock(&file.polling).asked(arrival.info.address(), arrival.serial);
+    if asked.held.is_some() {
+        polling::asking(arrival.info.address(), arrival.serial);
+    }
     let action = Action::PollDiff(callback, asked.told);
     Ok(arrival.hand_over(Kind::PollDiff(asked), action))
 }

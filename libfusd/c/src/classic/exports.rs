@@ -9,7 +9,7 @@ use libc::{c_char, c_int, c_uint, c_void, fd_set, mode_t, size_t, ssize_t};
 
 use super::callbacks::FileOperations;
 use super::info::FileInfo;
-use super::{accessors, answer, calls, dispatch, flags, registry, run, sets};
+use super::{accessors, answer, calls, dispatch, flags, polling, registry, run, sets};
 use crate::failure::{self, fail, set_errno};
 use crate::guard::guard;
 use crate::{log, text};
@@ -129,8 +129,8 @@ extern "C-unwind" fn fusd_dispatch(fd: c_int) -> c_int {
 /// readable for ever.
 fn dispatch_or_unregister(fd: c_int) {
     if fusd_dispatch(fd) < 0 && nix::errno::Errno::last() == nix::errno::Errno::ENODEV {
-        // It has told why.
-        fusd_unregister(fd);
+        // It has told why. A failure means that another thread was faster.
+        let _ = guard(|| registry::unregister_ended(fd));
     }
 }
 
@@ -157,6 +157,7 @@ extern "C-unwind" fn fusd_run() {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn fusd_fdset_add(set: *mut fd_set, max: *mut c_int) {
     let added = guard(|| {
+        polling::leave();
         // SAFETY: null or a number, by the caller's duty.
         let max = unsafe { max.as_mut() };
         if set.is_null() {
@@ -208,6 +209,7 @@ unsafe extern "C-unwind" fn fusd_dispatch_fdset(set: *const fd_set) {
 #[unsafe(no_mangle)]
 extern "C" fn fusd_return(file: *mut FileInfo, result: ssize_t) -> c_int {
     let returned = guard(|| {
+        calls::check_own(file.expose_provenance())?;
         let call = calls::take(file.expose_provenance(), None).ok_or_else(|| {
             tracing::warn!(
                 "bug in the driver: fusd_return of a file that is no call's, or not any more"
@@ -222,6 +224,7 @@ extern "C" fn fusd_return(file: *mut FileInfo, result: ssize_t) -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn fusd_destroy(file: *mut FileInfo) {
     let destroyed = guard(|| {
+        calls::check_own(file.expose_provenance())?;
         match calls::take(file.expose_provenance(), None) {
             Some(call) => answer::thrown_away(call),
             None if file.is_null() => {}
@@ -292,10 +295,11 @@ extern "C" fn fusd_get_poll_diff_cached_state(file: *mut FileInfo) -> c_int {
 
 #[unsafe(no_mangle)]
 extern "C" fn fusd_get_interrupted(file: *mut FileInfo) -> *mut FileInfo {
-    let address = ask(file, accessors::interrupted, 0);
-    match calls::look(address, |_| ()) {
-        Some(()) => ptr::with_exposed_provenance_mut(address),
-        None => ptr::null_mut(),
+    let (address, serial) = ask(file, accessors::interrupted, (0, 0));
+    // Its slot may be another call's by now.
+    match calls::look(address, |call| call.serial == serial) {
+        Some(true) => ptr::with_exposed_provenance_mut(address),
+        _ => ptr::null_mut(),
     }
 }
 

@@ -31,6 +31,9 @@ pub(crate) struct Slot {
     info: FileInfo,
     /// `*offset` of a read or a write.
     offset: AtomicI64,
+    /// `*addr` and `*out_length` of a mmap.
+    address: AtomicPtr<c_void>,
+    length: AtomicUsize,
     /// What `private_data` was when it was last taken over.
     seen: AtomicUsize,
 }
@@ -67,6 +70,8 @@ impl Info {
         info.uid.store(who.uid, Ordering::Relaxed);
         info.gid.store(who.gid, Ordering::Relaxed);
         slot.offset.store(0, Ordering::Relaxed);
+        slot.address.store(ptr::null_mut(), Ordering::Relaxed);
+        slot.length.store(0, Ordering::Relaxed);
         Self(slot)
     }
 
@@ -83,6 +88,29 @@ impl Info {
     /// `*offset`.
     pub(crate) fn offset(&self) -> &'static AtomicI64 {
         &self.0.offset
+    }
+
+    /// Where `*addr` and `*out_length` are.
+    pub(crate) fn mapping_places(&self) -> (*mut *mut c_void, *mut usize) {
+        (self.0.address.as_ptr(), self.0.length.as_ptr())
+    }
+
+    /// What the driver has put there.
+    pub(crate) fn mapping(&self) -> (usize, usize) {
+        let address = self.0.address.load(Ordering::Acquire);
+        let length = self.0.length.load(Ordering::Acquire);
+        (address.expose_provenance(), length)
+    }
+
+    /// Who calls.
+    pub(crate) fn who(&self) -> Who {
+        let info = &self.0.info;
+        Who {
+            flags: info.flags.load(Ordering::Relaxed),
+            pid: info.pid.load(Ordering::Relaxed),
+            uid: info.uid.load(Ordering::Relaxed),
+            gid: info.gid.load(Ordering::Relaxed),
+        }
     }
 
     /// The driver's `private_data`, if it has changed since this was asked last.
@@ -111,6 +139,8 @@ impl Slot {
                 gid: AtomicU32::default(),
             },
             offset: AtomicI64::default(),
+            address: AtomicPtr::default(),
+            length: AtomicUsize::default(),
             seen: AtomicUsize::default(),
         }
     }

@@ -5,6 +5,7 @@
 //! and again after each answer that brought something new. After a read, the bit for reading is in
 //! doubt; after a write, that for writing: then a newer request makes the older one void.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::answer;
@@ -88,6 +89,30 @@ pub(crate) fn ask_again(device: &Arc<Shared>, file: &State) -> Option<Plan> {
         round: 0,
     };
     ask(device, file, asked).ok()
+}
+
+thread_local! {
+    /// The requests on this thread with which a call waits, by the addresses and numbers of their
+    /// calls, from before their callbacks until these have returned.
+    static ASKING: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The driver is about to be asked, on this thread, and a call waits for that.
+pub(crate) fn asking(address: usize, serial: u64) {
+    ASKING.with_borrow_mut(|asking| asking.push((address, serial)));
+}
+
+/// The callback has returned.
+pub(crate) fn asked(serial: u64) {
+    ASKING.with_borrow_mut(|asking| asking.retain(|request| request.1 != serial));
+}
+
+/// The thread is back in its loop: a callback that has not returned has been left by longjmp(3), as if
+/// it had kept its request. (Or it dispatches itself. Then what waits for it goes on a little earlier.)
+pub(crate) fn leave() {
+    for (address, serial) in ASKING.take() {
+        kept(address, serial);
+    }
 }
 
 /// The driver keeps the request: the state is what it was told. Whatever waits for that goes on.

@@ -1,12 +1,14 @@
 //! What clients have done and nobody has dispatched yet, and the descriptor that tells of it.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use fusd_rust::{Errno, IoctlRequest, OpenRequest, ReadRequest, WriteRequest};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 
+use super::calls::Opened;
 use super::file::State;
 
 /// Something to dispatch.
@@ -23,6 +25,19 @@ pub(crate) enum Event {
     },
     /// The driver is to be asked anew for the file's poll state.
     Ask(State),
+    /// The driver has let a client in, and is to be asked what that may map.
+    Map(Box<Opened>),
+}
+
+impl Event {
+    /// Whether the driver is to be told of it after the device's end as well: it has something for
+    /// the file or the call, and would keep that for ever.
+    fn outlives_the_device(&self) -> bool {
+        matches!(
+            self,
+            Self::Closed(_) | Self::Interrupted { .. } | Self::Map(_)
+        )
+    }
 }
 
 /// The events of a device. While there are any, or once the device has ended, its descriptor is
@@ -32,8 +47,10 @@ pub(crate) enum Event {
 /// eventfd, it has a number that no other file has, and this end hears if the other one is closed.
 pub(crate) struct Queue {
     events: VecDeque<Event>,
-    end: OwnedFd,
+    /// Until the driver has unregistered the device: then nobody dispatches any more.
+    end: Option<OwnedFd>,
     told: bool,
+    /// Nothing comes from clients any more.
     ended: bool,
 }
 
@@ -47,18 +64,17 @@ impl Queue {
         let (end, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?;
         let queue = Self {
             events: VecDeque::new(),
-            end,
+            end: Some(end),
             told: false,
             ended: false,
         };
-        // A copy has a number above those of the standard files, in a program that has closed them.
-        let theirs = theirs.try_clone().map_err(Errno::from)?;
         Ok((queue, theirs))
     }
 
-    /// Adds an event. It is lost where the device has ended: whoever waits has been told then.
+    /// Adds an event. It is lost where the device has ended, and whoever waits has been told then;
+    /// or where nobody dispatches any more.
     pub(crate) fn push(&mut self, event: Event) -> Result<(), Closed> {
-        if self.ended {
+        if self.end.is_none() || self.ended && !event.outlives_the_device() {
             return Ok(());
         }
         self.events.push_back(event);
@@ -84,24 +100,38 @@ impl Queue {
         self.ended
     }
 
-    /// The device has ended. Returns what has been left, to be dropped outside of the lock.
+    /// The device has ended. Returns what need not be dispatched, to be dropped outside of the lock.
     pub(crate) fn end(&mut self) -> VecDeque<Event> {
         self.ended = true;
         // Nobody listens: then nobody need know.
         let _ = self.tell();
-        std::mem::take(&mut self.events)
+        let (kept, left) = mem::take(&mut self.events)
+            .into_iter()
+            .partition(Event::outlives_the_device);
+        self.events = kept;
+        left
+    }
+
+    /// The driver has unregistered the device. Returns what has been left, likewise.
+    pub(crate) fn discard(&mut self) -> VecDeque<Event> {
+        self.ended = true;
+        self.end = None;
+        mem::take(&mut self.events)
     }
 
     fn tell(&mut self) -> Result<(), Closed> {
+        let Some(end) = &self.end else {
+            return Ok(());
+        };
         if self.told {
             // Nothing is sent that would fail.
-            return match self.is_alone() {
+            return match is_alone(end) {
                 true => Err(Closed),
                 false => Ok(()),
             };
         }
         self.told = true;
-        match send(self.end.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL) {
+        match send(end.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL) {
             Ok(_) => Ok(()),
             Err(error) => {
                 tracing::debug!(%error, "nobody has the device's descriptor");
@@ -109,14 +139,14 @@ impl Queue {
             }
         }
     }
+}
 
-    /// Whether nobody has the driver's descriptor any more.
-    fn is_alone(&self) -> bool {
-        let mut end = [PollFd::new(self.end.as_fd(), PollFlags::empty())];
-        // A failure is no news: the next event asks again.
-        poll(&mut end, PollTimeout::ZERO).is_ok()
-            && end[0].revents().unwrap_or(PollFlags::empty()) != PollFlags::empty()
-    }
+/// Whether nobody has the driver's descriptor any more.
+fn is_alone(end: &OwnedFd) -> bool {
+    let mut end = [PollFd::new(end.as_fd(), PollFlags::empty())];
+    // A failure is no news: the next event asks again.
+    poll(&mut end, PollTimeout::ZERO).is_ok()
+        && end[0].revents().unwrap_or(PollFlags::empty()) != PollFlags::empty()
 }
 
 #[cfg(test)]
@@ -139,5 +169,34 @@ mod tests {
         assert!(later.push(event()).is_ok());
         drop(theirs);
         assert!(later.push(event()).is_err(), "while there are others");
+    }
+
+    #[test]
+    fn closes_are_dispatched_after_the_end_until_the_device_is_unregistered() {
+        let (mut queue, theirs) = Queue::new().expect("a pair of sockets");
+        let asked = || Event::Ask(FileState::new(false));
+        assert!(queue.push(asked()).is_ok());
+        assert!(queue.push(event()).is_ok());
+        assert_eq!(queue.end().len(), 1, "that of no use is left");
+        assert!(queue.push(asked()).is_ok());
+        assert!(queue.push(event()).is_ok(), "of a file that came late");
+        for _ in 0..2 {
+            assert!(matches!(
+                queue.pop(theirs.as_raw_fd()),
+                Some(Event::Closed(_))
+            ));
+        }
+        assert!(queue.pop(theirs.as_raw_fd()).is_none());
+        assert!(!is_alone(queue.end.as_ref().expect("it is open")));
+        let mut byte = [0; 8];
+        let told = recv(theirs.as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT);
+        assert_eq!(told, Ok(1), "the descriptor has stayed readable");
+
+        assert!(queue.push(event()).is_ok());
+        assert_eq!(queue.discard().len(), 1);
+        assert!(queue.push(event()).is_ok());
+        assert_eq!(queue.len(), 0);
+        let hung_up = recv(theirs.as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT);
+        assert_eq!(hung_up, Ok(0), "the other end is closed");
     }
 }

@@ -13,8 +13,8 @@ use super::callbacks::FileOperations;
 use super::device::{Driver, Shared};
 use super::queue::Queue;
 use super::run;
-use crate::signals;
 use crate::sync::lock;
+use crate::{signals, standard};
 
 /// A registered device.
 struct Registered {
@@ -24,7 +24,7 @@ struct Registered {
     number: u64,
     /// The driver's descriptor, which it may close behind our back, and what identifies its file.
     fd: OwnedFd,
-    inode: u64,
+    identity: Identity,
     shared: Arc<Shared>,
     session: JoinHandle<()>,
 }
@@ -48,16 +48,26 @@ pub(crate) fn register(
     operations: FileOperations,
     device_info: usize,
 ) -> Result<i32, Error> {
+    let fd = standard::spared(|| make(builder, operations, device_info))?;
+    run::wake();
+    Ok(fd)
+}
+
+fn make(
+    builder: DeviceBuilder,
+    operations: FileOperations,
+    device_info: usize,
+) -> Result<i32, Error> {
     let failed =
         |what: &str, errno: Errno| Error::system(ErrorKind::Runtime, errno, what.to_owned());
     let (queue, fd) = Queue::new().map_err(|errno| failed("make a pair of sockets", errno))?;
-    let inode = inode(&fd).map_err(|errno| failed("look at a socket", errno))?;
+    let identity = identity(&fd).map_err(|errno| failed("look at a socket", errno))?;
     let number = fd.as_raw_fd();
     let shared = Shared::new(operations, device_info, queue, number);
     let session = signals::blocked(|| {
         // A few threads will do: handlers only put a call into the queue.
         let session = builder.workers(2).register(Driver(Arc::clone(&shared)))?;
-        shared.set_stop(session.stop_handle());
+        shared.set_session(&session);
         serve(session, Arc::clone(&shared))
             .map_err(|error| failed("start a thread", Errno::from(error)))
     })?;
@@ -66,7 +76,7 @@ pub(crate) fn register(
         process: process::id(),
         number: table.next,
         fd,
-        inode,
+        identity,
         shared,
         session,
     };
@@ -77,7 +87,6 @@ pub(crate) fn register(
     if let Some(closed) = closed {
         closed.end();
     }
-    run::wake();
     Ok(number)
 }
 
@@ -119,11 +128,28 @@ pub(crate) fn find(fd: i32) -> Result<(u64, Arc<Shared>), Errno> {
 /// # Errors
 /// As for [`find`].
 pub(crate) fn unregister(fd: i32) -> Result<(), Errno> {
-    find(fd)?;
-    let device = lock(&TABLE).devices.remove(&fd);
-    device.ok_or(Errno::EBADF)?.end();
+    let (number, _) = find(fd)?;
+    take(fd, number).ok_or(Errno::EBADF)?.end();
     run::wake();
     Ok(())
+}
+
+/// Likewise, of a device that has ended by itself and of which there is nothing to dispatch. Another
+/// one may have its descriptor by now: that is left alone.
+pub(crate) fn unregister_ended(fd: i32) -> Result<(), Errno> {
+    let (number, device) = find(fd)?;
+    if device.has_ended() && device.waiting() == 0 {
+        take(fd, number).ok_or(Errno::EBADF)?.end();
+        run::wake();
+    }
+    Ok(())
+}
+
+/// Takes a device out of the table, unless another thread was faster.
+fn take(fd: i32, number: u64) -> Option<Registered> {
+    let mut table = lock(&TABLE);
+    let is_it = table.devices.get(&fd)?.number == number;
+    is_it.then(|| table.devices.remove(&fd)).flatten()
 }
 
 /// The descriptors of all devices. A device whose descriptor the driver has closed ends.
@@ -142,9 +168,12 @@ pub(crate) fn descriptors() -> Vec<i32> {
     there.into_iter().map(|(fd, _)| fd).collect()
 }
 
-/// What tells one socket from another.
-fn inode(fd: impl AsFd) -> Result<u64, Errno> {
-    Ok(fstat(fd)?.st_ino)
+/// What tells one file from another: its file system, and its number there.
+type Identity = (u64, u64);
+
+fn identity(fd: impl AsFd) -> Result<Identity, Errno> {
+    let status = fstat(fd)?;
+    Ok((status.st_dev, status.st_ino))
 }
 
 impl Registered {
@@ -170,7 +199,7 @@ impl Registered {
 
     /// Whether the driver's descriptor is still that of the device.
     fn is_there(&self) -> bool {
-        inode(&self.fd) == Ok(self.inode)
+        identity(&self.fd) == Ok(self.identity)
     }
 
     /// Ends the session and waits until it has; then closes the descriptor, if it is still the
@@ -186,6 +215,7 @@ impl Registered {
         if self.session.join().is_err() {
             tracing::error!("bug in the library: a session panicked");
         }
+        self.shared.discard();
         if !is_ours {
             // Whoever has the number now is to keep it.
             let _theirs = self.fd.into_raw_fd();

@@ -14,7 +14,7 @@ use fusd_rust::{
 use super::callbacks::Ops;
 use super::driver::{Driver, operations};
 use super::tables::{self, CALLS, Call, DEVICES, Stage};
-use crate::{failure, signals};
+use crate::{failure, signals, standard};
 
 /// `FUSD_SET_MODE` and so on, as in `fusd_device.h`.
 pub(crate) const SET_MODE: u32 = 1;
@@ -154,7 +154,7 @@ fn make(wanted: &Wanted<'_>, ops: Ops, context: usize) -> Result<usize, Error> {
         device: handle,
         properties,
     };
-    let session = signals::blocked(|| builder.register(driver))?;
+    let session = standard::spared(|| signals::blocked(|| builder.register(driver)))?;
     let registered = Registered {
         process: process::id(),
         freed,
@@ -211,7 +211,11 @@ pub(crate) fn start(handle: usize) -> Result<(), Errno> {
             device.state = State::Started(serving);
         }
     });
-    Ok(())
+    match serving {
+        None => Ok(()),
+        // Freed meanwhile. Dropped, it ends.
+        Some(_) => Err(unknown("serve the device")),
+    }
 }
 
 /// Asks the device to end.
@@ -235,17 +239,27 @@ pub(crate) fn free(handle: usize) -> Result<(), Errno> {
         mem::forget(DEVICES.take(handle, |device| device.process != process::id()));
         return Err(errno);
     }
-    let busy = DEVICES.look(handle, |device| matches!(device.state, State::Running));
-    let gone = || unknown("free the device");
-    if busy.ok_or_else(gone)? {
-        let why = "a thread is in fusd_device_run";
-        return Err(refused("free the device", Errno::EBUSY, why));
-    }
-    let device = DEVICES.take(handle, |_| true).ok_or_else(gone)?;
-    let ended = match device.state {
+    let mut is_busy = false;
+    let device = DEVICES.take(handle, |device| {
+        is_busy = matches!(device.state, State::Running);
+        !is_busy
+    });
+    let device = device.ok_or_else(|| match is_busy {
+        true => {
+            let why = "a thread is in fusd_device_run; stop the device, and wait for that";
+            refused("free the device", Errno::EBUSY, why)
+        }
+        false => unknown("free the device"),
+    })?;
+    // What serves it may start a thread to end it.
+    let ended = signals::blocked(|| match device.state {
         State::Started(serving) => serving.stop(),
-        State::Idle(_) | State::Running | State::Over => Ok(()),
-    };
+        State::Idle(session) => {
+            drop(session);
+            Ok(())
+        }
+        State::Running | State::Over => Ok(()),
+    });
     // Before the look at the calls: whose callback returns after that sees it.
     device.freed.store(true, Ordering::Release);
     // Not the data of a callback that still runs: `Driver::hand_over` drops its call when it returns.

@@ -11,6 +11,7 @@ use fusd_rust::{
 
 use super::callbacks::{Ops, Plan};
 use super::tables::{self, CALLS, Call, FILES, File, Kind, Stage};
+use crate::fork;
 
 /// See above.
 pub(crate) struct Driver {
@@ -46,6 +47,7 @@ impl Driver {
     ) {
         let handle = tables::handle();
         let call = Call {
+            generation: fork::generation(),
             device: self.device,
             context: self.context,
             file: file.cloned(),

@@ -8,8 +8,8 @@ use libc::{c_char, c_int, c_uint, c_void, pid_t, size_t};
 
 use super::callbacks::{self, Handle, Ops, Options};
 use super::device::{self, Wanted};
-use super::replies;
 use super::tables::{CALLS, Call, DEVICES, FILES};
+use super::{memory, replies};
 use crate::failure::{fail, set_errno};
 use crate::guard::guard;
 use crate::{log, text};
@@ -292,4 +292,41 @@ extern "C" fn fusd_file_data(file: Handle) -> *mut c_void {
         })
     };
     find(data, ptr::null_mut())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn fusd_memory_new(length: size_t) -> Handle {
+    log::start();
+    match guard(|| memory::make(length)) {
+        Ok(handle) => ptr::without_provenance_mut(handle),
+        Err(errno) => {
+            set_errno(errno);
+            ptr::null_mut()
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn fusd_memory_address(memory: Handle) -> *mut c_void {
+    let place = || memory::place(memory.addr()).ok();
+    ptr::with_exposed_provenance_mut(find(place, (0, 0)).0)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn fusd_memory_length(memory: Handle) -> size_t {
+    let place = || memory::place(memory.addr()).ok();
+    find(place, (0, 0)).1
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn fusd_memory_free(memory: Handle) -> c_int {
+    match memory.is_null() {
+        true => 0,
+        false => status(|| memory::free(memory.addr())),
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn fusd_call_offer(call: Handle, memory: Handle, flags: c_uint) -> c_int {
+    status(|| memory::offer(call.addr(), memory.addr(), flags))
 }

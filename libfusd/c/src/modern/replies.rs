@@ -3,6 +3,7 @@
 use fusd_rust::{Area, Delivery, Errno, PollEvents};
 
 use super::tables::{self, CALLS, Call, FILES, File, Kind};
+use crate::fork;
 
 /// What clients see of readiness given in FUSD's bits and those beyond.
 pub(crate) fn events(ready: u32) -> Result<PollEvents, Errno> {
@@ -29,13 +30,26 @@ fn outcome(delivery: Delivery) -> Result<(), Errno> {
 }
 
 /// Takes the call, if it is one that can be answered so.
+///
+/// # Errors
+/// `EINVAL`: it is none. `ENODEV`: it is one of the process that has forked this one.
 fn take(handle: usize, fits: impl FnOnce(&Kind) -> bool) -> Result<Call, Errno> {
-    CALLS
-        .take(handle, |call| fits(&call.kind))
-        .ok_or(Errno::EINVAL)
+    let own = fork::generation();
+    let mut is_own = true;
+    let call = CALLS.take(handle, |call| {
+        is_own = call.generation == own;
+        is_own && fits(&call.kind)
+    });
+    call.ok_or(match is_own {
+        true => Errno::EINVAL,
+        false => Errno::ENODEV,
+    })
 }
 
 /// Lets a client in. Tells the file's handle before the client has it.
+///
+/// # Errors
+/// `ENODEV` also where the device has ended: then there is no file, and no release.
 pub(crate) fn open(
     handle: usize,
     data: usize,
@@ -48,11 +62,18 @@ pub(crate) fn open(
         return Err(Errno::EINVAL);
     };
     let handle = tables::handle();
-    outcome(request.accept_with(File { handle, data }, |file| {
+    let mut is_open = false;
+    let delivery = request.accept_with(File { handle, data }, |file| {
+        is_open = true;
         FILES.insert(handle, file.clone());
         file.set_ready(events);
         tell(handle);
-    }))
+    });
+    match is_open {
+        true => outcome(delivery),
+        // The device has ended: there is nobody who would release it.
+        false => Err(Errno::ENODEV),
+    }
 }
 
 /// Answers a read.

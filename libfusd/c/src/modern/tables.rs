@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fusd_rust::request::{Context, Request};
-use fusd_rust::{IoctlRequest, OpenFile, OpenRequest, ReadRequest, SyncRequest, WriteRequest};
+use fusd_rust::{
+    IoctlRequest, Memory, OpenFile, OpenRequest, ReadRequest, SyncRequest, WriteRequest,
+};
 
 use super::device::Registered;
 use crate::sync::lock;
@@ -19,6 +21,9 @@ pub(crate) static DEVICES: Table<Registered> = Table::new();
 pub(crate) static FILES: Table<OpenFile<File>> = Table::new();
 /// The calls that are the driver's business.
 pub(crate) static CALLS: Table<Call> = Table::new();
+
+/// Memory that clients map.
+pub(crate) static MEMORIES: Table<Memory> = Table::new();
 
 /// A handle that nothing has or had. (On a machine with 32 bits they would run out after 4 thousand
 /// million calls, and begin anew.)
@@ -68,6 +73,8 @@ pub(crate) struct File {
 
 /// A client's call.
 pub(crate) struct Call {
+    /// Of the process that has it, see [`crate::fork::generation`].
+    pub(crate) generation: u32,
     pub(crate) device: usize,
     /// The driver's own pointer for the device, as an address.
     pub(crate) context: usize,

@@ -23,6 +23,7 @@ static jmp_buf loop;
 static int sin_of_next_read;
 static int own;
 static int ended;
+static int leaves;
 static struct fusd_file_info *kept;
 static struct fusd_file_info *old;
 static struct fusd_file_info *closing;
@@ -43,6 +44,23 @@ static ssize_t choose(struct fusd_file_info *file, const char *data, size_t leng
 	if (sin_of_next_read == 14)
 		file->private_data = &closing;
 	return sin_of_next_read == 20 ? (ssize_t) length + 1 : (ssize_t) length;
+}
+
+static void check_answers_of_child(struct fusd_file_info *file)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	if (child == 0) {
+		CHECK(fusd_return(file, 1) == -ENODEV);
+		fusd_destroy(file);
+		CHECK(errno == ENODEV);
+		CHECK(fusd_return(file, 1) == -ENODEV);
+		/* As in check_child. */
+		raise(SIGKILL);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+	CHECK(fusd_get_call_type(file) == FUSD_READ);
 }
 
 static ssize_t sin_now(struct fusd_file_info *file, char *buffer, size_t length,
@@ -110,6 +128,12 @@ static ssize_t sin_now(struct fusd_file_info *file, char *buffer, size_t length,
 		CHECK(fusd_return(closing, 0) == -EINVAL);
 		CHECK(fusd_get_call_type(asked) == -1 && errno == EINVAL);
 		return 0;
+	case 16: /* the poll_diff that follows leaves by longjmp */
+		leaves = 1;
+		return 0;
+	case 17: /* answered by a child: that is for its parent to do */
+		check_answers_of_child(file);
+		return 0;
 	default:
 		return -EDOM;
 	}
@@ -128,6 +152,10 @@ static int close_it(struct fusd_file_info *file)
 static int ready(struct fusd_file_info *file, unsigned int state)
 {
 	CHECK(!ended);
+	if (leaves) {
+		leaves = 0;
+		longjmp(loop, 1);
+	}
 	if (state != 3)
 		return 3;
 	if (file->private_data == &closing)
@@ -139,6 +167,25 @@ static int nothing(struct fusd_file_info *file)
 {
 	(void) file;
 	return 0;
+}
+
+/* A driver without standard files, as daemons are, does not get devices in their places. */
+static void check_standard_files(const char *name, const struct fusd_file_operations *operations)
+{
+	int kept[3], taken = 0, fd, i;
+
+	for (i = 0; i < 3; i++) {
+		kept[i] = fcntl(i, F_DUPFD, 10);
+		close(i);
+	}
+	fd = fusd_register(name, 0600, NULL, operations);
+	for (i = 0; i < 3; i++) {
+		taken += fcntl(i, F_GETFD) != -1;
+		dup2(kept[i], i);
+		close(kept[i]);
+	}
+	CHECK(fd > 2 && taken == 0);
+	CHECK(fusd_unregister(fd) == 0);
 }
 
 static void check_arguments(const char *name, const struct fusd_file_operations *operations)
@@ -194,6 +241,7 @@ static void check_arguments(const char *name, const struct fusd_file_operations 
 	close(fds[1]);
 	local = fusd_register(name, 0600, NULL, operations);
 	CHECK(local > 2 && fusd_unregister(local) == 0 && fcntl(local, F_GETFD) == -1);
+	check_standard_files(name, operations);
 }
 
 /* A child does not serve the device, and finds that out at once. It can have one of its own, also where
@@ -214,12 +262,12 @@ static void check_child(const char *name, const struct fusd_file_operations *ope
 		if (!getenv("NO_DEVICE_IN_CHILD")) {
 			snprintf(its_name, sizeof its_name, "%s-child", name);
 			close(own);
-			/* the library makes two others before it: they get the two numbers below */
+			/* the library makes another one before it: that gets the number below */
 			do
 				fd = dup(0);
 			while (fd >= 0 && fd < own);
-			for (fd = own - 2; fd <= own; fd++)
-				close(fd);
+			close(own - 1);
+			close(own);
 			CHECK(fusd_register(its_name, 0600, NULL, operations) == own);
 			CHECK(fusd_dispatch(own) == -1 && errno == EAGAIN);
 			CHECK(fusd_unregister(own) == 0);

@@ -28,6 +28,8 @@ int forms(const char *name, const char *other, int mode)
 		return -1;
 	result += fusd_simple_register(name, 0666, NULL, .open = accept_it);
 	result += fusd_simple_register(name, 0666, &result, .open = accept_it, .close = accept_it);
+	result += fusd_simple_register_class(name, "misc", other, 0666, NULL, .open = accept_it);
+	fusd_simple_register_class(text, "misc", "a", (mode_t) mode, &result, .open = accept_it);
 #ifndef __cplusplus
 	result += fusd_simple_register(name, "misc", other, 0666, NULL, .open = accept_it);
 	fusd_simple_register(text, "misc", "a", (mode_t) mode, &result, .open = accept_it);

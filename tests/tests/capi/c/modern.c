@@ -117,6 +117,20 @@ static void write_it(struct fusd_call *call, const void *data, size_t bytes, uin
 	CHECK(fusd_reply_count(call, bytes) == 0);
 }
 
+static void check_answers_of_child(struct fusd_call *call)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	if (child == 0) {
+		CHECK(fusd_reply_ioctl(call, 1, NULL, 0) == -1 && errno == ENODEV);
+		CHECK(fusd_reply_error(call, EIO) == -1 && errno == ENODEV);
+		/* As in check_child. */
+		raise(SIGKILL);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+}
+
 static void ioctl_it(struct fusd_call *call, unsigned int number, uint64_t argument,
 		     const void *input, size_t bytes, size_t room)
 {
@@ -151,6 +165,10 @@ static void ioctl_it(struct fusd_call *call, unsigned int number, uint64_t argum
 		for (i = sizeof pointed; i < bytes; i++)
 			sum = (unsigned char) (sum + ((const unsigned char *) input)[i]);
 		fusd_reply_ioctl(call, sum, NULL, 0);
+		return;
+	case 3: /* answered by a child: that is for its parent to do */
+		check_answers_of_child(call);
+		CHECK(fusd_reply_ioctl(call, 3, NULL, 0) == 0);
 		return;
 	default:
 		fusd_reply_error(call, ENOTTY);

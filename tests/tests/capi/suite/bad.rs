@@ -27,6 +27,8 @@ const UNREGISTER: &str = "12";
 const CRASH: &str = "13";
 const KEEP_THE_CLOSE: &str = "14";
 const END_THE_CLOSE: &str = "15";
+const LEFT_WHILE_ASKED: &str = "16";
+const IN_A_CHILD: &str = "17";
 const MORE_WRITTEN: &str = "20";
 
 pub(crate) fn sins_are_errors(case: &Case) {
@@ -82,6 +84,12 @@ pub(crate) fn sin(case: &Case, driver: Driver) {
     driver.says("jumped");
     assert_eq!(read_after(AFTER_JUMP), Ok(Vec::new()));
     assert_eq!(left.wait(), Ok(Vec::new()), "the call was kept");
+
+    file.write(LEFT_WHILE_ASKED.as_bytes()).expect("write");
+    let left = file.start_read(10);
+    driver.says("jumped");
+    assert_eq!(left.wait(), Ok(Vec::new()), "what waited for the callback");
+    assert_eq!(read_after(IN_A_CHILD), Ok(Vec::new()));
 
     assert_eq!(read_after(NESTED), Ok(Vec::new()));
 

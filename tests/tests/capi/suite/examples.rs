@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use fusd_tests::client::{self, open, open_with};
+use fusd_tests::sys::mapping::{How, Mapping};
 use fusd_tests::wait::{deadline, wait_until};
 use fusd_tests::{Ability, Case};
 use nix::errno::Errno;
@@ -140,4 +141,24 @@ pub(crate) fn the_log_ring_blocks_and_wakes(case: &Case) {
     let late = open_with(&node, OFlag::O_RDONLY).expect("open");
     assert_eq!(late.ready(input), input);
     assert_eq!(late.read(100), Ok(b"one\ntwo\nthree\n".to_vec()));
+}
+
+pub(crate) fn a_counter_is_shared(case: &Case) {
+    if case.lacks(Ability::Memory) || lacks_compiler(case) {
+        return;
+    }
+    let _driver = start(case, &example("counter"));
+    let file = open(&node(case)).expect("open");
+    let count = |number: u64| {
+        let mapped = Mapping::new(&file, 0, 1, How::SHARED).expect("mmap");
+        mapped.write(0, &number.to_ne_bytes()).expect("write");
+    };
+    let says = || fs::read_to_string(node(case)).expect("read");
+    assert_eq!(says(), "0\n");
+    count(41);
+    assert_eq!(says(), "41\n");
+    count(1 << 40);
+    assert_eq!(says(), "1099511627776\n");
+    let beyond = Mapping::new(&file, 1, 1, How::SHARED).map(drop);
+    assert_eq!(beyond, Err(Errno::ENXIO));
 }

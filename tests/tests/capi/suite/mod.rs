@@ -4,3 +4,4 @@ pub(crate) mod bad;
 pub(crate) mod examples;
 pub(crate) mod modern;
 pub(crate) mod old;
+pub(crate) mod python;

@@ -1,6 +1,7 @@
 //! The modern interface: what `c/modern.c` serves, and what it finds out about its own side.
 
 use fusd_tests::client::{open, open_with, process};
+use fusd_tests::wait::start;
 use fusd_tests::{Ability, Backend, Case, sys};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -67,6 +68,11 @@ pub(crate) fn serve(case: &Case, mut driver: crate::helper::Driver) {
             Ok(10)
         );
     }
+    assert_eq!(
+        file.ioctl(number(2, 3, 8), &mut pid),
+        Ok(3),
+        "not a child's"
+    );
     assert_eq!(file.ioctl(number(2, 9, 8), &mut pid), Err(Errno::ENOTTY));
     // fs/fuse/cuse.c, cuse_frontend_fops, has no fsync.
     if case.backend() != Backend::Cuse {
@@ -107,6 +113,24 @@ pub(crate) fn a_callback_outlives_its_device(case: &Case) {
     let (status, errors) = driver.wait();
     assert!(status.success(), "{status}:\n{errors}");
     assert!(!errors.contains("panicked"), "{errors}");
+}
+
+/// An open that the driver keeps is no file any more once its device has ended.
+pub(crate) fn an_open_outlives_its_device(case: &Case) {
+    if lacks_compiler(case) {
+        return;
+    }
+    let source = format!("{PROGRAMS}/late.c");
+    let late = program(&source, "", &["-Wall", "-Wextra", "-Werror"]);
+    let mut driver = start_by(case, case.command(late.to_str().expect("UTF-8")));
+    let path = node(case);
+    let waiting = start(move || open(&path).map(drop));
+    driver.says("waits");
+    driver.end_input();
+    assert!(waiting.wait().is_err());
+    driver.says("over");
+    let (status, errors) = driver.wait();
+    assert!(status.success(), "{status}:\n{errors}");
 }
 
 pub(crate) fn a_table_of_an_older_size(case: &Case) {
