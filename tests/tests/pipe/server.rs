@@ -1,7 +1,7 @@
 //! A NATS server of the test's own, which can be killed and started again at the same place.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -47,6 +47,41 @@ impl<'a> Server<'a> {
     /// Its URL.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Has it do something, by a message that is a question.
+    ///
+    /// # Panics
+    /// It refuses.
+    #[track_caller]
+    pub(crate) fn ask(&self, subject: &str, question: &str) -> String {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("connect");
+        limit(&stream);
+        let length = question.len();
+        let lines = format!(
+            "CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\nPUB {subject} answer {length}\r\n\
+             {question}\r\n"
+        );
+        (&stream).write_all(lines.as_bytes()).expect("ask");
+        let mut lines = BufReader::new(&stream)
+            .lines()
+            .map(|line| line.expect("an answer"));
+        let head = lines.by_ref().find(|line| line.starts_with("MSG answer "));
+        assert!(head.is_some(), "no answer to {subject}");
+        let answer = lines.next().expect("an answer");
+        assert!(!answer.contains("\"error\""), "{subject}: {answer}");
+        answer
+    }
+
+    /// What its file `name` has, of those in which it keeps streams.
+    pub(crate) fn file(&self, name: &str) -> Vec<u8> {
+        let folder = self.case.directory().join("streams/jetstream/$G/streams");
+        fs::read(folder.join(name)).unwrap_or_default()
     }
 
     /// Kills it: what it has not written to its files is lost.
@@ -112,8 +147,13 @@ fn answers(port: u16) -> bool {
     let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
         return false;
     };
-    let limit = deadline().max(Duration::from_secs(1));
-    stream.set_read_timeout(Some(limit)).expect("a limit");
+    limit(&stream);
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).is_ok() && line.starts_with("INFO ")
+}
+
+/// Has a read end in time.
+fn limit(stream: &TcpStream) {
+    let limit = deadline().max(Duration::from_secs(1));
+    stream.set_read_timeout(Some(limit)).expect("a limit");
 }

@@ -5,33 +5,24 @@
 //! until the server confirms. The server gives to another node what was not acknowledged in time:
 //! so it does if this one was killed, or cut off for longer than that.
 
-use std::time::Duration;
-
-use async_nats::Subject;
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::pull::{Batch, Config};
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
 use fusd_tool::ToolError;
-use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Duration, MissedTickBehavior, interval, sleep, timeout};
 
-use super::acks::{Acks, Word};
-use super::connection::{Connection, PATIENCE};
-use super::follow::BATCH_IS_FULL;
+use super::acks::{Acks, Given, Word};
+use super::connection::{Connection, Contact, PATIENCE};
+use super::consumer::Consumer;
 use super::held::Held;
+use super::leftovers;
 use super::local::Local;
+use super::pull::Pull;
+use super::recovery::Recovery;
 use super::seen::Seen;
 use super::stream::{OVERHEAD, Stream};
 
 /// Messages that a node takes and has not acknowledged, at most.
 const WINDOW: usize = 64;
-
-/// When the server gives a message to another node that was not acknowledged.
-const ACK_WAIT: Duration = Duration::from_secs(30);
-
-/// How long the server keeps a question that it has no answer to.
-const QUESTION: Duration = Duration::from_secs(60);
 
 /// The pause before another attempt where the server is there but does not answer as it should.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -41,12 +32,21 @@ pub(super) struct Worker {
     connection: Connection,
     local: Local,
     stream: Stream,
-    consumer: PullConsumer,
-    /// By where the server is told about them.
-    held: Held<Subject>,
+    consumer: Consumer,
+    /// What comes.
+    pull: Option<Pull>,
+    /// The connection that it comes by, and the server's name.
+    contact: Contact,
+    server: Option<String>,
+    /// What is to be looked after since there is another one.
+    recovery: Option<Recovery>,
+    /// Messages that no reader has.
+    held: Held<Given>,
     /// What readers have got.
     seen: Seen,
     acks: Acks,
+    /// The user knows that something is wrong.
+    told: bool,
 }
 
 impl Worker {
@@ -59,7 +59,7 @@ impl Worker {
         local: Local,
         stream: Stream,
     ) -> Result<Self, ToolError> {
-        let consumer = consumer(&stream).await.map_err(|why| {
+        let consumer = Consumer::open(&stream).await.map_err(|why| {
             let name = &stream.name;
             ToolError::failed(format!(
                 "cannot share the messages of the stream {name}: {why}; see its consumers with \
@@ -68,67 +68,114 @@ impl Worker {
         })?;
         Ok(Self {
             acks: Acks::new(connection.clone()),
+            contact: connection.contact(),
+            server: connection.server(),
+            // The server may have been killed before.
+            recovery: Some(Recovery::begin(consumer.patience, false, false)),
             connection,
             local,
             stream,
             consumer,
+            pull: None,
             held: Held::default(),
             seen: Seen::default(),
+            told: false,
         })
     }
 
     /// Takes messages until it is `stopped`, then gives back what nobody has read.
     pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
-        let mut batch: Option<Batch> = None;
-        let mut contact = self.connection.contact();
-        let mut beat = interval(ACK_WAIT / 3);
+        let mut beat = interval(self.consumer.patience / 3);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = false;
         loop {
             self.local.look_from_now();
-            let reads = self.settle();
-            if self.connection.contact() != contact {
-                contact = self.connection.contact();
-                batch = None;
+            if self.connection.contact() != self.contact {
+                self.change_connection();
                 beat.reset_immediately();
             }
-            if !reads {
-                self.let_go(batch.take());
-            } else if batch.is_none() && contact.up {
-                match self.ask().await {
-                    Ok(asked) => batch = asked,
-                    Err(why) => self.start_again(&why, &mut told).await,
-                }
+            let reads = self.settle();
+            self.look_after().await;
+            if reads {
+                self.ask_if_due().await;
             }
             tokio::select! {
                 // An error: the other side is gone, and so is the device.
                 _ = stopped.changed() => break,
-                _ = self.connection.lost_since(contact) => {}
-                message = next(&mut batch) => match message {
-                    None => batch = None,
-                    Some(Ok(message)) => {
-                        told = false;
-                        self.take(message);
-                    }
-                    Some(Err(error)) => {
-                        batch = None;
-                        let why = error.to_string();
-                        if !why.contains(BATCH_IS_FULL) && self.connection.contact() == contact {
-                            self.start_again(&why, &mut told).await;
-                        }
-                    }
-                },
+                _ = self.connection.lost_since(self.contact) => {}
+                message = next(&mut self.pull) => self.hear(message).await,
+                () = due(&self.recovery) => {}
                 () = self.local.changed() => {}
                 () = self.acks.fewer() => {}
-                _ = beat.tick() => self.acks.say(Word::Waits, self.held.iter().cloned().collect()),
+                _ = beat.tick() => {
+                    let waiting = self.held.iter().map(|it| it.reply.clone());
+                    self.acks.say(Word::Waits, waiting.collect());
+                }
             }
         }
-        self.let_go(batch.take());
-        self.acks.end(self.held.iter().cloned()).await;
+        self.end().await;
+    }
+
+    /// The connection is not the one it was.
+    fn change_connection(&mut self) {
+        self.contact = self.connection.contact();
+        // What has come by it is here, and would come again much later.
+        let mut asked = false;
+        if let Some(mut pull) = self.pull.take() {
+            asked = true;
+            while let Some(message) = pull.come() {
+                self.take(message);
+            }
+        }
+        let waits = asked || self.recovery.as_ref().is_some_and(|it| it.waits);
+        let server = self.connection.server();
+        let repeats = self.server != server;
+        self.server = server;
+        let patience = self.consumer.patience;
+        self.recovery = Some(Recovery::begin(patience, waits, repeats));
+    }
+
+    /// Looks after what was given out before the connection broke, when it is time to.
+    async fn look_after(&mut self) {
+        let Some(recovery) = self.recovery.as_mut().filter(|it| it.is_due()) else {
+            return;
+        };
+        recovery.put_off();
+        let unconfirmed = self.acks.unconfirmed();
+        let Ok(Ok(given_out)) = timeout(PATIENCE, self.consumer.given_out()).await else {
+            return;
+        };
+        if recovery.repeats {
+            recovery.repeats = false;
+            self.acks.repeat(given_out.newest);
+        }
+        if !Recovery::is_over(&given_out, unconfirmed) {
+            return;
+        }
+        self.recovery = None;
+        if self.stream.is_queue && !self.consumer.gives_up() {
+            let stream = self.stream.clone();
+            tokio::spawn(async move {
+                if let Err(error) = leftovers::remove(&stream, given_out.newest).await {
+                    tracing::debug!(%error, "cannot look for what was read and came back");
+                }
+            });
+        }
+    }
+
+    /// Asks for messages, unless that has to wait.
+    async fn ask_if_due(&mut self) {
+        let waits = self.recovery.as_ref().is_some_and(|it| it.waits);
+        if self.pull.is_some() || !self.contact.up || waits || self.acks.gives_back() {
+            return;
+        }
+        match self.ask().await {
+            Ok(asked) => self.pull = asked,
+            Err(why) => self.start_again(&why).await,
+        }
     }
 
     /// Asks for as many messages as there is room for, if for any.
-    async fn ask(&self) -> Result<Option<Batch>, String> {
+    async fn ask(&self) -> Result<Option<Pull>, String> {
         let room = self
             .local
             .device()
@@ -139,65 +186,66 @@ impl Worker {
         };
         let payload = self.connection.client.max_payload();
         let largest = self.stream.limit.min(payload).saturating_add(OVERHEAD);
-        let batch = self
-            .consumer
-            .batch()
-            .max_messages(room.records.min(window))
-            .max_bytes(room.bytes.max(largest))
-            .expires(QUESTION)
-            .messages();
-        match timeout(PATIENCE, batch).await {
-            Ok(batch) => batch.map(Some).map_err(|error| error.to_string()),
+        let limits = (room.records.min(window), room.bytes.max(largest));
+        let (stream, consumer) = (&self.stream.name, self.consumer.name());
+        match timeout(
+            PATIENCE,
+            Pull::ask(&self.connection, stream, consumer, limits),
+        )
+        .await
+        {
+            Ok(pull) => pull.map(Some),
             Err(late) => Err(late.to_string()),
         }
     }
 
-    /// Asks for no more, and gives back what has come and was not taken. What is still on its way
-    /// goes to others after [`ACK_WAIT`].
-    fn let_go(&self, batch: Option<Batch>) {
-        let Some(mut batch) = batch else { return };
-        let mut back = Vec::new();
-        while let Some(Some(Ok(message))) = batch.next().now_or_never() {
-            back.extend(message.message.reply);
+    /// Takes what has come.
+    async fn hear(&mut self, message: Option<Result<Message, String>>) {
+        match message {
+            None => self.pull = None,
+            Some(Ok(message)) => self.take(message),
+            Some(Err(why)) => {
+                self.pull = None;
+                if self.connection.contact() == self.contact {
+                    self.start_again(&why).await;
+                }
+            }
         }
-        self.acks.say(Word::Back, back);
     }
 
     /// The consumer may be gone: finds it, or makes it again.
-    async fn start_again(&mut self, why: &str, told: &mut bool) {
-        if !*told {
-            *told = true;
+    async fn start_again(&mut self, why: &str) {
+        if !self.told {
+            self.told = true;
             let stream = &self.stream.name;
             tracing::warn!(%stream, error = %why, "cannot take from the stream; trying again");
         }
         sleep(PAUSE).await;
-        if let Ok(found) = consumer(&self.stream).await {
+        if let Ok(found) = Consumer::open(&self.stream).await {
             self.consumer = found;
         }
     }
 
     /// Puts a message into the pipe that is for this node.
     fn take(&mut self, message: Message) {
-        let Some(reply) = message.reply.clone() else {
+        self.told = false;
+        let (Some(reply), Ok(info)) = (message.reply.clone(), message.info()) else {
             return;
         };
+        let number = info.stream_sequence;
         let id = message.headers.as_ref();
         let id = id.and_then(|headers| headers.get(async_nats::header::NATS_MESSAGE_ID));
-        let key = match (id, message.info()) {
-            (Some(id), _) => id.as_str().to_owned(),
-            (None, Ok(info)) => info.stream_sequence.to_string(),
-            (None, Err(_)) => return,
-        };
+        let key = id.map_or_else(|| number.to_string(), |id| id.as_str().to_owned());
         // It comes again where the server has not heard of it for long.
-        let Some(reply) = self.held.replace(&key, reply) else {
+        let Some(given) = self.held.replace(&key, Given { number, reply }) else {
             return;
         };
         if self.seen.contains(&key) || message.payload.is_empty() {
-            self.acks.acknowledge(reply);
+            self.acks.acknowledge(given);
             return;
         }
         self.local.arrive_beyond(&message.payload);
-        self.held.push(key, message.payload.len(), reply);
+        self.held.push(key, message.payload.len(), given);
     }
 
     /// Acknowledges what has been read and, without readers, gives back the rest; whether there are
@@ -207,11 +255,13 @@ impl Worker {
             return false;
         };
         let (kept, reads) = device.look(|pipe| (pipe.stats().kept, pipe.has(true)));
-        for (key, reply) in self.held.read(kept) {
+        for (key, given) in self.held.read(kept) {
             self.seen.insert(&key);
-            self.acks.acknowledge(reply);
+            self.acks.acknowledge(given);
         }
-        if !reads && self.held.len() > 0 {
+        // Until the question is over, and while the server is away, it is for the next reader here.
+        let whole = self.pull.is_none() && self.contact.up;
+        if !reads && whole && self.held.len() > 0 {
             let held = &mut self.held;
             let back = device.change(|pipe, _| {
                 // One may have come by now.
@@ -222,44 +272,45 @@ impl Worker {
                 pipe.withdraw(bytes);
                 back
             });
-            self.acks.say(Word::Back, back);
+            let back = back.into_iter().map(|it| it.reply).collect();
+            self.acks.give_back(back);
         }
         reads
+    }
+
+    /// Gives back all that nobody has read.
+    async fn end(mut self) {
+        let mut back: Vec<_> = self.held.iter().map(|it| it.reply.clone()).collect();
+        if let Some(mut pull) = self.pull.take() {
+            while let Some(message) = pull.come() {
+                back.extend(message.message.reply);
+            }
+            drop(pull);
+            // Asked for this, the server looks which questions are still those of somebody. With an
+            // old one, nats-server 2.9 would take the first of what is given back for the answer, and
+            // give it to nobody before its time is over.
+            let looked = timeout(PATIENCE, self.consumer.given_out()).await;
+            if !matches!(looked, Ok(Ok(_))) {
+                tracing::debug!("the end of the last question is not confirmed");
+            }
+        }
+        self.acks.give_back(back);
+        self.acks.end().await;
     }
 }
 
 /// The next message; waits for ever where none is asked for.
-async fn next(batch: &mut Option<Batch>) -> Option<Result<Message, async_nats::Error>> {
-    match batch {
-        Some(batch) => batch.next().await,
+async fn next(pull: &mut Option<Pull>) -> Option<Result<Message, String>> {
+    match pull {
+        Some(pull) => pull.next().await,
         None => std::future::pending().await,
     }
 }
 
-/// The consumer that all nodes of the pipe share.
-async fn consumer(stream: &Stream) -> Result<PullConsumer, String> {
-    let plain = |c: char| match c.is_ascii_alphanumeric() || c == '-' {
-        true => c,
-        false => '_',
-    };
-    let subject: String = stream.subject.chars().map(plain).collect();
-    let name = format!("fusd-pipe-{subject}");
-    let config = Config {
-        durable_name: Some(name.clone()),
-        description: Some("the readers of a fusd-pipe".to_owned()),
-        deliver_policy: DeliverPolicy::All,
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: ACK_WAIT,
-        filter_subject: stream.subject.clone(),
-        // Each node has a limit of its own.
-        max_ack_pending: 65536,
-        ..Config::default()
-    };
-    let found = stream.stream.get_or_create_consumer(&name, config).await;
-    let found: PullConsumer = found.map_err(|error| error.to_string())?;
-    let filter = &found.cached_info().config.filter_subject;
-    match *filter == stream.subject {
-        true => Ok(found),
-        false => Err(format!("its consumer {name} is for {filter}")),
+/// Waits until there is something to look after.
+async fn due(recovery: &Option<Recovery>) {
+    match recovery {
+        Some(recovery) => recovery.due().await,
+        None => std::future::pending().await,
     }
 }
