@@ -81,6 +81,7 @@ mod joined {
             a_queue_keeps_its_order_over_a_cut,
             readers_that_come_and_go_keep_the_order,
             a_killed_server_does_not_fill_a_queue,
+            a_server_that_has_lost_count_loses_no_record,
             a_server_that_is_away_is_no_secret,
             no_server_is_an_error_without_secrets;
     }

@@ -80,8 +80,19 @@ impl<'a> Server<'a> {
 
     /// What its file `name` has, of those in which it keeps streams.
     pub(crate) fn file(&self, name: &str) -> Vec<u8> {
-        let folder = self.case.directory().join("streams/jetstream/$G/streams");
-        fs::read(folder.join(name)).unwrap_or_default()
+        fs::read(self.streams().join(name)).unwrap_or_default()
+    }
+
+    /// Empties its folder `name`, of those in which it keeps streams.
+    #[track_caller]
+    pub(crate) fn lose(&self, name: &str) {
+        let folder = self.streams().join(name);
+        fs::remove_dir_all(&folder).expect("the folder can be removed");
+        fs::create_dir(&folder).expect("the folder can be made");
+    }
+
+    fn streams(&self) -> PathBuf {
+        self.case.directory().join("streams/jetstream/$G/streams")
     }
 
     /// Kills it: what it has not written to its files is lost.

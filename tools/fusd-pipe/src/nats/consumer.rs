@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::Config;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 
 use super::stream::Stream;
 
 /// When the server gives a message to another node that was not acknowledged, if it is made here.
 const ACK_WAIT: Duration = Duration::from_secs(30);
 
-/// The consumer.
+/// The consumer. Clones are the same one.
+#[derive(Clone)]
 pub(super) struct Consumer {
     consumer: PullConsumer,
     /// When the server gives a message to another node that was not acknowledged.
@@ -76,5 +78,15 @@ impl Consumer {
             open: info.num_ack_pending,
             newest: info.delivered.stream_sequence,
         })
+    }
+
+    /// Asks for the number of the newest message that was ever given out; 0 if none was.
+    pub(super) async fn newest(&self) -> Result<u64, String> {
+        match self.consumer.get_info().await {
+            Ok(info) => Ok(info.delivered.stream_sequence),
+            // There is no consumer any more.
+            Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::JetStream(_)) => Ok(0),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! What the server had sent when the connection broke, and the node had not got, the server takes for
 //! given out: it gives it out again only when the time for its acknowledgement is over, and newer
 //! messages meanwhile. The same holds for a server that was killed and started again: it writes down
-//! what it gives out ten times a second (nats-server 2.9 to 2.11), whether that has arrived or not.
+//! what it gives out ten times a second (nats-server 2.9.10), whether that has arrived or not.
 //! Nobody can ask it for such messages, nor whether they are with another node. So this one takes
 //! nothing that is newer until all that is given out is acknowledged, here and elsewhere, or that
 //! time is over; then the server gives the old ones first.

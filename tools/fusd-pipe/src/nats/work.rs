@@ -5,6 +5,8 @@
 //! until the server confirms. The server gives to another node what was not acknowledged in time:
 //! so it does if this one was killed, or cut off for longer than that.
 
+use std::sync::Arc;
+
 use async_nats::jetstream::Message;
 use fusd_tool::ToolError;
 use tokio::sync::watch;
@@ -13,6 +15,7 @@ use tokio::time::{Duration, MissedTickBehavior, interval, sleep, timeout};
 use super::acks::{Acks, Given, Word};
 use super::connection::{Connection, Contact, PATIENCE};
 use super::consumer::Consumer;
+use super::counting::Counting;
 use super::held::Held;
 use super::leftovers;
 use super::local::Local;
@@ -45,6 +48,7 @@ pub(super) struct Worker {
     /// What readers have got.
     seen: Seen,
     acks: Acks,
+    counting: Arc<Counting>,
     /// The user knows that something is wrong.
     told: bool,
 }
@@ -66,8 +70,10 @@ impl Worker {
                  nats(1), or use another stream"
             ))
         })?;
+        let counting = Counting::new(connection.clone(), stream.clone(), consumer.clone());
         Ok(Self {
             acks: Acks::new(connection.clone()),
+            counting: Arc::new(counting),
             contact: connection.contact(),
             server: connection.server(),
             // The server may have been killed before.
@@ -81,6 +87,11 @@ impl Worker {
             seen: Seen::default(),
             told: false,
         })
+    }
+
+    /// What is to be checked before something is written.
+    pub(super) fn counting(&self) -> Arc<Counting> {
+        Arc::clone(&self.counting)
     }
 
     /// Takes messages until it is `stopped`, then gives back what nobody has read.
@@ -103,7 +114,7 @@ impl Worker {
                 _ = stopped.changed() => break,
                 _ = self.connection.lost_since(self.contact) => {}
                 message = next(&mut self.pull) => self.hear(message).await,
-                () = due(&self.recovery) => {}
+                () = due(&self.recovery), if self.contact.up => {}
                 () = self.local.changed() => {}
                 () = self.acks.fewer() => {}
                 _ = beat.tick() => {
@@ -118,29 +129,35 @@ impl Worker {
     /// The connection is not the one it was.
     fn change_connection(&mut self) {
         self.contact = self.connection.contact();
-        // What has come by it is here, and would come again much later.
-        let mut asked = false;
+        // What has come by the old one is here, and would come again much later.
+        let asked = self.pull.is_some();
         if let Some(mut pull) = self.pull.take() {
-            asked = true;
             while let Some(message) = pull.come() {
                 self.take(message);
             }
         }
-        let waits = asked || self.recovery.as_ref().is_some_and(|it| it.waits);
         let server = self.connection.server();
-        let repeats = self.server != server;
+        let restarted = self.server != server;
         self.server = server;
-        let patience = self.consumer.patience;
-        self.recovery = Some(Recovery::begin(patience, waits, repeats));
+        let before = self.recovery.as_ref();
+        self.recovery = Some(Recovery::begin(
+            self.consumer.patience,
+            asked || restarted || before.is_some_and(|it| it.waits),
+            restarted || before.is_some_and(|it| it.repeats),
+        ));
     }
 
     /// Looks after what was given out before the connection broke, when it is time to.
     async fn look_after(&mut self) {
-        let Some(recovery) = self.recovery.as_mut().filter(|it| it.is_due()) else {
+        let up = self.contact.up;
+        let Some(recovery) = self.recovery.as_mut().filter(|it| up && it.is_due()) else {
             return;
         };
         recovery.put_off();
         let unconfirmed = self.acks.unconfirmed();
+        if !matches!(timeout(PATIENCE, self.counting.check()).await, Ok(Ok(()))) {
+            return;
+        }
         let Ok(Ok(given_out)) = timeout(PATIENCE, self.consumer.given_out()).await else {
             return;
         };
