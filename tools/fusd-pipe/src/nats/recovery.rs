@@ -76,3 +76,35 @@ impl Recovery {
         given_out.open == 0 && unconfirmed == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newer_messages_wait_for_the_answer_or_for_the_time() {
+        let mut recovery = Recovery::begin(Duration::from_secs(600), true, false);
+        assert!(recovery.is_due(), "it asks at once");
+        recovery.put_off();
+        assert!(!recovery.is_due(), "and then later");
+        for _ in 0..20 {
+            recovery.put_off();
+        }
+        assert!(recovery.waits);
+        assert_eq!(recovery.pause, LONGEST);
+        recovery.until = Instant::now();
+        recovery.put_off();
+        assert!(
+            !recovery.waits,
+            "the server gives the old ones out again now"
+        );
+    }
+
+    #[test]
+    fn it_is_over_when_nothing_is_open() {
+        let given_out = |open| GivenOut { open, newest: 9 };
+        assert!(Recovery::is_over(&given_out(0), 0));
+        assert!(!Recovery::is_over(&given_out(1), 0));
+        assert!(!Recovery::is_over(&given_out(0), 1));
+    }
+}

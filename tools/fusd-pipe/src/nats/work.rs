@@ -5,6 +5,8 @@
 //! until the server confirms. The server gives to another node what was not acknowledged in time:
 //! so it does if this one was killed, or cut off for longer than that.
 
+mod outage;
+
 use std::sync::Arc;
 
 use async_nats::jetstream::Message;
@@ -17,7 +19,6 @@ use super::connection::{Connection, Contact, PATIENCE};
 use super::consumer::Consumer;
 use super::counting::Counting;
 use super::held::Held;
-use super::leftovers;
 use super::local::Local;
 use super::pull::Pull;
 use super::recovery::Recovery;
@@ -106,8 +107,9 @@ impl Worker {
             }
             let reads = self.settle();
             self.look_after().await;
-            if reads {
-                self.ask_if_due().await;
+            match reads {
+                true => self.ask_if_due().await,
+                false => self.give_back().await,
             }
             tokio::select! {
                 // An error: the other side is gone, and so is the device.
@@ -124,59 +126,6 @@ impl Worker {
             }
         }
         self.end().await;
-    }
-
-    /// The connection is not the one it was.
-    fn change_connection(&mut self) {
-        self.contact = self.connection.contact();
-        // What has come by the old one is here, and would come again much later.
-        let asked = self.pull.is_some();
-        if let Some(mut pull) = self.pull.take() {
-            while let Some(message) = pull.come() {
-                self.take(message);
-            }
-        }
-        let server = self.connection.server();
-        let restarted = self.server != server;
-        self.server = server;
-        let before = self.recovery.as_ref();
-        self.recovery = Some(Recovery::begin(
-            self.consumer.patience,
-            asked || restarted || before.is_some_and(|it| it.waits),
-            restarted || before.is_some_and(|it| it.repeats),
-        ));
-    }
-
-    /// Looks after what was given out before the connection broke, when it is time to.
-    async fn look_after(&mut self) {
-        let up = self.contact.up;
-        let Some(recovery) = self.recovery.as_mut().filter(|it| up && it.is_due()) else {
-            return;
-        };
-        recovery.put_off();
-        let unconfirmed = self.acks.unconfirmed();
-        if !matches!(timeout(PATIENCE, self.counting.check()).await, Ok(Ok(()))) {
-            return;
-        }
-        let Ok(Ok(given_out)) = timeout(PATIENCE, self.consumer.given_out()).await else {
-            return;
-        };
-        if recovery.repeats {
-            recovery.repeats = false;
-            self.acks.repeat(given_out.newest);
-        }
-        if !Recovery::is_over(&given_out, unconfirmed) {
-            return;
-        }
-        self.recovery = None;
-        if self.stream.is_queue && !self.consumer.gives_up() {
-            let stream = self.stream.clone();
-            tokio::spawn(async move {
-                if let Err(error) = leftovers::remove(&stream, given_out.newest).await {
-                    tracing::debug!(%error, "cannot look for what was read and came back");
-                }
-            });
-        }
     }
 
     /// Asks for messages, unless that has to wait.
@@ -265,8 +214,7 @@ impl Worker {
         self.held.push(key, message.payload.len(), given);
     }
 
-    /// Acknowledges what has been read and, without readers, gives back the rest; whether there are
-    /// readers.
+    /// Acknowledges what has been read; whether there are readers.
     fn settle(&mut self) -> bool {
         let Some(device) = self.local.device() else {
             return false;
@@ -276,23 +224,43 @@ impl Worker {
             self.seen.insert(&key);
             self.acks.acknowledge(given);
         }
-        // Until the question is over, and while the server is away, it is for the next reader here.
-        let whole = self.pull.is_none() && self.contact.up;
-        if !reads && whole && self.held.len() > 0 {
-            let held = &mut self.held;
-            let back = device.change(|pipe, _| {
-                // One may have come by now.
-                if pipe.has(true) {
-                    return Vec::new();
-                }
-                let (bytes, back) = held.withdraw(pipe.stats().kept);
-                pipe.withdraw(bytes);
-                back
-            });
-            let back = back.into_iter().map(|it| it.reply).collect();
-            self.acks.give_back(back);
-        }
         reads
+    }
+
+    /// Gives back what nobody has read. Until the question is over, and while the server is away, it is
+    /// for the next reader here.
+    async fn give_back(&mut self) {
+        if self.held.len() == 0 || self.pull.is_some() || !self.contact.up {
+            return;
+        }
+        if !self.forget_old_questions().await {
+            sleep(PAUSE).await;
+            return;
+        }
+        self.settle();
+        let held = &mut self.held;
+        let back = self.local.change(|pipe, _| {
+            // One may have come by now.
+            if pipe.has(true) {
+                return Vec::new();
+            }
+            let (bytes, back) = held.withdraw(pipe.stats().kept);
+            pipe.withdraw(bytes);
+            back
+        });
+        let back = back.unwrap_or_default().into_iter();
+        self.acks.give_back(back.map(|it| it.reply).collect());
+    }
+
+    /// Has the server forget questions that are over or whose node is gone, which it does when it is
+    /// asked for what is given out; whether it has. With one of these, nats-server 2.9 would take the
+    /// first of what is given back for the answer, find that it is over, and give that out to nobody
+    /// before its time is over (seen; 2.10.29 puts it back).
+    async fn forget_old_questions(&self) -> bool {
+        matches!(
+            timeout(PATIENCE, self.consumer.given_out()).await,
+            Ok(Ok(_))
+        )
     }
 
     /// Gives back all that nobody has read.
@@ -303,11 +271,7 @@ impl Worker {
                 back.extend(message.message.reply);
             }
             drop(pull);
-            // Asked for this, the server looks which questions are still those of somebody. With an
-            // old one, nats-server 2.9 would take the first of what is given back for the answer, and
-            // give it to nobody before its time is over.
-            let looked = timeout(PATIENCE, self.consumer.given_out()).await;
-            if !matches!(looked, Ok(Ok(_))) {
+            if !self.forget_old_questions().await {
                 tracing::debug!("the end of the last question is not confirmed");
             }
         }
