@@ -178,12 +178,17 @@ pub(crate) fn a_queue_outlives_its_server(case: &Case) {
     outlives(case, "fifo", "JOBS");
 }
 
-/// Makes the stream JOBS and its consumer as the tool would; what that gave out and nobody has
-/// acknowledged, it gives out again after `seconds`.
+/// Records that a queue of these tests has room for.
+const LIMIT: u32 = 64;
+
+/// Makes the stream JOBS, for `LIMIT` records, and its consumer as the tool would; what that gave out
+/// and nobody has acknowledged, it gives out again after `seconds`.
 fn make_queue(server: &Server<'_>, seconds: u32) {
-    let stream = r#"{"name":"JOBS","subjects":["test.pipe"],"retention":"workqueue",
-        "discard":"new","max_msgs":64,"storage":"file","num_replicas":1}"#;
-    server.ask("$JS.API.STREAM.CREATE.JOBS", stream);
+    let stream = format!(
+        r#"{{"name":"JOBS","subjects":["test.pipe"],"retention":"workqueue",
+        "discard":"new","max_msgs":{LIMIT},"storage":"file","num_replicas":1}}"#
+    );
+    server.ask("$JS.API.STREAM.CREATE.JOBS", &stream);
     let consumer = format!(
         r#"{{"stream_name":"JOBS","config":{{"durable_name":"fusd-pipe-test_pipe",
         "filter_subject":"test.pipe","deliver_policy":"all","ack_policy":"explicit",
@@ -325,11 +330,12 @@ fn outlives(case: &Case, kind: &str, stream: &str) {
     let Some(mut server) = Server::start(case) else {
         return;
     };
-    let options = ["--kind", kind, "--stream", stream, "--subject", kind];
-    let nodes = ["a", "b"].map(|name| {
-        let common = ["--records", "line", "--nats", &server.url()];
-        pipe_at(case, name, common).args(options).start()
-    });
+    if kind == "fifo" {
+        // So that a record that was on its way comes soon.
+        make_queue(&server, 5);
+    }
+    let options = ["--kind", kind, "--stream", stream];
+    let nodes = ["a", "b"].map(|name| node(case, &server, name, &options));
     // A fifo's record may come to one of two nodes twice, as the manual says; to one it does not.
     let count = if kind == "fifo" { 1 } else { 2 };
     let nodes_read = nodes.iter().rev().take(count);
