@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result};
 use nix::unistd::Uid;
 
 /// The nodes through which a backend serves devices, with the backend's name.
@@ -20,6 +21,20 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask is a folder of the workspace")
+}
+
+/// The project's folder for what can be had again: `fusd` below `$XDG_CACHE_HOME`, or `~/.cache`.
+///
+/// # Errors
+///
+/// Neither variable is set.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let base = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| env::home_dir().map(|home| home.join(".cache")))
+        .context("there is no cache folder: neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(base.join("fusd"))
 }
 
 /// Where the shell would find `program`, or `None`.

@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::host;
+use crate::{host, unpacked};
 
 /// A package of Debian and its derivatives, and what shows that it is there.
 pub(crate) struct Package {
@@ -26,6 +26,22 @@ pub(crate) enum Proof {
     Program(&'static str),
     /// A file at this place.
     File(&'static str),
+    /// A program at this place of a package that is [only unpacked](unpacked).
+    Unpacked(&'static str),
+}
+
+impl Package {
+    fn is_there(&self) -> bool {
+        match self.proof {
+            Proof::Program(program) => host::find_program(program).is_some(),
+            Proof::File(path) => Path::new(path).exists(),
+            Proof::Unpacked(path) => unpacked::find(self.name, path).is_some(),
+        }
+    }
+
+    fn is_installed(&self) -> bool {
+        !matches!(self.proof, Proof::Unpacked(_))
+    }
 }
 
 /// The packages that something needs.
@@ -99,9 +115,8 @@ pub(crate) const TESTS: Needs = Needs {
         },
         Package {
             name: "nats-server",
-            // An ordinary user may not have that folder in PATH.
-            proof: Proof::File("/usr/sbin/nats-server"),
-            why: "it joins the nodes of fusd-pipe",
+            proof: Proof::Unpacked("usr/sbin/nats-server"),
+            why: "it joins the nodes of fusd-pipe; only unpacked, as it would be started at once",
         },
     ]],
     without: Some("cargo xtask test --no-install"),
@@ -170,7 +185,7 @@ pub(crate) fn ensure(needs: &Needs, consent: Consent, is_root: bool) -> Result<(
             needs.or_without("; or go on without them: ")
         );
     }
-    let by_hand = format!("apt-get install {names}");
+    let by_hand = by_hand(&missing);
     if consent == Consent::Ask {
         ask(needs, &by_hand)?;
     }
@@ -183,13 +198,27 @@ pub(crate) fn ensure(needs: &Needs, consent: Consent, is_root: bool) -> Result<(
     })
 }
 
+/// The commands that do it.
+fn by_hand(packages: &[&Package]) -> String {
+    let (whole, unpacked): (Vec<&Package>, Vec<&Package>) =
+        packages.iter().partition(|package| package.is_installed());
+    let whole: Vec<_> = whole.iter().map(|package| package.name).collect();
+    let install = (!whole.is_empty()).then(|| format!("apt-get install {}", whole.join(" ")));
+    let unpacked = unpacked.iter().map(|it| unpacked::by_hand(it.name));
+    install
+        .into_iter()
+        .chain(unpacked)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
 impl Needs {
     pub(crate) fn missing(&self) -> Vec<&'static Package> {
         self.packages
             .iter()
             .copied()
             .flatten()
-            .filter(|package| !package.proof.holds())
+            .filter(|package| !package.is_there())
             .collect()
     }
 
@@ -202,19 +231,10 @@ impl Needs {
     }
 }
 
-impl Proof {
-    fn holds(self) -> bool {
-        match self {
-            Self::Program(program) => host::find_program(program).is_some(),
-            Self::File(path) => Path::new(path).exists(),
-        }
-    }
-}
-
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Program(text) | Self::File(text) => f.write_str(text),
+            Self::Program(text) | Self::File(text) | Self::Unpacked(text) => f.write_str(text),
         }
     }
 }
@@ -245,20 +265,26 @@ fn ask(needs: &Needs, by_hand: &str) -> Result<()> {
 
 /// Installs quietly; refreshes the package lists only if the first attempt fails.
 fn install(needs: &Needs, packages: &[&Package], is_root: bool) -> Result<()> {
-    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-    arguments.extend(packages.iter().map(|package| package.name));
-    let mut output = apt_get(&arguments, is_root)?;
-    if !output.status.success() {
-        let update = apt_get(&["update"], is_root)?;
-        output = match update.status.success() {
-            true => apt_get(&arguments, is_root)?,
-            false => update,
-        };
+    let (whole, unpacked): (Vec<&Package>, Vec<&Package>) =
+        packages.iter().partition(|package| package.is_installed());
+    if !whole.is_empty() {
+        let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+        arguments.extend(whole.iter().map(|package| package.name));
+        let mut output = apt_get(&arguments, is_root)?;
+        if !output.status.success() {
+            let update = apt_get(&["update"], is_root)?;
+            output = match update.status.success() {
+                true => apt_get(&arguments, is_root)?,
+                false => update,
+            };
+        }
+        succeeded(&output)?;
     }
-    if !output.status.success() {
-        io::stderr().write_all(&output.stdout)?;
-        io::stderr().write_all(&output.stderr)?;
-        bail!("apt-get failed: {}", output.status);
+    for package in unpacked {
+        if unpacked::unpack(package.name).is_err() {
+            succeeded(&apt_get(&["update"], is_root)?)?;
+            unpacked::unpack(package.name)?;
+        }
     }
     let still = needs
         .missing()
@@ -270,6 +296,15 @@ fn install(needs: &Needs, packages: &[&Package], is_root: bool) -> Result<()> {
         bail!("apt-get succeeded, yet these are still missing: {still}");
     }
     Ok(())
+}
+
+fn succeeded(output: &Output) -> Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    io::stderr().write_all(&output.stdout)?;
+    io::stderr().write_all(&output.stderr)?;
+    bail!("apt-get failed: {}", output.status);
 }
 
 fn apt_get(arguments: &[&str], is_root: bool) -> Result<Output> {

@@ -22,6 +22,7 @@ mod results;
 mod soak;
 mod test;
 mod tools;
+mod unpacked;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! fusd-pipe as a user meets it: the real program, real nodes, and the programs people use pipes with.
 
 mod helper;
+mod relay;
 mod server;
 mod soak;
 mod suite;
@@ -77,6 +78,10 @@ mod joined {
             a_full_stream_drops_what_it_is_told_to,
             a_stream_outlives_its_server,
             a_queue_outlives_its_server,
+            a_queue_keeps_its_order_over_a_cut,
+            readers_that_come_and_go_keep_the_order,
+            a_killed_server_does_not_fill_a_queue,
+            a_server_that_has_lost_count_loses_no_record,
             a_server_that_is_away_is_no_secret,
             no_server_is_an_error_without_secrets;
     }

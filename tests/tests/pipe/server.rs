@@ -1,7 +1,7 @@
 //! A NATS server of the test's own, which can be killed and started again at the same place.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -10,8 +10,10 @@ use std::time::Duration;
 use fusd_tests::Case;
 use fusd_tests::wait::{deadline, wait_until};
 
-/// Where Debian has it, which is not in everybody's PATH.
-const PROGRAM: &str = "/usr/sbin/nats-server";
+/// Where Debian has it, which is not in everybody's PATH, and where `cargo xtask test` puts it below
+/// the user's cache folder.
+const INSTALLED: &str = "/usr/sbin/nats-server";
+const UNPACKED: &str = "fusd/packages/nats-server/usr/sbin/nats-server";
 
 /// nats-server(8), with streams in the test's directory. Dropped, it is killed.
 pub(crate) struct Server<'a> {
@@ -25,10 +27,14 @@ impl<'a> Server<'a> {
     /// Starts one; `None` where there is none on this machine: the test is then to return.
     #[track_caller]
     pub(crate) fn start(case: &'a Case) -> Option<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let path = variable("PATH").unwrap_or_default();
+        let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")));
         let found = std::env::split_paths(&path)
             .map(|folder| folder.join("nats-server"))
-            .chain([PROGRAM.into()])
+            .chain([INSTALLED.into()])
+            .chain(cache.map(|folder| folder.join(UNPACKED)))
             .find(|program| program.is_file());
         let Some(program) = found else {
             case.skip("there is no nats-server; the package of that name has it");
@@ -47,6 +53,52 @@ impl<'a> Server<'a> {
     /// Its URL.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Has it do something, by a message that is a question.
+    ///
+    /// # Panics
+    /// It refuses.
+    #[track_caller]
+    pub(crate) fn ask(&self, subject: &str, question: &str) -> String {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("connect");
+        limit(&stream);
+        let length = question.len();
+        let lines = format!(
+            "CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\nPUB {subject} answer {length}\r\n\
+             {question}\r\n"
+        );
+        (&stream).write_all(lines.as_bytes()).expect("ask");
+        let mut lines = BufReader::new(&stream)
+            .lines()
+            .map(|line| line.expect("an answer"));
+        let head = lines.by_ref().find(|line| line.starts_with("MSG answer "));
+        assert!(head.is_some(), "no answer to {subject}");
+        let answer = lines.next().expect("an answer");
+        assert!(!answer.contains("\"error\""), "{subject}: {answer}");
+        answer
+    }
+
+    /// What its file `name` has, of those in which it keeps streams.
+    pub(crate) fn file(&self, name: &str) -> Vec<u8> {
+        fs::read(self.streams().join(name)).unwrap_or_default()
+    }
+
+    /// Empties its folder `name`, of those in which it keeps streams.
+    #[track_caller]
+    pub(crate) fn lose(&self, name: &str) {
+        let folder = self.streams().join(name);
+        fs::remove_dir_all(&folder).expect("the folder can be removed");
+        fs::create_dir(&folder).expect("the folder can be made");
+    }
+
+    fn streams(&self) -> PathBuf {
+        self.case.directory().join("streams/jetstream/$G/streams")
     }
 
     /// Kills it: what it has not written to its files is lost.
@@ -112,8 +164,13 @@ fn answers(port: u16) -> bool {
     let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
         return false;
     };
-    let limit = deadline().max(Duration::from_secs(1));
-    stream.set_read_timeout(Some(limit)).expect("a limit");
+    limit(&stream);
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).is_ok() && line.starts_with("INFO ")
+}
+
+/// Has a read end in time.
+fn limit(stream: &TcpStream) {
+    let limit = deadline().max(Duration::from_secs(1));
+    stream.set_read_timeout(Some(limit)).expect("a limit");
 }

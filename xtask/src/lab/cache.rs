@@ -3,7 +3,6 @@
 //! An entry is made under the name `ENTRY.partial` and renamed at the end, so that an interruption
 //! leaves no half of one behind. One program at a time makes entries; readers need no lock.
 
-use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,8 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use nix::unistd::syncfs;
+
+use crate::host;
 
 /// The lab's folder.
 pub(crate) struct Cache {
@@ -26,12 +27,7 @@ pub(crate) struct Writer<'a> {
 impl Cache {
     /// Opens the folder `fusd/lab` below `$XDG_CACHE_HOME`, or `~/.cache`.
     pub(crate) fn open() -> Result<Self> {
-        let base = env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .or_else(|| env::home_dir().map(|home| home.join(".cache")))
-            .context("there is no cache folder: neither XDG_CACHE_HOME nor HOME is set")?;
-        Self::at(base.join("fusd/lab"))
+        Self::at(host::cache()?.join("lab"))
     }
 
     fn at(root: PathBuf) -> Result<Self> {

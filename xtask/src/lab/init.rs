@@ -19,9 +19,10 @@ const LEFTOVERS: &str = include_str!("leftovers.sh");
 
 /// What of the environment goes into the guest. A choice: the rest may hold secrets, or describe
 /// what the guest does not have.
-const PASSED: [&str; 13] = [
+const PASSED: [&str; 14] = [
     "PATH",
     "HOME",
+    "XDG_CACHE_HOME",
     "USER",
     "LOGNAME",
     "LANG",

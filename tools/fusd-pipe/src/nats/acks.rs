@@ -1,5 +1,6 @@
 //! What the server is told of a fifo's messages.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,22 +17,35 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How often an acknowledgement is sent that the server does not confirm though it is there.
 const ATTEMPTS: usize = 5;
 
-const ACK: &str = "+ACK";
+/// Acknowledgements that are said again to a server that was killed: many times what it may forget.
+const RECENT: usize = 4096;
 
-/// A word on a message that is not the last one.
+const ACK: &str = "+ACK";
+const BACK: &str = "-NAK";
+
+/// A message that was given to this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    /// Its number in the stream.
+    pub(super) number: u64,
+    /// Where the server is told about it.
+    pub(super) reply: Subject,
+}
+
+/// A word on a message that needs no answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Word {
-    /// It is for another node.
-    Back,
     /// It is still waiting for a reader here.
     Waits,
+    /// A reader has it, as was said already.
+    Read,
 }
 
 impl Word {
     fn text(self) -> &'static str {
         match self {
-            Self::Back => "-NAK",
             Self::Waits => "+WPI",
+            Self::Read => ACK,
         }
     }
 }
@@ -40,9 +54,13 @@ impl Word {
 pub(super) struct Acks {
     connection: Connection,
     unconfirmed: Arc<Unconfirmed>,
+    /// Likewise, what is given back.
+    returns: Arc<Unconfirmed>,
+    /// The newest that have been acknowledged.
+    recent: VecDeque<Given>,
 }
 
-/// Acknowledgements that are on their way.
+/// What is on its way.
 #[derive(Default)]
 struct Unconfirmed {
     count: AtomicUsize,
@@ -54,6 +72,8 @@ impl Acks {
         Self {
             connection,
             unconfirmed: Arc::default(),
+            returns: Arc::default(),
+            recent: VecDeque::new(),
         }
     }
 
@@ -62,13 +82,21 @@ impl Acks {
         self.unconfirmed.count.load(Ordering::Acquire)
     }
 
-    /// Waits until there are fewer of these.
+    /// Waits until there are fewer of these, or what was given back has arrived.
     pub(super) async fn fewer(&self) {
-        self.unconfirmed.fewer.notified().await;
+        tokio::select! {
+            () = self.unconfirmed.fewer.notified() => {}
+            () = self.returns.fewer.notified() => {}
+        }
     }
 
     /// Acknowledges a message: until the server confirms it, also on a later connection.
-    pub(super) fn acknowledge(&self, reply: Subject) {
+    pub(super) fn acknowledge(&mut self, given: Given) {
+        let reply = given.reply.clone();
+        self.recent.push_back(given);
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
         let (connection, unconfirmed) = (self.connection.clone(), Arc::clone(&self.unconfirmed));
         unconfirmed.count.fetch_add(1, Ordering::AcqRel);
         tokio::spawn(async move {
@@ -80,6 +108,13 @@ impl Acks {
             unconfirmed.count.fetch_sub(1, Ordering::AcqRel);
             unconfirmed.fewer.notify_one();
         });
+    }
+
+    /// Acknowledges the newest messages once more, up to the number `last`: a server that was killed
+    /// may not have written down that they were.
+    pub(super) fn repeat(&self, last: u64) {
+        let known = self.recent.iter().filter(|it| it.number <= last);
+        self.say(Word::Read, known.map(|it| it.reply.clone()).collect());
     }
 
     /// Says a word on messages, in their order, unless the server is away.
@@ -97,18 +132,43 @@ impl Acks {
         });
     }
 
-    /// Gives messages back, and waits until all that was read is confirmed.
-    pub(super) async fn end(&self, back: impl Iterator<Item = Subject>) {
-        for reply in back {
-            let sent = self
-                .connection
-                .client
-                .publish(reply, Word::Back.text().into());
-            if let Err(error) = sent.await {
-                tracing::debug!(%error, "not given back");
+    /// Gives messages back, in their order, unless the server is away.
+    pub(super) fn give_back(&self, replies: Vec<Subject>) {
+        let mut replies = replies.into_iter();
+        let (Some(last), true) = (replies.next_back(), self.connection.contact().up) else {
+            return;
+        };
+        let (connection, returns) = (self.connection.clone(), Arc::clone(&self.returns));
+        returns.count.fetch_add(1, Ordering::AcqRel);
+        tokio::spawn(async move {
+            let contact = connection.contact();
+            let all = async {
+                for reply in replies {
+                    connection.client.publish(reply, BACK.into()).await?;
+                }
+                // The server takes them one after the other, and says so of the last.
+                let done = connection.client.request(last, BACK.into()).await;
+                Ok::<_, async_nats::PublishError>(done.is_ok())
+            };
+            tokio::select! {
+                done = timeout(PATIENCE, all) => if !matches!(done, Ok(Ok(true))) {
+                    tracing::debug!(?done, "what was given back is not confirmed");
+                },
+                _ = connection.lost_since(contact) => {}
             }
-        }
-        while self.unconfirmed() > 0 {
+            returns.count.fetch_sub(1, Ordering::AcqRel);
+            returns.fewer.notify_one();
+        });
+    }
+
+    /// Whether what was given back may not have arrived there.
+    pub(super) fn gives_back(&self) -> bool {
+        self.returns.count.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until all that was read, and all that was given back, is confirmed.
+    pub(super) async fn end(&self) {
+        while self.unconfirmed() > 0 || self.gives_back() {
             self.fewer().await;
         }
     }

@@ -79,6 +79,11 @@ impl Connection {
         *self.contact.borrow()
     }
 
+    /// The server's name for itself, which is another one after each start.
+    pub(crate) fn server(&self) -> Option<String> {
+        self.client.try_server_info().map(|info| info.server_id)
+    }
+
     /// Waits until the server can be reached.
     pub(crate) async fn up(&self) -> Contact {
         self.until(|contact| contact.up).await

@@ -95,7 +95,8 @@ pub(super) async fn take_turns(
                 () = local.changed() => {}
             }
         }
-        // What is on its way is still taken.
+        // What has come is still taken. What is on its way is lost: async-nats 0.50 ends a
+        // subscription before the server can have heard of it.
         let rest = async {
             messages.drain().await.ok()?;
             while let Some(message) = messages.next().await {

@@ -29,7 +29,7 @@ const QUESTION: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How a batch ends that the next message is too large for.
-pub(super) const BATCH_IS_FULL: &str = "MaxBytes";
+const BATCH_IS_FULL: &str = "MaxBytes";
 
 /// One who reads on in a stream.
 pub(super) struct Follower {

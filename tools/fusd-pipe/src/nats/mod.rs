@@ -14,6 +14,9 @@
 //! | fifo ([`work`]) | a queue group, of which a node is a part while it has readers | a consumer that all nodes share; acknowledged when a reader has it |
 //! | a full node | drops what comes | fetches no more |
 //!
+//! A server that is killed forgets something, and what it had sent may not have arrived. What the nodes
+//! of a fifo do about that is in [`recovery`], [`leftovers`] and [`counting`].
+//!
 //! All of it runs on one thread ([`thread`]), which changes the pipe as clients do, by
 //! [`PipeDevice::change`](crate::PipeDevice). The pipe tells it of changes through the bell.
 
@@ -21,14 +24,19 @@ mod acks;
 mod address;
 mod args;
 mod connection;
+mod consumer;
 mod core;
+mod counting;
 mod cutter;
 mod follow;
 mod held;
+mod leftovers;
 mod link;
 mod local;
 mod outgoing;
 mod publisher;
+mod pull;
+mod recovery;
 mod seen;
 mod stream;
 mod thread;

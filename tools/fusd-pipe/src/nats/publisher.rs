@@ -5,13 +5,14 @@
 //! the one it is, within the stream's time for that (two minutes in one that is made here). Without
 //! a stream it is done when it has been handed to the connection, and is never sent twice.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::PublishErrorKind as CoreError;
 use async_nats::jetstream;
+use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::context::PublishErrorKind as StreamError;
-use async_nats::jetstream::context::{PublishAckFuture, PublishError};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
 use fusd::Errno;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::connection::{Connection, Contact, PATIENCE};
+use super::counting::Counting;
 use super::local::{Local, count};
 use super::{Away, Options};
 
@@ -32,6 +34,8 @@ pub(crate) struct Publisher {
     subject: String,
     away: Away,
     keeps: bool,
+    /// What is to be checked before something is sent.
+    counting: Option<Arc<Counting>>,
     /// What the ids of this node's messages begin with, as no other's do.
     node: String,
     next: AtomicU64,
@@ -64,7 +68,12 @@ enum Verdict {
 }
 
 impl Publisher {
-    pub(crate) fn new(connection: Connection, local: Local, options: &Options) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        local: Local,
+        options: &Options,
+        counting: Option<Arc<Counting>>,
+    ) -> Self {
         let inbox = connection.client.new_inbox();
         Self {
             connection,
@@ -72,6 +81,7 @@ impl Publisher {
             subject: options.subject.clone(),
             away: options.away,
             keeps: options.stream.is_some(),
+            counting,
             node: inbox.trim_start_matches("_INBOX.").to_owned(),
             next: AtomicU64::new(0),
             complained: AtomicBool::new(false),
@@ -175,13 +185,19 @@ impl Publisher {
         let message = PublishMessage::build().payload(data.into()).message_id(id);
         let jetstream = &self.connection.jetstream;
         let acknowledged = async {
-            let sent: PublishAckFuture = jetstream
-                .send_publish(self.subject.clone(), message)
-                .await?;
-            sent.await
+            if let Some(counting) = &self.counting
+                && let Err(why) = counting.check().await
+            {
+                return Verdict::Later(why);
+            }
+            let sent = jetstream.send_publish(self.subject.clone(), message);
+            match sent.await {
+                Ok(sent) => verdict(sent.await),
+                Err(error) => verdict(Err(error)),
+            }
         };
         tokio::select! {
-            answer = acknowledged => verdict(answer),
+            verdict = acknowledged => verdict,
             // No answer will come on the next connection.
             _ = self.connection.lost_since(contact) => Verdict::Unknown,
         }

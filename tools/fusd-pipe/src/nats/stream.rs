@@ -31,6 +31,8 @@ pub(crate) struct Stream {
     pub(crate) limit: usize,
     /// It has nothing but this pipe's content, so that its numbers have no gaps.
     pub(crate) exclusive: bool,
+    /// It has nothing but what was not acknowledged.
+    pub(crate) is_queue: bool,
 }
 
 /// Finds the stream `name`, or makes it.
@@ -78,6 +80,7 @@ pub(crate) async fn open(
         name: name.to_owned(),
         subject: options.subject.clone(),
         limit: limit.map_or(usize::MAX, |limit| limit.saturating_sub(OVERHEAD).max(1)),
+        is_queue: config.retention == RetentionPolicy::WorkQueue,
         exclusive: config.subjects == [options.subject.clone()],
         stream: found,
     })

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::connection::{Connection, PATIENCE};
 use super::core;
+use super::counting::Counting;
 use super::cutter::Cutter;
 use super::follow::Follower;
 use super::local::Local;
@@ -61,10 +62,16 @@ pub(super) fn run(
         let (opens, readers) = unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let begun = begin(&options, &local, readers, stopped).await;
-        let (connection, limit, incoming) = match begun {
+        let begun = match begun {
             Ok(begun) => begun,
             Err(error) => return say(Err(error)),
         };
+        let Begun {
+            connection,
+            limit,
+            incoming,
+            counting,
+        } = begun;
         if options.away == Away::Refuse {
             tokio::spawn(close_while_away(
                 connection.clone(),
@@ -74,7 +81,12 @@ pub(super) fn run(
         }
         say(Ok(limit));
         let writers = Writers {
-            publisher: Arc::new(Publisher::new(connection.clone(), local.clone(), &options)),
+            publisher: Arc::new(Publisher::new(
+                connection.clone(),
+                local.clone(),
+                &options,
+                counting,
+            )),
             local,
             room: Arc::clone(&room),
             cutter: Box::new(move || Cutter::new(options.settings.records, limit)),
@@ -86,17 +98,33 @@ pub(super) fn run(
     });
 }
 
-/// Connects, and starts what brings content here; if that has something to give back in the end, it
-/// is to be waited for.
+/// What there is to work with.
+struct Begun {
+    connection: Connection,
+    /// Bytes that a message may have.
+    limit: usize,
+    /// What brings content here, if that has something to give back in the end.
+    incoming: Option<JoinHandle<()>>,
+    /// What is to be checked before something is written.
+    counting: Option<Arc<Counting>>,
+}
+
+/// Connects, and starts what brings content here.
 async fn begin(
     options: &Options,
     local: &Local,
     readers: UnboundedReceiver<OpenRequest<()>>,
     stopped: watch::Receiver<bool>,
-) -> Result<(Connection, usize, Option<JoinHandle<()>>), ToolError> {
+) -> Result<Begun, ToolError> {
     let connection = Connection::open(options).await?;
     let (local, fifo) = (local.clone(), options.settings.mode == Mode::Fifo);
     let payload = connection.client.max_payload();
+    let begun = |limit| Begun {
+        connection: connection.clone(),
+        limit,
+        incoming: None,
+        counting: None,
+    };
     let Some(name) = &options.stream else {
         let subject = options.subject.clone();
         if fifo {
@@ -106,18 +134,23 @@ async fn begin(
             let messages = core::subscribe(&connection, subject).await?;
             tokio::spawn(core::listen(messages, local));
         }
-        return Ok((connection, payload, None));
+        return Ok(begun(payload));
     };
     let stream = stream::open(&connection, options, name).await?;
     let limit = stream.limit.min(payload.saturating_sub(stream::OVERHEAD));
     if fifo {
         let worker = Worker::begin(connection.clone(), local, stream).await?;
-        let incoming = tokio::spawn(worker.run(stopped));
-        return Ok((connection, limit, Some(incoming)));
+        let counting = Some(worker.counting());
+        let incoming = Some(tokio::spawn(worker.run(stopped)));
+        return Ok(Begun {
+            incoming,
+            counting,
+            ..begun(limit)
+        });
     }
     let follower = Follower::begin(connection.clone(), local, stream, options).await?;
     tokio::spawn(follower.run());
-    Ok((connection, limit, None))
+    Ok(begun(limit))
 }
 
 /// Has poll(2) tell writers that the server is away, whose writes would fail.
