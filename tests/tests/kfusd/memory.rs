@@ -239,7 +239,7 @@ tests! {
         assert_eq!(driver.offer(NOTHING), Err(Errno::EOPNOTSUPP));
     }
 
-    fn everything_at_once() {
+    fn memory_may_change_while_it_is_mapped() {
         // Clients map, touch and unmap while the memory changes under them and the driver ends.
         for _ in 0..rounds(40) {
             let (driver, file, number, memory) = scene(4);
