@@ -1,0 +1,161 @@
+//! A terminal device of the machine: a serial port, or a pseudo-terminal.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use fusd::Errno;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::termios::{QueueSelector, isatty, tcdrain, tcflush};
+
+use super::marks::Marks;
+use super::{Opened, Port, Source, Unit};
+use crate::sys::{self, COUNTERS, RS485, SERIAL};
+use crate::termios::Settings;
+
+/// Bytes of one read: what the kernel keeps for a terminal.
+const READ: usize = 4096;
+
+struct Tty {
+    file: Arc<OwnedFd>,
+    /// The settings it was found with.
+    found: Settings,
+}
+
+struct Input {
+    file: Arc<OwnedFd>,
+    reader: File,
+    marks: Marks,
+}
+
+/// Opens the terminal at `path`, for this process alone as far as others ask (flock(2)).
+///
+/// # Errors
+/// It cannot be opened, is no terminal (`ENOTTY`), or is locked (`EBUSY`).
+pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = open(path, flags, Mode::empty())?;
+    if !isatty(&file) {
+        return Err(rustix::io::Errno::NOTTY.into());
+    }
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => return Err(rustix::io::Errno::BUSY.into()),
+        result => result?,
+    }
+    let found = sys::settings(&file)?;
+    sys::set_settings(&file, &found.for_port())?;
+    let reader = File::from(file.try_clone()?);
+    let file = Arc::new(file);
+    let mut settings = found;
+    // As another proxy that was killed has left it.
+    settings.input &= !libc::PARMRK;
+    Ok(Opened {
+        port: Box::new(Tty {
+            file: Arc::clone(&file),
+            found,
+        }),
+        source: Box::new(Input {
+            file,
+            reader,
+            marks: Marks::default(),
+        }),
+        settings,
+    })
+}
+
+fn errno(error: rustix::io::Errno) -> Errno {
+    io::Error::from(error).into()
+}
+
+impl Port for Tty {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match rustix::io::write(&self.file, bytes) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
+            result => Ok(result?),
+        }
+    }
+
+    fn apply(&mut self, settings: &mut Settings) -> Result<(), Errno> {
+        sys::set_settings(&self.file, &settings.for_port()).map_err(errno)?;
+        let port = sys::settings(&self.file).map_err(errno)?;
+        settings.read_back(&port);
+        Ok(())
+    }
+
+    fn queued(&mut self) -> usize {
+        sys::queued(&self.file).unwrap_or(0)
+    }
+
+    fn drain(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        let file = Arc::clone(&self.file);
+        Some(Box::new(move || {
+            // It fails where the port is lost: then there is nothing to wait for.
+            let _lost = tcdrain(&file);
+        }))
+    }
+
+    fn drop_output(&mut self) {
+        let _lost = tcflush(&self.file, QueueSelector::OFlush);
+    }
+
+    fn lines(&mut self) -> Result<u32, Errno> {
+        sys::lines(&self.file).map_err(errno)
+    }
+
+    fn set_lines(&mut self, lines: u32) -> Result<(), Errno> {
+        sys::set_lines(&self.file, lines).map_err(errno)
+    }
+
+    fn set_break(&mut self, on: bool) -> Result<(), Errno> {
+        sys::set_break(&self.file, on).map_err(errno)
+    }
+
+    fn counters(&mut self) -> Result<[u8; COUNTERS], Errno> {
+        sys::counters(&self.file).map_err(errno)
+    }
+
+    fn hides_changes(&self) -> bool {
+        true
+    }
+
+    fn serial(&mut self) -> Result<[u8; SERIAL], Errno> {
+        sys::serial(&self.file).map_err(errno)
+    }
+
+    fn rs485(&mut self) -> Result<[u8; RS485], Errno> {
+        sys::rs485(&self.file).map_err(errno)
+    }
+
+    fn set_rs485(&mut self, value: [u8; RS485]) -> Result<[u8; RS485], Errno> {
+        sys::set_rs485(&self.file, value).map_err(errno)?;
+        self.rs485()
+    }
+
+    fn handles_flow(&self) -> bool {
+        true
+    }
+
+    fn restore(&mut self) {
+        let _lost = sys::set_settings(&self.file, &self.found);
+    }
+}
+
+impl Source for Input {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    fn read(&mut self) -> io::Result<Option<Vec<Unit>>> {
+        let mut buffer = [0; READ];
+        match self.reader.read(&mut buffer) {
+            Ok(0) => Ok(None),
+            Ok(count) => Ok(Some(self.marks.take(&buffer[..count]))),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Some(Vec::new())),
+                _ => Err(error),
+            },
+        }
+    }
+}
