@@ -339,7 +339,9 @@ impl Bridge {
     /// From the port to the terminal.
     fn give_input(&mut self) -> io::Result<()> {
         loop {
-            if self.input.is_empty() {
+            // A look is no change, of which this thread would be told in turn.
+            let there = self.hub.queue().look(|state| state.readable(CLIENT));
+            if self.input.is_empty() && there > 0 {
                 self.input = self.hub.change(|state, now| {
                     let mut timing = Timing::default();
                     match state.reading(CLIENT, COPIED, false, &mut timing, now) {

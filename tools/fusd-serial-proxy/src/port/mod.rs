@@ -112,6 +112,11 @@ pub(crate) trait Port: Send {
         false
     }
 
+    /// Whether the other side waits for [`want`](Self::want), so that nothing need be lost.
+    fn waits(&self) -> bool {
+        false
+    }
+
     /// Says whether anything that comes is wanted now. Where it is not, the other side is to wait.
     fn want(&mut self, _wanted: bool) {}
 

@@ -306,6 +306,11 @@ impl Port for End {
         Ok([0; SERIAL])
     }
 
+    fn waits(&self) -> bool {
+        // With the pace of a real line goes that it waits for nobody who has not said so.
+        !self.paced
+    }
+
     fn want(&mut self, wanted: bool) {
         let mut state = self.back.lock();
         if state.refused == wanted {

@@ -269,7 +269,8 @@ impl State {
             true => self.options.size / 4,
             false => self.options.size / 2,
         };
-        self.settings().holds_input() && least.is_some_and(|least| least >= limit as u64)
+        let waits = self.port.as_ref().is_some_and(|port| port.waits());
+        (waits || self.settings().holds_input()) && least.is_some_and(|least| least >= limit as u64)
     }
 
     fn throttle(&mut self) {
