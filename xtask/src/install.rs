@@ -98,6 +98,11 @@ pub(crate) const TESTS: Needs = Needs {
             proof: Proof::File("/usr/sbin/nats-server"),
             why: "it joins the nodes of fusd-pipe",
         },
+        Package {
+            name: "socat",
+            proof: Proof::Program("socat"),
+            why: "its pseudo-terminals are ports for fusd-serial-proxy",
+        },
     ]],
     without: Some("cargo xtask test --no-install"),
 };

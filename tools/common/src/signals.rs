@@ -45,10 +45,7 @@ pub(crate) enum Phase {
     /// The node is being made: a signal is kept until that is done.
     Registering { asked: Option<Signal> },
     /// The device is served until somebody stops it.
-    Serving {
-        stop: Stop,
-        reload: Option<Reload>,
-    },
+    Serving { stop: Stop, reload: Option<Reload> },
     /// The device is served until the command ends.
     Accompanying { command: Arc<Child> },
     /// The end has begun.

@@ -315,7 +315,10 @@ impl Args {
             Some(BackendArg::Auto) | None => !self.may_be_a_device(),
         };
         if fuse_alone && !self.pty {
-            tracing::warn!("no terminal can be made but a pseudo-terminal: {}", pty::LACKS);
+            tracing::warn!(
+                "no terminal can be made but a pseudo-terminal: {}",
+                pty::LACKS
+            );
         }
         self.pty || fuse_alone
     }
@@ -408,7 +411,10 @@ mod tests {
             (&["/dev/ttyS0", "/tmp/a", "--pace"], "can be paced"),
             (&["loop", "/tmp/a", "--log-as", "hex"], "--log <FILE>"),
             (&["loop", "/tmp/a", "--writers", "@no-group"], "no group"),
-            (&["loop", "/tmp/a", "--share", "some"], "all, first, exclusive"),
+            (
+                &["loop", "/tmp/a", "--share", "some"],
+                "all, first, exclusive",
+            ),
             (&["loop", "/tmp/a", "--size", "0"], "16M"),
         ] {
             let error = usage(line);

@@ -124,8 +124,7 @@ impl Device for SerialDevice {
 
     fn ioctl(&self, file: &OpenFile<()>, request: IoctlRequest) {
         let id = file.number();
-        self.hub
-            .change(|state, _| ioctl::serve(state, id, request));
+        self.hub.change(|state, _| ioctl::serve(state, id, request));
     }
 }
 

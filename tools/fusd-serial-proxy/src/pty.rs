@@ -70,7 +70,8 @@ impl Pty {
             move |error: io::Error| Error::system(ErrorKind::Runtime, error, action)
         };
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let master = openpt(flags).map_err(|errno| failed("make a pseudo-terminal")(errno.into()))?;
+        let master =
+            openpt(flags).map_err(|errno| failed("make a pseudo-terminal")(errno.into()))?;
         let prepared = prepare(&master, access).map_err(failed("prepare a pseudo-terminal"))?;
         rustix::io::ioctl_fionbio(&master, true)
             .map_err(|errno| failed("prepare a pseudo-terminal")(errno.into()))?;
@@ -106,6 +107,7 @@ impl Pty {
             access,
             settings: None,
             is_open: false,
+            hung_up: false,
             input: Vec::new(),
         };
         let thread = thread::Builder::new()
@@ -184,7 +186,9 @@ fn place(path: &Path, terminal: &Path) -> Result<Made, ToolError> {
             IoErrorKind::NotFound => "make the directory, or choose another path",
             _ => "choose another path",
         };
-        Error::system(kind, error, "create the node").on(path).hint(hint)
+        Error::system(kind, error, "create the node")
+            .on(path)
+            .hint(hint)
     })?;
     Ok(Made::Link(path.to_owned(), terminal.to_owned()))
 }
@@ -200,6 +204,8 @@ struct Bridge {
     /// What the port was set to last, from here.
     settings: Option<Settings>,
     is_open: bool,
+    /// Nobody has it open any more, and what was written before is not taken yet.
+    hung_up: bool,
     /// From the port, on the way to the terminal.
     input: Vec<u8>,
 }
@@ -227,9 +233,15 @@ impl Bridge {
                 PollFd::new(self.bell.descriptor(), PollFlags::POLLIN),
                 PollFd::new(self.watches.as_fd(), PollFlags::POLLIN),
             ];
-            // While nobody has it open it says so without end: then, only the others count.
-            let ready = if self.is_open { &mut ready[..] } else { &mut ready[1..] };
-            let limit = match self.is_open {
+            // While nobody has it open it says so without end: then, only the others count, unless
+            // something is left to be taken.
+            let asked = self.is_open && (room || !self.hung_up);
+            let ready = if asked {
+                &mut ready[..]
+            } else {
+                &mut ready[1..]
+            };
+            let limit = match asked {
                 true => PollTimeout::from(LOOK),
                 false => PollTimeout::NONE,
             };
@@ -237,8 +249,7 @@ impl Bridge {
                 Err(nix::errno::Errno::EINTR) => return Ok(()),
                 result => result?,
             };
-            let is_open = self.is_open;
-            let found = ready[0].revents().filter(|_| is_open);
+            let found = ready[0].revents().filter(|_| asked);
             found.unwrap_or(PollFlags::empty())
         };
         self.bell.quiet();
@@ -263,14 +274,16 @@ impl Bridge {
         let found = ready[0].revents().unwrap_or(PollFlags::empty());
         let is_open = !found.contains(PollFlags::POLLHUP);
         // What was written before the close is sent all the same.
-        if self.is_open && !is_open && found.contains(PollFlags::POLLIN) {
-            self.take_output()?;
-            return Ok(());
-        }
-        match (self.is_open, is_open) {
+        let wanted = is_open || found.contains(PollFlags::POLLIN);
+        self.hung_up = wanted && !is_open;
+        match (self.is_open, wanted) {
             (false, true) => self.open(),
             (true, false) => self.close(),
             _ => {}
+        }
+        if self.hung_up {
+            self.follow_settings()?;
+            self.take_output()?;
         }
         Ok(())
     }

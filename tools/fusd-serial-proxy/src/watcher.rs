@@ -32,9 +32,10 @@ impl Made {
     /// It cannot be removed.
     pub(crate) fn remove(&self) -> io::Result<()> {
         let (path, same) = match self {
-            Self::Link(path, target) => {
-                (path, fs::read_link(path).is_ok_and(|found| found == *target))
-            }
+            Self::Link(path, target) => (
+                path,
+                fs::read_link(path).is_ok_and(|found| found == *target),
+            ),
             Self::File(path, content) => {
                 (path, fs::read(path).is_ok_and(|found| found == *content))
             }
@@ -83,10 +84,7 @@ impl Watcher {
         let own = Path::new("/proc/self/exe");
         let null = fs::File::options().write(true).open("/dev/null")?;
         let words: [&OsStr; 2] = [own.as_os_str(), OPTION.as_ref()];
-        let mut program = Program::new(words)
-            .stdin(input)
-            .stdout(null)
-            .own_group();
+        let mut program = Program::new(words).stdin(input).stdout(null).own_group();
         for word in made.words() {
             program = program.arg(word);
         }

@@ -12,9 +12,20 @@ pub(crate) fn settings_reach_the_port_and_come_back(case: &Case) {
     };
     let driver = proxy(case, cable.port(), [""; 0]).start();
     let (node, far) = (open(driver.node()), cable.far());
-    stty(case, driver.node(), &["57600", "cstopb", "ixon", "icrnl", "icanon", "-echo"]);
+    stty(
+        case,
+        driver.node(),
+        &["57600", "cstopb", "ixon", "icrnl", "icanon", "-echo"],
+    );
     let said = stty(case, &cable.port(), &["-a"]);
-    for words in ["speed 57600 baud", " cstopb", " ixon", "-icrnl", "-icanon", "-echo"] {
+    for words in [
+        "speed 57600 baud",
+        " cstopb",
+        " ixon",
+        "-icrnl",
+        "-icanon",
+        "-echo",
+    ] {
         assert!(said.contains(words), "{words:?} in {said}");
     }
     node.write(b"out").expect("write");
@@ -79,7 +90,8 @@ pub(crate) fn kills_leave_nothing_and_double_nothing(case: &Case) {
             got.extend(read(&far, 3000));
             driver.kill();
             let _cut = writing.wait();
-            case.check();
+            let name = case.node("node");
+            wait_until("the node is gone", || !name.exists());
         } else {
             writing.wait().expect("write");
             got.extend(read(&far, sent.len()));

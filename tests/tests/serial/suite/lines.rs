@@ -19,7 +19,11 @@ pub(crate) fn a_null_modem_has_its_lines(case: &Case) {
     let other = case.node("other");
     let driver = proxy(case, "pair", [&other]).start();
     let near = open(driver.node());
-    assert_eq!(int(&near, TIOCMGET), TIOCM_DTR | TIOCM_RTS, "nobody is there");
+    assert_eq!(
+        int(&near, TIOCMGET),
+        TIOCM_DTR | TIOCM_RTS,
+        "nobody is there"
+    );
     let far = open(&other);
     let all = TIOCM_DSR | TIOCM_CD | TIOCM_CTS;
     let sees = |lines| wait_until("the lines are seen", || int(&near, TIOCMGET) & all == lines);

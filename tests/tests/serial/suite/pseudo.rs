@@ -18,14 +18,21 @@ pub(crate) fn it_stands_in_where_there_is_fuse_alone(case: &Case) {
     driver.stop();
     let driver = proxy(case, "loop", ["--pty", "--mode", "640"]).start();
     let mode = fs::metadata(driver.node()).expect("stat").permissions();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o640);
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+        0o640
+    );
     assert!(!driver.errors().contains("WARN"), "it was asked for");
 }
 
 pub(crate) fn a_killed_proxy_leaves_no_link(case: &Case) {
     let driver = proxy(case, "loop", ["--pty"]).start();
     let node = driver.node().to_owned();
-    assert!(fs::read_link(&node).expect("a link").starts_with("/dev/pts"));
+    assert!(
+        fs::read_link(&node)
+            .expect("a link")
+            .starts_with("/dev/pts")
+    );
     driver.kill();
     wait_until("the link is gone", || fs::symlink_metadata(&node).is_err());
     // Where its watcher was killed as well, the next one takes the place over.
@@ -39,7 +46,10 @@ pub(crate) fn places_that_are_taken(case: &Case) {
     let mut driver = proxy(case, "/dev/null", ["--pty"]).spawn();
     assert_eq!(driver.wait().code(), Some(1));
     let errors = driver.errors();
-    assert!(errors.contains("/dev/null") && errors.contains("ENOTTY"), "{errors}");
+    assert!(
+        errors.contains("/dev/null") && errors.contains("ENOTTY"),
+        "{errors}"
+    );
     let node = case.node("node");
     symlink(&file, &node).expect("symlink");
     let mut driver = proxy(case, "loop", ["--pty"]).spawn();
@@ -54,7 +64,9 @@ pub(crate) fn two_are_joined(case: &Case) {
     let driver = proxy(case, "pair", [&other]).start();
     let (near, far) = (open(driver.node()), open(&other));
     // More than all buffers on the way hold.
-    let sent: Vec<u8> = (0..100_000_u32).map(|place| (place * 7 >> 3) as u8).collect();
+    let sent: Vec<u8> = (0..100_000_u32)
+        .map(|place| (place * 7 >> 3) as u8)
+        .collect();
     let writing = near.start_write(&sent);
     assert!(read(&far, sent.len()) == sent);
     assert_eq!(writing.wait(), Ok(sent.len()));
@@ -72,7 +84,10 @@ pub(crate) fn a_port_is_locked_and_comes_back(case: &Case) {
     let mut second = proxy(case, cable.port(), ["--pty"]).spawn();
     assert_eq!(second.wait().code(), Some(1));
     let errors = second.errors();
-    assert!(errors.contains("EBUSY") && errors.contains("locked"), "{errors}");
+    assert!(
+        errors.contains("EBUSY") && errors.contains("locked"),
+        "{errors}"
+    );
     node.write(b"one").expect("write");
     assert_eq!(text(&far, 3), "one");
     stty(case, driver.node(), &["4800"]);

@@ -77,7 +77,10 @@ pub(crate) fn clients_take_turns_to_write(case: &Case) {
     for writer in writers {
         writer.join().expect("a writer");
     }
-    for line in all.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+    for line in all
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
         assert_eq!(line.len(), 600);
         assert!(line.iter().all(|byte| *byte == line[0]), "mixed");
     }

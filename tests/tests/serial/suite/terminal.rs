@@ -15,7 +15,7 @@ pub(crate) fn it_is_a_terminal(case: &Case) {
     assert_eq!(isatty(&file), Ok(true));
     stty(case, driver.node(), &["115200", "cs7", "parenb", "-ixon"]);
     let said = stty(case, driver.node(), &["-a"]);
-    for words in ["speed 115200 baud", "cs7", " parenb", "-ixon"] {
+    for words in ["speed 115200 baud", "cs7", "parenb -parodd", "-ixon"] {
         assert!(said.contains(words), "{words:?} in {said}");
     }
     // A speed that has no code (struct termios2).

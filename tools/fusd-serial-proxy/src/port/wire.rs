@@ -245,9 +245,7 @@ impl Port for End {
         state.heeds = settings.c(libc::CRTSCTS);
         let bits = f64::from(settings.frame_bits());
         let speed = f64::from(settings.output_speed.max(1));
-        state.byte_time = self
-            .paced
-            .then(|| Duration::from_secs_f64(bits / speed));
+        state.byte_time = self.paced.then(|| Duration::from_secs_f64(bits / speed));
         self.out.changed.notify_all();
         Ok(())
     }
@@ -333,7 +331,10 @@ impl Port for End {
                     (1, libc::TIOCM_DSR),
                     (3, libc::TIOCM_CD),
                 ] {
-                    add(&mut self.counts[index], usize::from(changed & line as u32 != 0));
+                    add(
+                        &mut self.counts[index],
+                        usize::from(changed & line as u32 != 0),
+                    );
                 }
             }
         }

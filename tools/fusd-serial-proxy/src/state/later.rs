@@ -166,7 +166,12 @@ impl State {
             Err(errno) => return Step::Fail(errno),
         };
         // In the order of struct serial_icounter_struct.
-        let lines = [libc::TIOCM_CTS, libc::TIOCM_DSR, libc::TIOCM_RNG, libc::TIOCM_CD];
+        let lines = [
+            libc::TIOCM_CTS,
+            libc::TIOCM_DSR,
+            libc::TIOCM_RNG,
+            libc::TIOCM_CD,
+        ];
         for (number, line) in lines.into_iter().enumerate() {
             let place = 4 * number..4 * number + 4;
             if mask & line as u32 != 0 && counters[place.clone()] != before[place] {

@@ -283,7 +283,10 @@ impl State {
         if let Some(port) = self.port.as_mut().filter(|port| !port.handles_flow()) {
             port.want(!full);
             let index = if full { libc::VSTOP } else { libc::VSTART };
-            if let Some(byte) = settings.character(index).filter(|_| settings.i(libc::IXOFF)) {
+            if let Some(byte) = settings
+                .character(index)
+                .filter(|_| settings.i(libc::IXOFF))
+            {
                 self.output.push_front(byte);
             }
         }
