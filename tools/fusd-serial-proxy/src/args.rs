@@ -9,10 +9,10 @@ use fusd_tool::{BackendArg, CommonArgs, Driver, Tool, ToolError};
 
 use crate::device::SerialDevice;
 use crate::hub::Hub;
-use crate::line;
+use crate::line::{self, Opener};
 use crate::lockfile::{self, Refusal};
 use crate::options::{OnLost, Options, Policy, Share, WriteLock};
-use crate::port::{tty, wire};
+use crate::port::{net, tty, wire};
 use crate::pty::{self, Access, Pty};
 use crate::rights::{Rights, Who, who};
 use crate::state::State;
@@ -175,6 +175,25 @@ fn no_thread(error: std::io::Error) -> ToolError {
     Error::system(ErrorKind::Runtime, error, "start a thread").into()
 }
 
+/// What opens the port, if there is one.
+fn opener(target: &Target) -> Option<Opener> {
+    Some(match target {
+        Target::Path(path) => {
+            let path = path.clone();
+            Box::new(move || tty::open_port(&path))
+        }
+        Target::Tcp(address) => {
+            let address = address.clone();
+            Box::new(move || net::open_port(&address, false))
+        }
+        Target::Rfc2217(address) => {
+            let address = address.clone();
+            Box::new(move || net::open_port(&address, true))
+        }
+        Target::Loop | Target::Pair => return None,
+    })
+}
+
 /// Locks the port for this process.
 fn lock(port: &Path) -> Result<Option<Watcher>, ToolError> {
     match lockfile::lock(port) {
@@ -254,25 +273,26 @@ impl Args {
 
     /// Joins `hub` with its port; the other end of a pair.
     fn connect(&self, target: &Target, hub: &Hub) -> Result<Option<Hub>, ToolError> {
-        let path = match target {
-            Target::Path(path) => path.clone(),
-            Target::Loop | Target::Pair => return self.join(hub, *target == Target::Loop),
-            Target::Tcp(_) | Target::Rfc2217(_) => {
-                return Err(ToolError::usage("ports elsewhere are not known yet"));
-            }
+        let Some(opener) = opener(target) else {
+            return self.join(hub, *target == Target::Loop);
         };
-        let opened = tty::open_port(&path).map_err(|error| {
-            let hint = match Errno::from(&error) {
-                Errno::ENOTTY => "give a terminal device, such as /dev/ttyS0",
-                Errno::EBUSY => "another program has locked it (flock); end that first",
-                Errno::EACCES => "join the group of the device (dialout), or run this as root",
-                _ => "fusd-serial-proxy --list tells which there are",
+        let opened = opener().map_err(|error| {
+            let hint = match (target, Errno::from(&error)) {
+                (Target::Path(_), Errno::ENOTTY) => "give a terminal device, such as /dev/ttyS0",
+                (Target::Path(_), Errno::EBUSY) => {
+                    "another program has locked it (flock); end that first"
+                }
+                (Target::Path(_), Errno::EACCES) => {
+                    "join the group of the device (dialout), or run this as root"
+                }
+                (Target::Path(_), _) => "fusd-serial-proxy --list tells which there are",
+                (_, Errno::EPROTO) => "nobody there speaks RFC 2217; try tcp://",
+                _ => "is anybody listening there?",
             };
             Error::system(ErrorKind::Runtime, error, "open the port")
-                .on(&path)
+                .on(target.name())
                 .hint(hint)
         })?;
-        let opener = Box::new(move || tty::open_port(&path));
         line::start(hub, target.name(), opened, opener).map_err(no_thread)?;
         Ok(None)
     }

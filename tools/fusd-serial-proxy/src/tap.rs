@@ -71,7 +71,7 @@ impl Tap {
             Unit::Bytes(bytes) => self.bytes(Direction::Received, bytes, lines),
             Unit::Break => self.note(Event::Break, lines),
             Unit::Error(byte) => self.note(Event::Error(*byte), lines),
-            Unit::Lines => {}
+            Unit::Lines | Unit::Speed(_) => {}
         }
     }
 

@@ -73,7 +73,7 @@ fn marks_are_found_wherever_the_pieces_end() {
             Unit::Bytes(bytes) => text.extend(bytes),
             Unit::Break => text.extend(b"<break>"),
             Unit::Error(_) => text.extend(b"<error>"),
-            Unit::Lines => {}
+            Unit::Lines | Unit::Speed(_) => {}
         }
     }
     assert_eq!(text, b"ab<break>c<error>\xffd\xff");

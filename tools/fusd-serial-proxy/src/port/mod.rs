@@ -4,6 +4,8 @@
 //! thread of its own. Two halves of the same thing.
 
 pub(crate) mod marks;
+pub(crate) mod net;
+mod telnet;
 pub(crate) mod tty;
 pub(crate) mod wire;
 
@@ -25,6 +27,8 @@ pub(crate) enum Unit {
     Error(u8),
     /// The modem lines may have changed.
     Lines,
+    /// The port says that it has this speed, in bit/s.
+    Speed(u32),
 }
 
 /// Where bytes are sent. Nothing here waits for the line.
@@ -105,6 +109,11 @@ pub(crate) trait Port: Send {
     /// Likewise.
     fn set_rs485(&mut self, _value: [u8; RS485]) -> Result<[u8; RS485], Errno> {
         Err(Errno::ENOTTY)
+    }
+
+    /// Whether it keeps bytes that it has yet to send, by the next [`send`](Self::send).
+    fn has_unsent(&self) -> bool {
+        false
     }
 
     /// Whether the port itself obeys the stop character and sends it (`IXON`, `IXOFF`).

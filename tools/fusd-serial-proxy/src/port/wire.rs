@@ -323,6 +323,7 @@ impl Port for End {
             Unit::Bytes(bytes) => add(&mut self.counts[4], bytes.len()),
             Unit::Break => add(&mut self.counts[9], 1),
             Unit::Error(_) => add(&mut self.counts[8], 1),
+            Unit::Speed(_) => {}
             Unit::Lines => {
                 let now = self.seen();
                 let changed = now ^ std::mem::replace(&mut self.seen, now);

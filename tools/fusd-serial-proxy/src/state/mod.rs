@@ -228,6 +228,11 @@ impl State {
                 self.discipline.receive_error(byte);
             }
             Unit::Lines => {}
+            Unit::Speed(speed) => {
+                let mut settings = *self.settings();
+                (settings.input_speed, settings.output_speed) = (speed, speed);
+                self.discipline.set(settings.encoded());
+            }
         }
         if self.discipline.takes_output_back() {
             self.drop_output();
@@ -309,9 +314,10 @@ impl State {
         if let Some(until) = self.break_until {
             effects.look_at = Some(effects.look_at.map_or(until, |then| then.min(until)));
         }
+        let unsent = self.port.as_ref().is_some_and(|port| port.has_unsent());
         let interest = Interest {
             input: !self.throttled,
-            output: !self.output.is_empty() && !self.is_stopped(),
+            output: unsent || !self.output.is_empty() && !self.is_stopped(),
         };
         effects.interest = interest != self.interest;
         self.interest = interest;
@@ -332,7 +338,7 @@ impl State {
             return;
         }
         let Some(port) = &mut self.port else { return };
-        while !self.output.is_empty() {
+        while !self.output.is_empty() || port.has_unsent() {
             let (bytes, _) = self.output.as_slices();
             // If it is lost, its thread finds out.
             let count = port.send(bytes).unwrap_or(0);
