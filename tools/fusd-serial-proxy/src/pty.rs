@@ -98,13 +98,15 @@ impl Pty {
         };
         hub.ring_at_changes(Arc::clone(&bell));
         let ends = Arc::new(AtomicBool::new(false));
+        // From the beginning: what comes is kept for whoever has opened the terminal, however late
+        // this is told, and dropped where nobody has.
+        hub.change(|state, _| state.attend(CLIENT, true, access.may_write));
         let mut bridge = Bridge {
             hub: hub.clone(),
             master: master.into(),
             watches,
             bell: Arc::clone(&bell),
             ends: Arc::clone(&ends),
-            access,
             settings: None,
             is_open: false,
             hung_up: false,
@@ -200,7 +202,6 @@ struct Bridge {
     watches: OwnedFd,
     bell: Arc<Bell>,
     ends: Arc<AtomicBool>,
-    access: Access,
     /// What the port was set to last, from here.
     settings: Option<Settings>,
     is_open: bool,
@@ -258,6 +259,10 @@ impl Bridge {
         while rustix::io::read(&self.watches, &mut events).is_ok_and(|count| count > 0) {}
         self.note_open()?;
         if !self.is_open {
+            let there = self.hub.queue().look(|state| state.readable(CLIENT));
+            if there > 0 {
+                self.hub.change(|state, _| state.flush_input(CLIENT));
+            }
             return Ok(());
         }
         self.follow_settings()?;
@@ -289,15 +294,13 @@ impl Bridge {
     }
 
     fn open(&mut self) {
-        let may_write = self.access.may_write;
-        self.hub
-            .change(|state, _| state.enter(CLIENT, true, may_write));
+        self.hub.change(|state, _| state.take_line());
         self.is_open = true;
     }
 
     fn close(&mut self) {
         if self.is_open {
-            self.hub.change(|state, _| state.leave(CLIENT));
+            self.hub.change(|state, _| state.leave_line());
         }
         self.is_open = false;
         self.input.clear();

@@ -93,11 +93,11 @@ impl Tap {
                 self.text = None;
             }
         }
-        if let Some(file) = &mut self.pcap {
-            if let Err(error) = file.write_all(&pcap::packet(event, lines, now)) {
-                tracing::error!(%error, "cannot write to the file of --pcap; it ends here");
-                self.pcap = None;
-            }
+        if let Some(file) = &mut self.pcap
+            && let Err(error) = file.write_all(&pcap::packet(event, lines, now))
+        {
+            tracing::error!(%error, "cannot write to the file of --pcap; it ends here");
+            self.pcap = None;
         }
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn two_are_joined(case: &Case) {
     let (near, far) = (open(driver.node()), open(&other));
     // More than all buffers on the way hold.
     let sent: Vec<u8> = (0..100_000_u32)
-        .map(|place| (place * 7 >> 3) as u8)
+        .map(|place| ((place * 7) >> 3) as u8)
         .collect();
     let writing = near.start_write(&sent);
     assert!(read(&far, sent.len()) == sent);

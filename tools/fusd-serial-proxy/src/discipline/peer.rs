@@ -86,13 +86,17 @@ fn settings(numbers: &mut Numbers) -> Settings {
     use libc::{ECHO, ECHOCTL, ECHOE, ECHOK, ECHOKE, ECHONL, ECHOPRT, ICANON, IEXTEN};
     use libc::{ICRNL, IGNCR, INLCR, ISTRIP, IUCLC, IUTF8, IXANY, IXON, PARMRK};
     use libc::{OCRNL, OLCUC, ONLCR, ONLRET, ONOCR, OPOST, XTABS};
-    let mut settings = Settings::default();
-    settings.input = numbers.some_of(&[ICRNL, IGNCR, INLCR, IUTF8, IXON, IXANY])
-        | numbers.some_of(&[ISTRIP, IUCLC, PARMRK]) & numbers.some_of(&[ISTRIP, IUCLC, PARMRK]);
-    settings.output = numbers.some_of(&[OPOST, ONLCR, OCRNL, ONOCR, ONLRET, OLCUC, XTABS]);
-    settings.local = numbers.some_of(&[
-        ICANON, ECHO, ECHOE, ECHOK, ECHOKE, ECHONL, ECHOCTL, ECHOPRT, IEXTEN,
-    ]);
+    let often = numbers.some_of(&[ICRNL, IGNCR, INLCR, IUTF8, IXON, IXANY]);
+    let seldom = [ISTRIP, IUCLC, PARMRK];
+    let seldom = numbers.some_of(&seldom) & numbers.some_of(&seldom);
+    let mut settings = Settings {
+        input: often | seldom,
+        output: numbers.some_of(&[OPOST, ONLCR, OCRNL, ONOCR, ONLRET, OLCUC, XTABS]),
+        local: numbers.some_of(&[
+            ICANON, ECHO, ECHOE, ECHOK, ECHOKE, ECHONL, ECHOCTL, ECHOPRT, IEXTEN,
+        ]),
+        ..Settings::default()
+    };
     settings.local |= ICANON * u32::from(numbers.below(3) > 0);
     if numbers.below(3) == 0 {
         settings.characters[libc::VEOL] = b';';

@@ -176,13 +176,30 @@ impl State {
     /// A client opens the node.
     pub(crate) fn enter(&mut self, id: u64, readable: bool, may_write: bool) {
         if self.clients.is_empty() {
+            self.take_line();
+        }
+        self.attend(id, readable, may_write);
+    }
+
+    /// Somebody uses the line from now on.
+    pub(crate) fn take_line(&mut self) {
+        self.hangs_up = false;
+        if self.settings().output_speed != 0 {
+            self.drive(self.lines | DRIVEN);
+        }
+    }
+
+    /// Nobody uses it any more: it is hung up when all is sent, unless the settings say otherwise.
+    pub(crate) fn leave_line(&mut self) {
+        self.hangs_up = self.settings().c(libc::HUPCL);
+    }
+
+    /// A client is there, which need not mean that anybody uses the line.
+    pub(crate) fn attend(&mut self, id: u64, readable: bool, may_write: bool) {
+        if self.clients.is_empty() {
             self.discipline.restart();
             self.halted = false;
             self.common = self.discipline.start();
-            self.hangs_up = false;
-            if self.settings().output_speed != 0 {
-                self.drive(self.lines | DRIVEN);
-            }
         }
         let client = Client {
             place: self.discipline.start(),
@@ -198,7 +215,9 @@ impl State {
         self.clients.remove(&id);
         self.unlock(id);
         self.exclusive.take_if(|owner| *owner == id);
-        self.hangs_up = self.clients.is_empty() && self.settings().c(libc::HUPCL);
+        if self.clients.is_empty() {
+            self.leave_line();
+        }
     }
 
     /// Bytes that a client has lost.
