@@ -45,6 +45,9 @@ struct State {
     clear: bool,
     /// The time that a byte takes, where that is kept.
     byte_time: Option<Duration>,
+    /// Until when the line is taken by what was handed on. Timers may be coarse: what is late then
+    /// comes together, and the pace is right on the whole.
+    taken_until: Option<Instant>,
 }
 
 impl Wire {
@@ -64,11 +67,11 @@ impl Wire {
                 let Some(time) = state.byte_time else {
                     return state.units.pop_front().unwrap_or(Unit::Lines);
                 };
-                let (count, all) = state.next(time);
-                let until = Instant::now() + all;
+                let begin = *state.taken_until.get_or_insert_with(Instant::now);
+                let until = begin + state.next(time);
                 state = self.pass(state, until);
-                // It may have been dropped meanwhile.
-                if let Some(unit) = state.pop(count) {
+                // They may have been dropped meanwhile.
+                if let Some(unit) = state.pop_due(begin, time) {
                     return unit;
                 }
                 continue;
@@ -128,29 +131,34 @@ impl Wire {
 }
 
 impl State {
-    /// How many bytes are next, and the time they take.
-    fn next(&self, time: Duration) -> (usize, Duration) {
+    /// The time that the next bytes take which are handed on together.
+    fn next(&self, time: Duration) -> Duration {
         let Some(Unit::Bytes(bytes)) = self.units.front() else {
-            return (0, Duration::ZERO);
+            return Duration::ZERO;
         };
-        let fits = TICK.as_nanos() / time.as_nanos().max(1);
-        let count = bytes
-            .len()
-            .min(usize::try_from(fits).unwrap_or(usize::MAX).max(1));
         // Lossless: at most some thousands.
-        (count, time * count as u32)
+        TICK.max(time).min(time * bytes.len() as u32)
     }
 
-    /// The first `count` bytes, or whatever else is first.
-    fn pop(&mut self, count: usize) -> Option<Unit> {
-        match self.units.front_mut()? {
-            Unit::Bytes(bytes) if bytes.len() > count => {
-                let rest = bytes.split_off(count);
-                let first = std::mem::replace(bytes, rest);
-                Some(Unit::Bytes(first))
+    /// The bytes whose time has come on a line that is free since `begin`, or whatever else is first.
+    fn pop_due(&mut self, begin: Instant, time: Duration) -> Option<Unit> {
+        let Unit::Bytes(bytes) = self.units.front_mut()? else {
+            return self.units.pop_front();
+        };
+        let passed = begin.elapsed().as_nanos() / time.as_nanos().max(1);
+        let due = usize::try_from(passed).unwrap_or(usize::MAX);
+        let count = due.clamp(1, bytes.len());
+        // Lossless: at most some thousands.
+        self.taken_until = Some(begin + time * count as u32);
+        if count == bytes.len() {
+            let unit = self.units.pop_front();
+            if self.units.is_empty() {
+                self.taken_until = None;
             }
-            _ => self.units.pop_front(),
+            return unit;
         }
+        let rest = bytes.split_off(count);
+        Some(Unit::Bytes(std::mem::replace(bytes, rest)))
     }
 }
 
