@@ -48,6 +48,11 @@ pub(crate) trait Port: Send {
     /// Bytes that have been taken by [`send`](Self::send) and are not on the line yet.
     fn queued(&mut self) -> usize;
 
+    /// The same, as far as changes of it are told: what poll(2) goes by.
+    fn backlog(&self) -> usize {
+        0
+    }
+
     /// What returns when they are, and may take long; `None` if [`queued`](Self::queued) tells all.
     fn drain(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
         None

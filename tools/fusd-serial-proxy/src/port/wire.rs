@@ -262,6 +262,10 @@ impl Port for End {
         self.out.lock().queued
     }
 
+    fn backlog(&self) -> usize {
+        self.out.lock().queued
+    }
+
     fn drop_output(&mut self) {
         let mut state = self.out.lock();
         for unit in std::mem::take(&mut state.units) {

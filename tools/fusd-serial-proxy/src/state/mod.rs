@@ -386,7 +386,9 @@ impl State {
         let lost = self.is_lost() && self.options.on_lost != OnLost::Wait;
         let enough = lost || self.readable(id) >= self.enough_to_poll();
         events.set(PollEvents::READ, enough);
-        events.set(PollEvents::WRITE, lost || self.output.len() < WAKE_UP);
+        let backlog = self.port.as_ref().map_or(0, |port| port.backlog());
+        let queued = self.output.len() + backlog;
+        events.set(PollEvents::WRITE, lost || queued < WAKE_UP);
         events
     }
 
