@@ -103,6 +103,17 @@ pub(crate) const TESTS: Needs = Needs {
             proof: Proof::Program("socat"),
             why: "its pseudo-terminals are ports for fusd-serial-proxy",
         },
+        Package {
+            name: "ser2net",
+            // An ordinary user may not have that folder in PATH.
+            proof: Proof::File("/usr/sbin/ser2net"),
+            why: "it offers such a port over the network",
+        },
+        Package {
+            name: "picocom",
+            proof: Proof::Program("picocom"),
+            why: "it is a program that people use such a port with",
+        },
     ]],
     without: Some("cargo xtask test --no-install"),
 };

@@ -94,6 +94,22 @@ pub(crate) fn stty(case: &Case, node: &Path, words: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Whether the machine has a program of a package that has its name; else the test is to return.
+#[track_caller]
+pub(crate) fn has_program(case: &Case, name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // An ordinary user may not have that one.
+    let found = std::env::split_paths(&path)
+        .chain(["/usr/sbin".into()])
+        .any(|folder| folder.join(name).is_file());
+    if !found {
+        case.skip(&format!(
+            "there is no {name}; the package of that name has it"
+        ));
+    }
+    found
+}
+
 /// A stand-in for hardware: two pseudo-terminals that socat joins. One is the port, the other is what
 /// is connected to it.
 pub(crate) struct Cable<'a> {
@@ -105,10 +121,7 @@ impl<'a> Cable<'a> {
     /// `None` where there is no socat: the test is then to return.
     #[track_caller]
     pub(crate) fn new(case: &'a Case) -> Option<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut folders = std::env::split_paths(&path);
-        if !folders.any(|folder| folder.join("socat").is_file()) {
-            case.skip("there is no socat; the package of that name has it");
+        if !has_program(case, "socat") {
             return None;
         }
         let socat = Self::start(case);

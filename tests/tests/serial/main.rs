@@ -28,6 +28,7 @@ macro_rules! suite {
                     rights_are_kept,
                     one_byte_for_one_client;
                 terminal:
+                    a_person_uses_a_terminal_program,
                     it_is_a_terminal,
                     lines_are_edited_and_echoed,
                     reads_wait_as_they_are_told,
@@ -47,6 +48,10 @@ mod pseudo {
 
     fusd_tests::cases! {
         pseudo, Backend::Fuse;
+        elsewhere:
+            a_serial_port_elsewhere,
+            bytes_from_elsewhere,
+            nobody_elsewhere;
         pseudo:
             it_stands_in_where_there_is_fuse_alone,
             a_killed_proxy_leaves_no_link,

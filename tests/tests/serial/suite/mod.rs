@@ -1,5 +1,6 @@
 //! The bodies of the tests.
 
+pub(crate) mod elsewhere;
 pub(crate) mod hardware;
 pub(crate) mod lines;
 pub(crate) mod pseudo;

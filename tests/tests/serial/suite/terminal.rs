@@ -2,12 +2,37 @@
 
 use std::time::Duration;
 
-use crate::helper::{int, open, proxy, read, set_int, stty, text};
+use crate::helper::{has_program, int, open, proxy, read, set_int, stty, text};
+use fusd_tests::terminal::Terminal;
 use fusd_tests::{Case, sys};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::termios::{FlowArg, FlushArg, tcdrain, tcflow, tcflush};
 use nix::unistd::isatty;
+
+pub(crate) fn a_person_uses_a_terminal_program(case: &Case) {
+    if !has_program(case, "picocom") {
+        return;
+    }
+    let other = case.node("other");
+    let driver = proxy(case, "pair", [&other]).start();
+    let far = open(&other);
+    let mut picocom = case.command("picocom");
+    picocom.args(["-b", "230400"]).arg(driver.node());
+    let mut terminal = Terminal::start(&picocom, 24, 80);
+    terminal.await_line(|line| line == "Terminal ready");
+    assert!(stty(case, driver.node(), &[]).contains("speed 230400 baud"));
+    far.write(b"login: \r\n").expect("write");
+    terminal.await_line(|line| line == "login: ");
+    terminal.press("root\r");
+    assert_eq!(text(&far, 5), "root\r");
+    // Ctrl-a Ctrl-t toggles DTR; Ctrl-a Ctrl-x ends it.
+    terminal.press("\x01\x14");
+    let dtr = || int(&far, libc::TIOCMGET) & libc::TIOCM_DSR == 0;
+    fusd_tests::wait::wait_until("DTR is low", dtr);
+    terminal.press("\x01\x18");
+    assert!(terminal.wait().success());
+}
 
 pub(crate) fn it_is_a_terminal(case: &Case) {
     let driver = proxy(case, "loop", ["--size", "4096"]).start();
