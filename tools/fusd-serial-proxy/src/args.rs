@@ -10,7 +10,6 @@ use fusd_tool::{BackendArg, CommonArgs, Driver, Tool, ToolError};
 use crate::device::SerialDevice;
 use crate::hub::Hub;
 use crate::line::{self, Opener};
-use crate::lockfile::{self, Refusal};
 use crate::options::{OnLost, Options, Policy, Share, WriteLock};
 use crate::port::{net, tty, wire};
 use crate::pty::{self, Access, Pty};
@@ -18,7 +17,7 @@ use crate::rights::{Rights, Who, who};
 use crate::state::State;
 use crate::tap::{Form, Tap};
 use crate::target::{Target, target};
-use crate::watcher::Watcher;
+use crate::usb::{Adapter, adapter};
 
 const SHARING: &str = "Clients";
 const PORT: &str = "Port";
@@ -54,6 +53,12 @@ pub struct Args {
     /// What clients find while the port is lost
     #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = PORT)]
     pub on_lost: OnLost,
+
+    /// Take the USB adapter with these numbers, whatever its path is; PORT, where it is not there
+    ///
+    /// VID:PID, in hexadecimal, or VID:PID/SERIAL, as --list tells them.
+    #[arg(long, value_name = "ID", value_parser = adapter, help_heading = PORT)]
+    pub find: Option<Adapter>,
 
     /// Let each byte take the time it takes on a line of that speed; with loop and pair
     #[arg(long, help_heading = PORT)]
@@ -131,11 +136,6 @@ impl Tool for Args {
             return Err(ToolError::usage(text));
         }
         let target = self.port.as_ref().unwrap_or(&Target::Loop);
-        // Before any thread, as it starts a process.
-        let lock = match target {
-            Target::Path(path) => lock(path)?,
-            _ => None,
-        };
         let hub = Hub::new(self.state(self.tap()?)).map_err(no_thread)?;
         let other = self.connect(target, &hub)?;
         let rights = Rights::new(&self.writers);
@@ -145,10 +145,7 @@ impl Tool for Args {
         let mut driver = Driver::new(SerialDevice::new(hub.clone(), rights.clone()))
             .workers(1)
             .on_usr1(move || shown.queue().look(State::stats).to_string())
-            .after_end(move || {
-                left.change(|state, _| state.restore());
-                drop(lock);
-            });
+            .after_end(move || left.change(|state, _| state.restore()));
         if self.stats {
             driver = driver.on_end(move || ended.queue().look(State::stats).to_string());
         }
@@ -176,11 +173,14 @@ fn no_thread(error: std::io::Error) -> ToolError {
 }
 
 /// What opens the port, if there is one.
-fn opener(target: &Target) -> Option<Opener> {
+fn opener(target: &Target, adapter: Option<Adapter>) -> Option<Opener> {
     Some(match target {
         Target::Path(path) => {
             let path = path.clone();
-            Box::new(move || tty::open_port(&path))
+            Box::new(move || {
+                let found = adapter.as_ref().and_then(Adapter::find);
+                tty::open_port(found.as_ref().unwrap_or(&path))
+            })
         }
         Target::Tcp(address) => {
             let address = address.clone();
@@ -192,22 +192,6 @@ fn opener(target: &Target) -> Option<Opener> {
         }
         Target::Loop | Target::Pair => return None,
     })
-}
-
-/// Locks the port for this process.
-fn lock(port: &Path) -> Result<Option<Watcher>, ToolError> {
-    match lockfile::lock(port) {
-        Ok(watcher) => Ok(Some(watcher)),
-        Err(Refusal::Unused(error)) => {
-            tracing::debug!(%error, "there is no UUCP lock");
-            Ok(None)
-        }
-        Err(Refusal::Held(pid)) => {
-            let hint = format!("process {pid} has locked it; end that first");
-            let error = Error::system(ErrorKind::Runtime, Errno::EBUSY, "open the port");
-            Err(error.on(port).hint(hint).into())
-        }
-    }
 }
 
 impl Args {
@@ -223,6 +207,10 @@ impl Args {
             (
                 !pair && self.second.is_some(),
                 "only a pair has two nodes; give one path",
+            ),
+            (
+                self.find.is_some() && !matches!(self.port, Some(Target::Path(_))),
+                "an adapter is found in place of a path; give one as PORT",
             ),
             (
                 self.pace && !joined,
@@ -273,14 +261,14 @@ impl Args {
 
     /// Joins `hub` with its port; the other end of a pair.
     fn connect(&self, target: &Target, hub: &Hub) -> Result<Option<Hub>, ToolError> {
-        let Some(opener) = opener(target) else {
+        let Some(opener) = opener(target, self.find.clone()) else {
             return self.join(hub, *target == Target::Loop);
         };
         let opened = opener().map_err(|error| {
             let hint = match (target, Errno::from(&error)) {
                 (Target::Path(_), Errno::ENOTTY) => "give a terminal device, such as /dev/ttyS0",
                 (Target::Path(_), Errno::EBUSY) => {
-                    "another program has locked it (flock); end that first"
+                    "another program has locked it; --list may tell which"
                 }
                 (Target::Path(_), Errno::EACCES) => {
                     "join the group of the device (dialout), or run this as root"
@@ -323,7 +311,6 @@ impl Args {
             mode: self.common.mode,
             owner: self.common.owner,
             group: self.common.group,
-            may_write: !self.ro,
         }
     }
 
@@ -429,6 +416,8 @@ mod tests {
             (&["pair", "/tmp/a"], "paths of both"),
             (&["loop", "/tmp/a", "/tmp/b"], "only a pair"),
             (&["/dev/ttyS0", "/tmp/a", "--pace"], "can be paced"),
+            (&["loop", "/tmp/a", "--find", "1:2"], "in place of a path"),
+            (&["/dev/x", "/tmp/a", "--find", "1"], "VID:PID/SERIAL"),
             (&["loop", "/tmp/a", "--log-as", "hex"], "--log <FILE>"),
             (&["loop", "/tmp/a", "--writers", "@no-group"], "no group"),
             (

@@ -9,7 +9,7 @@ use fusd::{Attempt, Delivery, Device, Errno, OpenFile, Operations, Properties};
 use crate::hub::{Hub, WeakHub};
 use crate::ioctl;
 use crate::rights::Rights;
-use crate::state::{Reading, State, Timing, Writing};
+use crate::state::{Access, Reading, State, Timing, Writing};
 
 /// A terminal as a device.
 pub struct SerialDevice {
@@ -38,7 +38,11 @@ impl Device for SerialDevice {
 
     fn open(&self, request: OpenRequest<()>) {
         let flags = request.flags();
-        let may_write = flags.writable() && self.rights.may_write(request.caller());
+        let access = Access {
+            reads: flags.readable(),
+            writes: flags.writable(),
+            trusted: self.rights.may_write(request.caller()),
+        };
         // One handler runs at a time: nobody comes in between.
         if !self.hub.queue().look(State::admits) {
             request.fail(Errno::EBUSY);
@@ -46,8 +50,7 @@ impl Device for SerialDevice {
         }
         request.accept_with((), |file| {
             let id = file.number();
-            self.hub
-                .change(|state, _| state.enter(id, flags.readable(), may_write));
+            self.hub.change(|state, _| state.enter(id, access));
             self.hub
                 .queue()
                 .watch(file, move |state| state.readiness(id));

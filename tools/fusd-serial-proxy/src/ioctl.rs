@@ -29,6 +29,10 @@ fn handed_in(request: &IoctlRequest) -> u32 {
 
 /// Does what a client asks of the file `id`.
 pub(crate) fn serve(state: &mut State, id: u64, request: IoctlRequest) {
+    if drives(&request) && !state.may_change(id) {
+        request.fail(Errno::EPERM);
+        return;
+    }
     let outcome = match request.command().raw() {
         // Those that may wait answer themselves.
         0x5403 | 0x5404 | 0x402c_542c | 0x402c_542d => {
@@ -63,6 +67,17 @@ pub(crate) fn serve(state: &mut State, id: u64, request: IoctlRequest) {
         Ok(output) => request.reply(0, &output),
         Err(errno) => request.fail(errno),
     };
+}
+
+/// Whether it does something on the line: what one who may not write may not do either. Settings that
+/// such a client makes change nothing.
+fn drives(request: &IoctlRequest) -> bool {
+    match request.command().raw() {
+        0x5409 => request.argument() == 0,
+        // TCXONC, TIOCMBIS, TIOCMBIC, TIOCMSET, TCSBRKP, TIOCSBRK, TIOCCBRK, TIOCSRS485.
+        0x540a | 0x5416..=0x5418 | 0x5425 | 0x5427 | 0x5428 | 0x542f => true,
+        _ => false,
+    }
 }
 
 fn at_once(state: &mut State, id: u64, request: &IoctlRequest) -> Outcome {
@@ -151,7 +166,7 @@ fn flush(state: &mut State, id: u64, queue: u64) -> Outcome {
     if queue != 1 {
         state.flush_input(id);
     }
-    if queue != 0 {
+    if queue != 0 && state.may_change(id) {
         state.flush_output();
     }
     Ok(Vec::new())

@@ -25,6 +25,7 @@ mod sys;
 mod tap;
 mod target;
 mod termios;
+mod usb;
 mod watcher;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ pub use rights::Who;
 pub use stats::Stats;
 pub use tap::Form;
 pub use target::Target;
+pub use usb::Adapter;
 
 /// The command line as clap sees it: what the manual page and completions are made from.
 pub fn command() -> clap::Command {

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::helper::{int, open, proxy, read, text, try_open};
+use crate::helper::{int, open, proxy, read, stty, text, try_open};
 use fusd_tests::wait::{start, wait_until};
 use fusd_tests::{Case, sys};
 use nix::errno::Errno;
@@ -113,6 +113,12 @@ pub(crate) fn rights_are_kept(case: &Case) {
         let driver = proxy(case, "loop", option).start();
         let file = open(driver.node());
         assert_eq!(file.write(b"x"), Err(Errno::EPERM), "{option:?}");
+        let mut lines = [0; 4];
+        let driven = sys::ioctl(&file, libc::TIOCMSET as u32, &mut lines);
+        assert_eq!(driven, Err(Errno::EPERM), "{option:?}");
+        stty(case, driver.node(), &["19200"]);
+        let said = stty(case, driver.node(), &[]);
+        assert!(said.contains("speed 9600 baud"), "{option:?}: {said}");
         driver.stop();
     }
 }

@@ -22,8 +22,8 @@ pub(crate) fn a_person_uses_a_terminal_program(case: &Case) {
     let mut terminal = Terminal::start(&picocom, 24, 80);
     terminal.await_line(|line| line == "Terminal ready");
     assert!(stty(case, driver.node(), &[]).contains("speed 230400 baud"));
-    far.write(b"login: \r\n").expect("write");
-    terminal.await_line(|line| line == "login: ");
+    far.write(b"login:\r\n").expect("write");
+    terminal.await_line(|line| line == "login:");
     terminal.press("root\r");
     assert_eq!(text(&far, 5), "root\r");
     // Ctrl-a Ctrl-t toggles DTR; Ctrl-a Ctrl-x ends it.
@@ -78,6 +78,8 @@ pub(crate) fn lines_are_edited_and_echoed(case: &Case) {
     far.write(b"ld\x04").expect("write");
     assert_eq!(near.start_read(100).wait(), Ok(b"world".to_vec()));
     far.write(b"\x04").expect("write");
+    let events = near.poll(PollFlags::POLLIN, fusd_tests::wait::deadline());
+    assert_eq!(events, Ok(PollFlags::POLLIN), "an end of file is something");
     assert_eq!(near.start_read(100).wait(), Ok(Vec::new()), "end of file");
     near.write(b"a\n").expect("write");
     assert_eq!(text(&far, 7), "orlda\r\n");

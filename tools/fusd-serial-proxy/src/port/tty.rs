@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fusd::Errno;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
@@ -12,29 +12,51 @@ use rustix::termios::{QueueSelector, isatty, tcdrain, tcflush};
 
 use super::marks::Marks;
 use super::{Opened, Port, Source, Unit};
+use crate::lockfile::{self, Refusal};
 use crate::sys::{self, COUNTERS, RS485, SERIAL};
 use crate::termios::Settings;
+use crate::watcher::Watcher;
 
 /// Bytes of one read: what the kernel keeps for a terminal.
 const READ: usize = 4096;
 
 struct Tty {
     file: Arc<OwnedFd>,
+    lock: Lock,
     /// The settings it was found with.
     found: Settings,
 }
 
+/// The lock file, where there is one. It goes with the input, as soon as the port is lost: others may
+/// have a port of that name then.
+type Lock = Arc<Mutex<Option<Watcher>>>;
+
 struct Input {
     file: Arc<OwnedFd>,
+    lock: Lock,
     reader: File,
     marks: Marks,
 }
 
-/// Opens the terminal at `path`, for this process alone as far as others ask (flock(2)).
+/// Opens the terminal at `path`, for this process alone as far as others ask: by flock(2), and a lock
+/// file.
 ///
 /// # Errors
 /// It cannot be opened, is no terminal (`ENOTTY`), or is locked (`EBUSY`).
 pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
+    // Before the port is opened, which resets what is connected to some.
+    let lock = match lockfile::lock(path) {
+        Ok(watcher) => Some(watcher),
+        Err(Refusal::Unused(error)) => {
+            tracing::debug!(%error, "there is no UUCP lock");
+            None
+        }
+        Err(Refusal::Held(pid)) => {
+            tracing::warn!("{} is locked by process {pid}", path.display());
+            return Err(rustix::io::Errno::BUSY.into());
+        }
+    };
+    let lock = Arc::new(Mutex::new(lock));
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = open(path, flags, Mode::empty())?;
     if !isatty(&file) {
@@ -54,10 +76,12 @@ pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
     Ok(Opened {
         port: Box::new(Tty {
             file: Arc::clone(&file),
+            lock: Arc::clone(&lock),
             found,
         }),
         source: Box::new(Input {
             file,
+            lock,
             reader,
             marks: Marks::default(),
         }),
@@ -67,6 +91,16 @@ pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
 
 fn errno(error: rustix::io::Errno) -> Errno {
     io::Error::from(error).into()
+}
+
+fn unlock(lock: &Lock) {
+    drop(lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        unlock(&self.lock);
+    }
 }
 
 impl Port for Tty {
@@ -139,6 +173,7 @@ impl Port for Tty {
 
     fn restore(&mut self) {
         let _lost = sys::set_settings(&self.file, &self.found);
+        unlock(&self.lock);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use fusd::{Errno, IoctlRequest};
 
 use super::{Effects, State};
+use crate::options::OnLost;
 use crate::sys::COUNTERS;
 use crate::termios::Settings;
 
@@ -122,6 +123,12 @@ impl State {
     }
 
     fn step(&mut self, what: &mut What, now: Instant, effects: &mut Effects) -> Step {
+        if self.is_lost() {
+            return match self.options.on_lost {
+                OnLost::Wait => Step::Wait,
+                OnLost::Eio | OnLost::Eof => Step::Fail(Errno::EIO),
+            };
+        }
         match what {
             What::Sent if self.is_sent(effects) => Step::Done,
             What::Settings { id, new, flush } if self.is_sent(effects) => {

@@ -36,9 +36,19 @@ struct Client {
     /// What it has read until now.
     place: u64,
     readable: bool,
+    /// It has the right to write and to change things, and has opened the node for the first.
+    may_change: bool,
     may_write: bool,
     /// Bytes it was too slow for.
     lost: u64,
+}
+
+/// How a client has opened the node, and whether it may do more than read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Access {
+    pub(crate) reads: bool,
+    pub(crate) writes: bool,
+    pub(crate) trusted: bool,
 }
 
 /// What is to be done outside of the state.
@@ -174,11 +184,11 @@ impl State {
     }
 
     /// A client opens the node.
-    pub(crate) fn enter(&mut self, id: u64, readable: bool, may_write: bool) {
+    pub(crate) fn enter(&mut self, id: u64, access: Access) {
         if self.clients.is_empty() {
             self.take_line();
         }
-        self.attend(id, readable, may_write);
+        self.attend(id, access);
     }
 
     /// Somebody uses the line from now on.
@@ -195,7 +205,7 @@ impl State {
     }
 
     /// A client is there, which need not mean that anybody uses the line.
-    pub(crate) fn attend(&mut self, id: u64, readable: bool, may_write: bool) {
+    pub(crate) fn attend(&mut self, id: u64, access: Access) {
         if self.clients.is_empty() {
             self.discipline.restart();
             self.halted = false;
@@ -203,8 +213,9 @@ impl State {
         }
         let client = Client {
             place: self.discipline.start(),
-            readable,
-            may_write: may_write && !self.options.read_only,
+            readable: access.reads,
+            may_change: access.trusted && !self.options.read_only,
+            may_write: access.trusted && access.writes && !self.options.read_only,
             lost: 0,
         };
         self.clients.insert(id, client);
@@ -218,6 +229,14 @@ impl State {
         if self.clients.is_empty() {
             self.leave_line();
         }
+    }
+
+    /// Whether a client may do more than read: also one that has opened the node for reading alone, as
+    /// stty(1) does.
+    pub(crate) fn may_change(&self, id: u64) -> bool {
+        self.clients
+            .get(&id)
+            .is_some_and(|client| client.may_change)
     }
 
     /// Bytes that a client has lost.
@@ -384,8 +403,7 @@ impl State {
     pub(crate) fn readiness(&self, id: u64) -> PollEvents {
         let mut events = PollEvents::empty();
         let lost = self.is_lost() && self.options.on_lost != OnLost::Wait;
-        let enough = lost || self.readable(id) >= self.enough_to_poll();
-        events.set(PollEvents::READ, enough);
+        events.set(PollEvents::READ, lost || self.has_enough(id));
         let backlog = self.port.as_ref().map_or(0, |port| port.backlog());
         let queued = self.output.len() + backlog;
         events.set(PollEvents::WRITE, lost || queued < WAKE_UP);
@@ -398,6 +416,9 @@ impl State {
     /// The port does not take them.
     pub(crate) fn set(&mut self, id: u64, mut new: Settings) -> Result<(), Errno> {
         let owner = self.clients.keys().next().is_none_or(|first| *first == id);
+        if !self.may_change(id) {
+            return Ok(());
+        }
         match self.options.settings {
             Policy::Last => {}
             Policy::Owner if owner => {}

@@ -104,14 +104,18 @@ impl State {
         }
     }
 
-    /// How many there have to be for poll(2) to tell (`input_available_p`). An end of file is
-    /// readable although it has no bytes.
-    pub(super) fn enough_to_poll(&self) -> usize {
+    /// Whether there is enough for poll(2) to tell (`input_available_p`). An end of file is readable
+    /// although it has no bytes.
+    pub(super) fn has_enough(&self, id: u64) -> bool {
         let characters = &self.settings().characters;
+        let readable = self.readable(id);
         match (characters[libc::VMIN], characters[libc::VTIME]) {
-            _ if self.discipline.has_lines() => 1,
-            (minimum, 0) => usize::from(minimum).max(1),
-            _ => 1,
+            _ if self.discipline.has_lines() => {
+                let is_reader = self.clients.get(&id).is_some_and(|client| client.readable);
+                is_reader && self.discipline.piece(self.place(id), 1).is_some()
+            }
+            (minimum, 0) => readable >= usize::from(minimum).max(1),
+            _ => readable > 0,
         }
     }
 
