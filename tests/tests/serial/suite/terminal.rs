@@ -20,10 +20,14 @@ pub(crate) fn a_person_uses_a_terminal_program(case: &Case) {
     let mut picocom = case.command("picocom");
     picocom.args(["-b", "230400"]).arg(driver.node());
     let mut terminal = Terminal::start(&picocom, 24, 80);
-    terminal.await_line(|line| line == "Terminal ready");
+    let says = |terminal: &Terminal, text: &str| {
+        let there = || terminal.lines().iter().any(|line| line.trim_end() == text);
+        fusd_tests::wait::wait_until("picocom says it", there);
+    };
+    says(&terminal, "Terminal ready");
     assert!(stty(case, driver.node(), &[]).contains("speed 230400 baud"));
     far.write(b"login:\r\n").expect("write");
-    terminal.await_line(|line| line == "login:");
+    says(&terminal, "login:");
     terminal.press("root\r");
     assert_eq!(text(&far, 5), "root\r");
     // Ctrl-a Ctrl-t toggles DTR; Ctrl-a Ctrl-x ends it.

@@ -169,7 +169,7 @@ struct End {
     paced: bool,
     /// The lines this side drives.
     lines: u32,
-    /// What the lines of the other side were when they were counted last.
+    /// The lines of the other side, as they were counted last.
     seen: u32,
     /// cts, dsr, rng, dcd, rx, tx, frame, overrun, parity, brk, buf_overrun.
     counts: [u32; 11],
@@ -212,8 +212,8 @@ pub(crate) fn start(
 }
 
 impl End {
-    /// What this side sees of the other's lines, as a null modem joins them.
-    fn seen(&self) -> u32 {
+    /// What this side finds of the other's lines, as a null modem joins them.
+    fn find(&self) -> u32 {
         let other = self.back.lock().lines;
         let mut seen = 0;
         if other & libc::TIOCM_DTR as u32 != 0 {
@@ -278,7 +278,8 @@ impl Port for End {
     }
 
     fn lines(&mut self) -> Result<u32, Errno> {
-        Ok(self.lines | self.seen())
+        // As counted: who sees a change finds it in the counters.
+        Ok(self.lines | self.seen)
     }
 
     fn set_lines(&mut self, lines: u32) -> Result<(), Errno> {
@@ -337,7 +338,7 @@ impl Port for End {
             Unit::Error(_) => add(&mut self.counts[8], 1),
             Unit::Speed(_) => {}
             Unit::Lines => {
-                let now = self.seen();
+                let now = self.find();
                 let changed = now ^ std::mem::replace(&mut self.seen, now);
                 for (index, line) in [
                     (0, libc::TIOCM_CTS),
