@@ -232,36 +232,20 @@ impl Bridge {
         let mut events = PollFlags::empty();
         events.set(PollFlags::POLLIN, room);
         events.set(PollFlags::POLLOUT, !self.input.is_empty());
-        let found = {
-            let mut ready = [
-                PollFd::new(self.master.as_fd(), events),
-                PollFd::new(self.bell.descriptor(), PollFlags::POLLIN),
-                PollFd::new(self.watches.as_fd(), PollFlags::POLLIN),
-            ];
-            // While nobody has it open it says so without end: then, only the others count, unless
-            // something is left to be taken.
-            let asked = self.is_open && (room || !self.hung_up);
-            let ready = if asked {
-                &mut ready[..]
-            } else {
-                &mut ready[1..]
-            };
-            let limit = match asked {
-                true => PollTimeout::from(LOOK),
-                false => PollTimeout::NONE,
-            };
-            match poll(ready, limit) {
-                Err(nix::errno::Errno::EINTR) => return Ok(()),
-                result => result?,
-            };
-            let found = ready[0].revents().filter(|_| asked);
-            found.unwrap_or(PollFlags::empty())
-        };
-        self.bell.quiet();
-        let mut events = [0; 1024];
-        // Only that something has happened is of interest.
-        while rustix::io::read(&self.watches, &mut events).is_ok_and(|count| count > 0) {}
-        self.note_open()?;
+        let asked = self.is_open && (room || !self.hung_up);
+        let [found, changed, opened] = self.wait(events, asked)?;
+        if changed.contains(PollFlags::POLLIN) {
+            self.bell.quiet();
+        }
+        let opened = opened.contains(PollFlags::POLLIN);
+        if opened {
+            let mut events = [0; 1024];
+            // Only that something has happened is of interest.
+            while rustix::io::read(&self.watches, &mut events).is_ok_and(|count| count > 0) {}
+        }
+        if opened || !self.is_open || found.contains(PollFlags::POLLHUP) {
+            self.note_open()?;
+        }
         if !self.is_open {
             let there = self.hub.queue().look(|state| state.readable(CLIENT));
             if there > 0 {
@@ -269,11 +253,38 @@ impl Bridge {
             }
             return Ok(());
         }
-        self.follow_settings()?;
-        if found.contains(PollFlags::POLLIN) {
+        let writes = found.contains(PollFlags::POLLIN);
+        let idle = found.is_empty() && changed.is_empty();
+        // Before what is written after the change of them.
+        if writes || opened || idle {
+            self.follow_settings()?;
+        }
+        if writes {
             self.take_output()?;
         }
         self.give_input()
+    }
+
+    /// Waits for something: at the terminal if that is `asked`, of the state, or that somebody opens or
+    /// closes the terminal.
+    fn wait(&self, events: PollFlags, asked: bool) -> io::Result<[PollFlags; 3]> {
+        let mut ready = [
+            PollFd::new(self.master.as_fd(), events),
+            PollFd::new(self.bell.descriptor(), PollFlags::POLLIN),
+            PollFd::new(self.watches.as_fd(), PollFlags::POLLIN),
+        ];
+        // While nobody has it open it says so without end: then, only the others count, unless
+        // something is left to be taken.
+        let (these, limit) = match asked {
+            true => (&mut ready[..], PollTimeout::from(LOOK)),
+            false => (&mut ready[1..], PollTimeout::NONE),
+        };
+        match poll(these, limit) {
+            Err(nix::errno::Errno::EINTR) => return Ok([PollFlags::empty(); 3]),
+            result => result?,
+        };
+        let found = |ready: &PollFd<'_>| ready.revents().unwrap_or(PollFlags::empty());
+        Ok([found(&ready[0]), found(&ready[1]), found(&ready[2])])
     }
 
     /// Notes whether anybody has the terminal open.

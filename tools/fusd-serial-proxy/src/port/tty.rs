@@ -44,6 +44,8 @@ struct Input {
 /// # Errors
 /// It cannot be opened, is no terminal (`ENOTTY`), or is locked (`EBUSY`).
 pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
+    // A port that is lost is looked for all the time: a lock takes more than a look.
+    path.metadata()?;
     // Before the port is opened, which resets what is connected to some.
     let lock = match lockfile::lock(path) {
         Ok(watcher) => Some(watcher),
