@@ -32,6 +32,11 @@ pub(super) struct Input {
 }
 
 impl Input {
+    /// The place of the first byte that is kept.
+    pub(super) fn base(&self) -> u64 {
+        self.base
+    }
+
     /// The place after the last byte.
     pub(super) fn head(&self) -> u64 {
         self.base + self.bytes.len() as u64

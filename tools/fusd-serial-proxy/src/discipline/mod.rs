@@ -142,6 +142,11 @@ impl Discipline {
         self.input.head()
     }
 
+    /// The place of the first byte that is kept.
+    pub(crate) fn base(&self) -> u64 {
+        self.input.base()
+    }
+
     /// The place where a reader begins that is to get nothing of what has come.
     pub(crate) fn start(&self) -> u64 {
         match self.has_lines() {

@@ -55,6 +55,20 @@ impl Wire {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes the bytes that are on their way.
+    #[cfg(test)]
+    pub(crate) fn take_bytes(&self) -> Vec<u8> {
+        let mut state = self.lock();
+        state.queued = 0;
+        let mut bytes = Vec::new();
+        for unit in state.units.drain(..) {
+            if let Unit::Bytes(more) = unit {
+                bytes.extend(more);
+            }
+        }
+        bytes
+    }
+
     /// Waits until there is something for the receiver.
     fn take(&self) -> Unit {
         let mut state = self.lock();

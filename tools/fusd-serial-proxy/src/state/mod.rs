@@ -6,6 +6,8 @@
 
 mod later;
 mod reading;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 pub(crate) use later::Later;
@@ -283,6 +285,12 @@ impl State {
     /// Keeps for each client what it has not read, up to the limit.
     fn drop_what_nobody_reads(&mut self) {
         let (head, start) = (self.discipline.head(), self.discipline.start());
+        let base = self.discipline.base();
+        self.common = self.common.max(base);
+        for client in self.clients.values_mut() {
+            // Of what was dropped for all, as by a signal character, nobody is behind.
+            client.place = client.place.max(base);
+        }
         let limit = self.options.size as u64;
         let oldest = head.saturating_sub(limit).min(start);
         let mut needed = start;
@@ -442,8 +450,8 @@ impl State {
 
     /// Drops what has come and was not read by this client.
     pub(crate) fn flush_input(&mut self, id: u64) {
-        let readers = self.clients.values().filter(|client| client.readable);
-        if readers.count() <= 1 || self.options.share == Share::First {
+        let mut readers = self.clients.iter().filter(|(_, client)| client.readable);
+        if self.options.share == Share::First || readers.all(|(reader, _)| *reader == id) {
             self.discipline.clear();
         }
         let start = self.discipline.start();
