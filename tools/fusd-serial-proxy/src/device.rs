@@ -172,8 +172,8 @@ fn write(
     if count == request.data().len() || !waits {
         if request.accept_part(count) == Delivery::Delivered {
             state.write(id, &bytes, false);
+            begun.is_part = false;
         }
-        begun.is_part = false;
         return Attempt::Served;
     }
     if request.take(count) == Delivery::Unwanted {
