@@ -84,7 +84,7 @@ impl Pty {
         let bell = Arc::new(Bell::new().map_err(failed("make a descriptor"))?);
         // What nobody has opened yet does not say that nobody has it open.
         drop(File::open(&prepared).map_err(failed("open a pseudo-terminal"))?);
-        let settings = hub.queue().look(|state| *state.settings());
+        let settings = hub.change(|state, _| state.bypass());
         sys::set_settings(&master, &settings.encoded())
             .map_err(|errno| failed("set a pseudo-terminal")(errno.into()))?;
         let made = place(path, &prepared)?;

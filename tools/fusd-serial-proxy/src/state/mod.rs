@@ -32,6 +32,10 @@ const DRIVEN: u32 = (libc::TIOCM_DTR | libc::TIOCM_RTS) as u32;
 /// A write is announced where fewer bytes than this wait (`WAKEUP_CHARS`).
 const WAKE_UP: usize = 256;
 
+/// Echoes are dropped where more bytes than this wait: what a write may fill, and as much again
+/// (`N_TTY_BUF_SIZE`).
+const ECHOES: usize = 2 * 4096;
+
 /// An open file.
 #[derive(Debug)]
 struct Client {
@@ -74,6 +78,8 @@ pub(crate) struct Interest {
 pub(crate) struct State {
     options: Options,
     discipline: Discipline,
+    /// Clients have a line discipline of their own: this one hands on bytes as they are.
+    bypassed: bool,
     /// `None` while it is lost.
     port: Option<Box<dyn Port>>,
     clients: BTreeMap<u64, Client>,
@@ -110,6 +116,7 @@ impl State {
         Self {
             options,
             discipline: Discipline::default(),
+            bypassed: false,
             port: None,
             clients: BTreeMap::new(),
             common: 0,
@@ -143,12 +150,29 @@ impl State {
         if let Err(error) = port.apply(&mut settings) {
             tracing::warn!(%error, "the port does not take its settings");
         }
-        self.discipline.set(settings);
+        self.set_discipline(settings);
         match found {
             Some(_) => self.lines = port.lines().unwrap_or(0) & DRIVEN,
             None => drop(port.set_lines(self.lines)),
         }
         self.port = Some(port);
+    }
+
+    /// From now on, clients have a line discipline of their own, whoever's settings count. What the
+    /// settings were.
+    pub(crate) fn bypass(&mut self) -> Settings {
+        let before = *self.settings();
+        self.bypassed = true;
+        self.set_discipline(before);
+        before
+    }
+
+    fn set_discipline(&mut self, mut new: Settings) {
+        if self.bypassed {
+            new.input &= libc::IXON | libc::IXOFF | libc::IXANY | libc::INPCK;
+            (new.output, new.local) = (0, 0);
+        }
+        self.discipline.set(new);
     }
 
     /// The port is gone.
@@ -271,14 +295,18 @@ impl State {
             Unit::Speed(speed) => {
                 let mut settings = *self.settings();
                 (settings.input_speed, settings.output_speed) = (speed, speed);
-                self.discipline.set(settings.encoded());
+                self.set_discipline(settings.encoded());
             }
         }
         if self.discipline.takes_output_back() {
             self.drop_output();
         }
         let echo = self.discipline.take_echo();
-        self.output.extend(echo);
+        // As a port that nobody has open. To read-only clients, nobody types.
+        if !self.clients.is_empty() && !self.options.read_only {
+            let room = ECHOES.saturating_sub(self.output.len());
+            self.output.extend(echo.into_iter().take(room));
+        }
         self.drop_what_nobody_reads();
     }
 
@@ -437,7 +465,7 @@ impl State {
             Some(port) => port.apply(&mut new)?,
             None => new = new.encoded(),
         }
-        self.discipline.set(new);
+        self.set_discipline(new);
         // B0 hangs up, and any other speed takes the line again (uart_set_termios).
         if before.output_speed != 0 && new.output_speed == 0 {
             self.drive(self.lines & !DRIVEN);

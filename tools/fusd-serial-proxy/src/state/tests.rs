@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Access, Reading, State, Timing};
-use crate::options::Options;
+use crate::options::{Options, Policy};
 use crate::port::Unit;
 use crate::port::wire::{Wire, cable};
 use crate::termios::Settings;
@@ -77,4 +77,58 @@ fn who_does_not_read_drops_no_reader_s_input() {
     assert_eq!(state.readable(0), 5);
     state.flush_input(0);
     assert_eq!(state.readable(0), 0);
+}
+
+#[test]
+fn nothing_is_echoed_while_nobody_has_the_node_open() {
+    let (mut state, wire) = joined(Options::default());
+    receive(&mut state, b"login: \r\n");
+    assert_eq!(wire.take_bytes(), b"");
+    state.enter(0, ALL);
+    receive(&mut state, b"a\r");
+    assert_eq!(wire.take_bytes(), b"a\r\n");
+    state.leave(0);
+    receive(&mut state, b"b\r");
+    assert_eq!(wire.take_bytes(), b"");
+}
+
+#[test]
+fn a_read_only_proxy_sends_no_echo() {
+    let (mut state, wire) = joined(Options {
+        read_only: true,
+        settings: Policy::Fixed,
+        ..Options::default()
+    });
+    state.enter(0, ALL);
+    receive(&mut state, b"a\r");
+    assert_eq!(read(&mut state, 0).as_deref(), Some(&b"a\n"[..]));
+    assert_eq!(wire.take_bytes(), b"");
+}
+
+#[test]
+fn bytes_are_handed_on_as_they_are_to_who_has_a_discipline_of_its_own() {
+    let (mut state, wire) = joined(Options {
+        settings: Policy::Fixed,
+        ..Options::default()
+    });
+    assert_eq!(state.bypass(), Settings::default());
+    state.attend(0, ALL);
+    receive(&mut state, b"a\r\x7f\x03");
+    assert_eq!(read(&mut state, 0).as_deref(), Some(&b"a\r\x7f\x03"[..]));
+    state.set(0, Settings::default()).unwrap();
+    receive(&mut state, b"b");
+    assert_eq!(read(&mut state, 0).as_deref(), Some(&b"b"[..]));
+    assert_eq!(wire.take_bytes(), b"");
+}
+
+#[test]
+fn echoes_do_not_pile_up() {
+    let (mut state, wire) = joined(Options::default());
+    state.enter(0, ALL);
+    state.halt(true);
+    for _ in 0..100 {
+        receive(&mut state, &[b'x'; 1000]);
+    }
+    assert_eq!(state.queued(), 8192);
+    assert_eq!(wire.take_bytes(), b"", "stopped");
 }
