@@ -56,6 +56,7 @@ mod pseudo {
             it_stands_in_where_there_is_fuse_alone,
             a_killed_proxy_leaves_no_link,
             places_that_are_taken,
+            it_is_not_the_proxy_s_own_terminal,
             two_are_joined,
             a_port_is_locked_and_comes_back,
             what_goes_through_is_noted;

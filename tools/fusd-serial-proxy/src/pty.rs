@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use fusd::{Errno, Error, ErrorKind};
 use fusd_tool::{OwnNode, ToolError};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustix::fs::inotify;
+use rustix::fs::{Mode, OFlags, inotify, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::hub::{Bell, Hub};
@@ -83,7 +83,12 @@ impl Pty {
             .map_err(|errno| failed("watch a pseudo-terminal")(errno.into()))?;
         let bell = Arc::new(Bell::new().map_err(failed("make a descriptor"))?);
         // What nobody has opened yet does not say that nobody has it open.
-        drop(File::open(&prepared).map_err(failed("open a pseudo-terminal"))?);
+        // It must not become this program's own: then Ctrl-C from the line would end it.
+        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+        drop(
+            open(&prepared, flags, Mode::empty())
+                .map_err(|errno| failed("open a pseudo-terminal")(errno.into()))?,
+        );
         let settings = hub.change(|state, _| state.bypass());
         sys::set_settings(&master, &settings.encoded())
             .map_err(|errno| failed("set a pseudo-terminal")(errno.into()))?;
@@ -173,16 +178,25 @@ fn prepare(master: &OwnedFd, access: Access) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Makes the link, in place of one whose terminal is gone.
+/// Makes the link, in place of one whose terminal is gone: if that has this one's name, it is gone as
+/// well, for this one is new.
 fn place(path: &Path, terminal: &Path) -> Result<Made, ToolError> {
-    if let Ok(target) = fs::read_link(path)
-        && target.starts_with("/dev/pts")
-        && !target.exists()
-    {
+    let stale = fs::read_link(path).is_ok_and(|target| {
+        target.starts_with("/dev/pts") && (target == terminal || !target.exists())
+    });
+    let result = if stale {
         tracing::info!("{} leads to a terminal that is gone", path.display());
-        let _gone = fs::remove_file(path);
-    }
-    symlink(terminal, path).map_err(|error| {
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(format!(".{}", std::process::id()));
+        symlink(terminal, &draft).and_then(|()| {
+            fs::rename(&draft, path).inspect_err(|_| {
+                let _gone = fs::remove_file(&draft);
+            })
+        })
+    } else {
+        symlink(terminal, path)
+    };
+    result.map_err(|error| {
         let kind = match error.kind() {
             IoErrorKind::PermissionDenied => ErrorKind::Permission,
             _ => ErrorKind::Node,
@@ -401,3 +415,30 @@ impl Bridge {
 /// What a pseudo-terminal lacks, for a warning.
 pub(crate) const LACKS: &str = "a pseudo-terminal has no modem lines, no breaks, no exact tcdrain(3), and \
     its clients share one input; for those take the module kfusd, or CUSE, and a node below /dev";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_taken_over_from_a_terminal_that_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("port");
+        let own = nix::pty::openpty(None, None).unwrap();
+        let own = nix::unistd::ttyname(&own.slave).map(|name| (own, name));
+        let (_own, terminal) = own.unwrap();
+        // No number is that high (/proc/sys/kernel/pty/max).
+        for left in ["/dev/pts/2000000000".as_ref(), terminal.as_path()] {
+            symlink(left, &path).unwrap();
+            let made = place(&path, &terminal).unwrap();
+            assert_eq!(fs::read_link(&path).unwrap(), terminal);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+            made.remove().unwrap();
+        }
+        let other = nix::pty::openpty(None, None).unwrap();
+        let live = nix::unistd::ttyname(&other.slave).unwrap();
+        symlink(&live, &path).unwrap();
+        assert!(place(&path, &terminal).is_err(), "it leads somewhere");
+        assert_eq!(fs::read_link(&path).unwrap(), live);
+    }
+}

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Stdio;
 
-use crate::helper::{Cable, open, proxy, read, stty, text};
+use crate::helper::{Cable, has_program, open, proxy, read, stty, text};
 use fusd_tests::Case;
 use fusd_tests::wait::wait_until;
 use nix::unistd::isatty;
@@ -39,6 +40,30 @@ pub(crate) fn a_killed_proxy_leaves_no_link(case: &Case) {
     symlink("/dev/pts/no-such", &node).expect("symlink");
     proxy(case, "loop", ["--pty"]).start().stop();
     assert!(fs::symlink_metadata(&node).is_err());
+}
+
+pub(crate) fn it_is_not_the_proxy_s_own_terminal(case: &Case) {
+    if !has_program(case, "setsid") {
+        return;
+    }
+    let node = case.node("node");
+    let child = case
+        .command("setsid")
+        .arg("--wait")
+        .arg(case.program("fusd-serial-proxy"))
+        .arg("loop")
+        .arg(&node)
+        // The seventh word is the number of the proxy's terminal (proc_pid_stat(5)).
+        .args(["--pty", "--", "cat", "/proc/self/stat"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("setsid can be started");
+    let ended = fusd_tests::wait::start(move || child.wait_with_output());
+    let output = ended.wait().expect("setsid can be waited for");
+    let stat = String::from_utf8_lossy(&output.stdout).into_owned();
+    // The command's is that of the proxy, which it is in the session of.
+    assert_eq!(stat.split(' ').nth(6), Some("0"), "{stat}");
 }
 
 pub(crate) fn places_that_are_taken(case: &Case) {
