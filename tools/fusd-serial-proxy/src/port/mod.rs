@@ -121,6 +121,17 @@ pub(crate) trait Port: Send {
         false
     }
 
+    /// Whether the other side takes nothing for now, and its [`Source`] tells when it does again.
+    fn is_suspended(&self) -> bool {
+        false
+    }
+
+    /// Sends the stop character, or the start character, ahead of all that waits; false where the
+    /// port has no way to.
+    fn send_flow(&mut self, _stop: bool) -> bool {
+        false
+    }
+
     /// Whether the port itself obeys the stop character and sends it (`IXON`, `IXOFF`).
     fn handles_flow(&self) -> bool {
         false

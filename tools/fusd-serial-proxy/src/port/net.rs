@@ -236,6 +236,10 @@ impl Port for Output {
         !self.shared.lock().pending.is_empty()
     }
 
+    fn is_suspended(&self) -> bool {
+        self.shared.lock().suspended
+    }
+
     fn handles_flow(&self) -> bool {
         self.serial
     }

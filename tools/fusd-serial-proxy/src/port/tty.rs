@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fusd::Errno;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
-use rustix::termios::{QueueSelector, isatty, tcdrain, tcflush};
+use rustix::termios::{Action, QueueSelector, isatty, tcdrain, tcflow, tcflush};
 
 use super::marks::Marks;
 use super::{Opened, Port, Source, Unit};
@@ -167,6 +167,12 @@ impl Port for Tty {
     fn set_rs485(&mut self, value: [u8; RS485]) -> Result<[u8; RS485], Errno> {
         sys::set_rs485(&self.file, value).map_err(errno)?;
         self.rs485()
+    }
+
+    fn send_flow(&mut self, stop: bool) -> bool {
+        // The kernel sends it before what it has queued.
+        let action = if stop { Action::IOff } else { Action::IOn };
+        tcflow(&self.file, action).is_ok()
     }
 
     fn handles_flow(&self) -> bool {

@@ -87,6 +87,9 @@ pub(crate) struct State {
     common: u64,
     /// What is to be sent.
     output: VecDeque<u8>,
+    /// A stop or start character, which goes before that and is stopped by nothing: the last one that
+    /// is meant.
+    urgent: Option<u8>,
     /// A client has stopped the output (`TCOOFF`).
     halted: bool,
     /// Input is kept back: no client has room for more.
@@ -121,6 +124,7 @@ impl State {
             clients: BTreeMap::new(),
             common: 0,
             output: VecDeque::new(),
+            urgent: None,
             halted: false,
             throttled: false,
             lines: 0,
@@ -178,6 +182,7 @@ impl State {
     /// The port is gone.
     pub(crate) fn disconnect(&mut self) {
         self.port = None;
+        self.urgent = None;
         self.drained = false;
         self.stats.losses += 1;
     }
@@ -362,11 +367,8 @@ impl State {
         if let Some(port) = self.port.as_mut().filter(|port| !port.handles_flow()) {
             port.want(!full);
             let index = if full { libc::VSTOP } else { libc::VSTART };
-            if let Some(byte) = settings
-                .character(index)
-                .filter(|_| settings.i(libc::IXOFF))
-            {
-                self.output.push_front(byte);
+            if settings.i(libc::IXOFF) {
+                self.urgent = settings.character(index).or(self.urgent);
             }
         }
     }
@@ -389,9 +391,11 @@ impl State {
             effects.look_at = Some(effects.look_at.map_or(until, |then| then.min(until)));
         }
         let unsent = self.port.as_ref().is_some_and(|port| port.has_unsent());
+        let suspended = self.port.as_ref().is_some_and(|port| port.is_suspended());
+        let waits = self.urgent.is_some() || !self.output.is_empty() && !self.is_stopped();
         let interest = Interest {
             input: !self.throttled,
-            output: unsent || !self.output.is_empty() && !self.is_stopped(),
+            output: unsent || waits && !suspended,
         };
         effects.interest = interest != self.interest;
         self.interest = interest;
@@ -408,10 +412,25 @@ impl State {
 
     /// Sends what the port takes.
     fn pump(&mut self) {
-        if self.is_stopped() {
+        let stopped = self.is_stopped();
+        let Some(port) = &mut self.port else { return };
+        if let Some(byte) = self.urgent
+            && port.send(&[byte]).is_ok_and(|count| count > 0)
+        {
+            self.urgent = None;
+            self.drained = false;
+            self.stats.sent += 1;
+            if let Some(tap) = &mut self.tap {
+                tap.bytes(Direction::Sent, &[byte], self.lines);
+            }
+        }
+        if stopped {
+            // What the port itself has to say is not stopped.
+            if port.has_unsent() {
+                let _lost = port.send(&[]);
+            }
             return;
         }
-        let Some(port) = &mut self.port else { return };
         while !self.output.is_empty() || port.has_unsent() {
             let (bytes, _) = self.output.as_slices();
             // If it is lost, its thread finds out.
@@ -442,7 +461,8 @@ impl State {
         events.set(PollEvents::READ, lost || self.has_enough(id));
         let backlog = self.port.as_ref().map_or(0, |port| port.backlog());
         let queued = self.output.len() + backlog;
-        events.set(PollEvents::WRITE, lost || queued < WAKE_UP);
+        let has_turn = self.writer.is_none_or(|writer| writer == id);
+        events.set(PollEvents::WRITE, lost || has_turn && queued < WAKE_UP);
         events
     }
 
@@ -505,8 +525,9 @@ impl State {
     /// Sends the stop character, or the start character, ahead of all else.
     pub(crate) fn send_flow(&mut self, stop: bool) {
         let index = if stop { libc::VSTOP } else { libc::VSTART };
-        if let Some(byte) = self.settings().character(index) {
-            self.output.push_front(byte);
+        let sends = |port: &mut Box<dyn Port>| port.send_flow(stop);
+        if !self.port.as_mut().is_some_and(sends) {
+            self.urgent = self.settings().character(index).or(self.urgent);
         }
     }
 

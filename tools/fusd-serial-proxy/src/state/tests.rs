@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use fusd::PollEvents;
+
 use super::{Access, Reading, State, Timing};
-use crate::options::{Options, Policy};
+use crate::options::{Options, Policy, WriteLock};
 use crate::port::Unit;
 use crate::port::wire::{Wire, cable};
 use crate::termios::Settings;
@@ -131,4 +133,59 @@ fn echoes_do_not_pile_up() {
     }
     assert_eq!(state.queued(), 8192);
     assert_eq!(wire.take_bytes(), b"", "stopped");
+}
+
+#[test]
+fn a_write_is_announced_to_whose_turn_it_is() {
+    let (mut state, _) = joined(Options {
+        write_lock: WriteLock::Line,
+        ..Options::default()
+    });
+    state.enter(0, ALL);
+    state.enter(1, ALL);
+    state.write(0, b"half a ", false);
+    assert!(state.readiness(0).contains(PollEvents::WRITE));
+    assert!(!state.readiness(1).contains(PollEvents::WRITE));
+    state.write(0, b"line\n", false);
+    assert!(state.readiness(1).contains(PollEvents::WRITE));
+}
+
+/// One whose clients and other side stop each other, and whose reader is slow.
+fn full() -> (State, Arc<Wire>) {
+    let (mut state, wire) = joined(Options::default());
+    state.enter(0, ALL);
+    let mut settings = Settings::default().raw();
+    settings.input = libc::IXON | libc::IXOFF;
+    state.set(0, settings).unwrap();
+    receive(&mut state, b"\x13");
+    state.write(0, b"stopped", false);
+    receive(&mut state, &[b'x'; 40_000]);
+    (state, wire)
+}
+
+#[test]
+fn a_stop_character_is_not_stopped_itself() {
+    let (mut state, wire) = full();
+    assert_eq!(wire.take_bytes(), b"\x13");
+    state.flush_input(0);
+    state.flush_output();
+    state.advance(Instant::now());
+    assert_eq!(wire.take_bytes(), b"\x11");
+    assert_eq!(state.queued(), 0);
+}
+
+#[test]
+fn stopping_again_and_again_fills_nothing() {
+    let (mut state, wire) = joined(Options::default());
+    state.enter(0, ALL);
+    state.write(0, &[b'x'; 4096], false);
+    state.advance(Instant::now());
+    for _ in 0..1000 {
+        state.send_flow(true);
+        state.advance(Instant::now());
+    }
+    assert_eq!(state.queued(), 4096, "the wire has no room");
+    wire.take_bytes();
+    state.advance(Instant::now());
+    assert_eq!(wire.take_bytes(), b"\x13");
 }
