@@ -80,13 +80,14 @@ impl State {
     }
 
     /// Whether all is sent; finds out if need be.
-    fn is_sent(&mut self, effects: &mut Effects) -> bool {
+    pub(super) fn is_sent(&mut self, effects: &mut Effects) -> bool {
         if !self.output.is_empty() {
             return false;
         }
         let (drained, draining) = (self.drained, self.draining);
         let Some(port) = &mut self.port else {
-            return false;
+            // Nothing is left to be sent when it is back.
+            return true;
         };
         if drained {
             return true;
@@ -124,10 +125,11 @@ impl State {
 
     fn step(&mut self, what: &mut What, now: Instant, effects: &mut Effects) -> Step {
         if self.is_lost() {
-            return match self.options.on_lost {
-                OnLost::Wait => Step::Wait,
-                OnLost::Eio | OnLost::Eof => Step::Fail(Errno::EIO),
-            };
+            match (self.options.on_lost, &what) {
+                (OnLost::Wait, What::Sent | What::Settings { .. }) => {}
+                (OnLost::Wait, What::Break { .. } | What::Lines { .. }) => return Step::Wait,
+                (OnLost::Eio | OnLost::Eof, _) => return Step::Fail(Errno::EIO),
+            }
         }
         match what {
             What::Sent if self.is_sent(effects) => Step::Done,

@@ -4,10 +4,10 @@
 //! [`later`]. Whoever changes it calls [`State::advance`] afterwards, which does what has become
 //! possible, and says what is to be done outside.
 
+#[cfg(test)]
+mod faults;
 mod later;
 mod reading;
-#[cfg(test)]
-mod tests;
 mod writing;
 
 pub(crate) use later::Later;
@@ -15,7 +15,7 @@ pub(crate) use reading::{Reading, Timing};
 pub(crate) use writing::Writing;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fusd::{Errno, PollEvents};
 
@@ -29,8 +29,15 @@ use crate::termios::Settings;
 /// Lines that the port's own side drives.
 const DRIVEN: u32 = (libc::TIOCM_DTR | libc::TIOCM_RTS) as u32;
 
+/// How long what is sent may take after the last close, until the line is hung up all the same
+/// (`closing_wait`).
+const CLOSING: Duration = Duration::from_secs(30);
+
 /// A write is announced where fewer bytes than this wait (`WAKEUP_CHARS`).
 const WAKE_UP: usize = 256;
+
+/// Bytes that may come after the port was told to wait.
+const COMING: usize = 4096;
 
 /// Echoes are dropped where more bytes than this wait: what a write may fill, and as much again
 /// (`N_TTY_BUF_SIZE`).
@@ -96,8 +103,9 @@ pub(crate) struct State {
     throttled: bool,
     /// The lines of this side, as `TIOCM_` bits.
     lines: u32,
-    /// To be hung up when all is sent.
+    /// To be hung up when all is sent, or at that time.
     hangs_up: bool,
+    hang_up_at: Option<Instant>,
     /// Who writes alone for now, and who has asked to (`TIOCEXCL`).
     writer: Option<u64>,
     exclusive: Option<u64>,
@@ -129,6 +137,7 @@ impl State {
             throttled: false,
             lines: 0,
             hangs_up: false,
+            hang_up_at: None,
             writer: None,
             exclusive: None,
             later: Vec::new(),
@@ -346,12 +355,16 @@ impl State {
     /// Whether there is so much that no client has read that the port is to wait, if it can: a
     /// client that is slower than another never holds it up.
     fn is_full(&self) -> bool {
-        let head = self.discipline.head();
+        // A line without its end cannot be read.
+        let start = self.discipline.start();
         let readers = self.clients.values().filter(|client| client.readable);
-        let least = readers.map(|client| head - client.place.min(head)).min();
+        let least = readers.map(|client| start - client.place.min(start)).min();
+        // What is on its way comes all the same.
+        let size = self.options.size;
+        let limit = (size / 2).min(size.saturating_sub(COMING)).max(1);
         let limit = match self.throttled {
-            true => self.options.size / 4,
-            false => self.options.size / 2,
+            true => limit.div_ceil(2),
+            false => limit,
         };
         let waits = self.port.as_ref().is_some_and(|port| port.waits());
         (waits || self.settings().holds_input()) && least.is_some_and(|least| least >= limit as u64)
@@ -383,10 +396,10 @@ impl State {
         self.throttle();
         self.pump();
         self.serve_later(now, &mut effects);
-        if self.hangs_up && self.output.is_empty() {
-            self.hangs_up = false;
-            self.drive(self.lines & !DRIVEN);
-        }
+        // That may have made room, or changed the settings.
+        self.throttle();
+        self.pump();
+        self.hang_up(now, &mut effects);
         if let Some(until) = self.break_until {
             effects.look_at = Some(effects.look_at.map_or(until, |then| then.min(until)));
         }
@@ -400,6 +413,22 @@ impl State {
         effects.interest = interest != self.interest;
         self.interest = interest;
         effects
+    }
+
+    /// Hangs up, if that is to be done and all is sent. What is stopped is not waited for without end.
+    fn hang_up(&mut self, now: Instant, effects: &mut Effects) {
+        if !self.hangs_up {
+            self.hang_up_at = None;
+            return;
+        }
+        let latest = *self.hang_up_at.get_or_insert(now + CLOSING);
+        if now < latest && !self.is_sent(effects) {
+            effects.look_at = Some(effects.look_at.map_or(latest, |then| then.min(latest)));
+            return;
+        }
+        self.hangs_up = false;
+        self.hang_up_at = None;
+        self.drive(self.lines & !DRIVEN);
     }
 
     pub(crate) fn interest(&self) -> Interest {

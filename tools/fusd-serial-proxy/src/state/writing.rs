@@ -73,13 +73,17 @@ impl State {
     /// Takes the right to write for a client alone, or gives it up (`TIOCEXCL`, `TIOCNXCL`).
     ///
     /// # Errors
-    /// Another one has it (`EBUSY`), or this one may not write at all (`EPERM`).
+    /// Another one has it, or is in the midst of what it writes (`EBUSY`), or this one may not write at all (`EPERM`).
     pub(crate) fn claim(&mut self, id: u64, alone: bool) -> Result<(), Errno> {
         if self.exclusive.is_some_and(|owner| owner != id) {
             return Err(Errno::EBUSY);
         }
         if !self.clients.get(&id).is_some_and(|client| client.may_write) {
             return Err(Errno::EPERM);
+        }
+        // One who waits for a line's end would wait for another who may not write it any more.
+        if alone && self.writer.is_some_and(|owner| owner != id) {
+            return Err(Errno::EBUSY);
         }
         self.exclusive = alone.then_some(id);
         Ok(())

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use fusd::PollEvents;
+use fusd::{Errno, PollEvents};
 
-use super::{Access, Reading, State, Timing};
+use super::{Access, CLOSING, DRIVEN, Reading, State, Timing};
 use crate::options::{Options, Policy, WriteLock};
 use crate::port::Unit;
 use crate::port::wire::{Wire, cable};
@@ -188,4 +188,75 @@ fn stopping_again_and_again_fills_nothing() {
     wire.take_bytes();
     state.advance(Instant::now());
     assert_eq!(wire.take_bytes(), b"\x13");
+}
+
+#[test]
+fn the_line_is_hung_up_when_all_is_on_it() {
+    let (mut state, wire) = joined(Options::default());
+    state.enter(0, ALL);
+    state.write(0, b"last words", false);
+    state.advance(Instant::now());
+    state.leave(0);
+    let now = Instant::now();
+    let effects = state.advance(now);
+    assert_eq!(state.driven(), DRIVEN, "they are on their way");
+    assert_eq!(wire.take_bytes(), b"last words");
+    state.advance(now);
+    assert_eq!(state.driven(), 0);
+    // What is held up is not waited for without end.
+    state.enter(0, ALL);
+    state.halt(true);
+    state.write(0, b"stopped", false);
+    state.leave(0);
+    let effects = [effects, state.advance(now)].map(|effects| effects.look_at);
+    assert_eq!(effects, [Some(now + CLOSING); 2]);
+    assert_eq!(state.driven(), DRIVEN);
+    state.advance(now + CLOSING);
+    assert_eq!(state.driven(), 0);
+}
+
+#[test]
+fn who_is_in_the_midst_of_a_line_is_not_shut_out() {
+    let (mut state, _) = joined(Options {
+        write_lock: WriteLock::Line,
+        ..Options::default()
+    });
+    state.enter(0, ALL);
+    state.enter(1, ALL);
+    state.write(0, b"half a ", false);
+    assert_eq!(state.claim(1, true), Err(Errno::EBUSY));
+    state.write(0, b"line\n", false);
+    assert_eq!(state.claim(1, true), Ok(()));
+}
+
+#[test]
+fn small_memory_loses_nothing_where_the_other_side_waits() {
+    let (mut state, _) = joined(Options {
+        size: 5000,
+        ..Options::default()
+    });
+    state.enter(0, ALL);
+    state.set(0, Settings::default().raw()).unwrap();
+    receive(&mut state, &[b'x'; 900]);
+    assert!(state.interest().input);
+    receive(&mut state, &[b'x'; 4096]);
+    assert!(!state.interest().input);
+    assert_eq!((state.readable(0), state.lost_by(0)), (4996, 0));
+    read(&mut state, 0);
+    assert!(!state.interest().input, "900 are left");
+    read(&mut state, 0);
+    assert!(state.interest().input);
+}
+
+#[test]
+fn a_line_without_its_end_holds_up_nothing() {
+    let (mut state, _) = joined(Options {
+        size: 4096,
+        ..Options::default()
+    });
+    state.enter(0, ALL);
+    receive(&mut state, b"lo");
+    assert!(state.interest().input);
+    receive(&mut state, b"gin\n");
+    assert!(!state.interest().input);
 }
