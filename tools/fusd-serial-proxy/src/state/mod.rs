@@ -6,6 +6,8 @@
 
 mod later;
 mod reading;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 pub(crate) use later::Later;
