@@ -19,8 +19,8 @@ const FOLDER: &str = "/var/lock";
 /// Why there is no lock.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// The process with this id has the port.
-    Held(i32),
+    /// The process with this id has the port, if the file tells which.
+    Held(Option<i32>),
     /// The lock cannot be made: on this machine, or by this user, such locks are not used.
     Unused(io::Error),
 }
@@ -31,7 +31,10 @@ pub(crate) enum Refusal {
 /// Somebody else has it, or there is no way to lock it.
 pub(crate) fn lock(port: &Path) -> Result<Watcher, Refusal> {
     let made = lock_in(Path::new(FOLDER), port)?;
-    Watcher::start(made).map_err(|errno: Errno| Refusal::Unused(errno.into()))
+    Watcher::start(made.clone()).map_err(|errno: Errno| {
+        let _gone = made.remove();
+        Refusal::Unused(errno.into())
+    })
 }
 
 fn lock_in(folder: &Path, port: &Path) -> Result<Made, Refusal> {
@@ -44,13 +47,17 @@ fn lock_in(folder: &Path, port: &Path) -> Result<Made, Refusal> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Refusal::Unused(error)),
         }
-        if let Some(pid) = holder(&path) {
-            return Err(Refusal::Held(pid));
+        match holder(&path) {
+            Holder::Is(pid) => return Err(Refusal::Held(pid)),
+            Holder::Nobody => {}
+            Holder::Gone(content) => {
+                tracing::info!("{} was left by a process that is gone", path.display());
+                let stale = Made::File(path.clone(), content);
+                stale.remove().map_err(Refusal::Unused)?;
+            }
         }
-        tracing::info!("{} was left by a process that is gone", path.display());
-        fs::remove_file(&path).map_err(Refusal::Unused)?;
     }
-    Err(Refusal::Held(holder(&path).unwrap_or(0)))
+    Err(Refusal::Held(None))
 }
 
 /// The file's path: by the port's real name below /dev.
@@ -77,14 +84,39 @@ fn make(path: &Path, content: &[u8]) -> io::Result<()> {
     result
 }
 
-/// The process that has locked it, if it still runs.
-fn holder(path: &Path) -> Option<i32> {
-    let content = fs::read_to_string(path).ok()?;
-    let pid: i32 = content.split_whitespace().next()?.parse().ok()?;
+/// Whose lock a file is.
+enum Holder {
+    /// A process that may run, if it can be told which.
+    Is(Option<i32>),
+    /// One that is gone: the file's content.
+    Gone(Vec<u8>),
+    /// The file is gone.
+    Nobody,
+}
+
+fn holder(path: &Path) -> Holder {
+    let content = match fs::read(path) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Holder::Nobody,
+        Err(_) => return Holder::Is(None),
+    };
+    // What tells of no process may be a lock all the same, of which this knows nothing.
+    let Some(pid) = process(&content).filter(|pid| *pid > 0) else {
+        return Holder::Is(None);
+    };
     match kill(Pid::from_raw(pid), None) {
-        Err(Raw::ESRCH) => None,
-        Ok(()) | Err(_) => Some(pid),
+        Err(Raw::ESRCH) => Holder::Gone(content),
+        Ok(()) | Err(_) => Holder::Is(Some(pid)),
     }
+}
+
+/// The process that a lock file names: in digits or, as older programs have it, as an int.
+fn process(content: &[u8]) -> Option<i32> {
+    let digits = || {
+        let text = std::str::from_utf8(content).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    digits().or_else(|| Some(i32::from_ne_bytes(content.try_into().ok()?)))
 }
 
 #[cfg(test)]
@@ -102,13 +134,35 @@ mod tests {
         assert_eq!(content.trim(), std::process::id().to_string());
         let again = lock_in(folder.path(), port);
         let own = i32::try_from(std::process::id()).unwrap();
-        assert!(matches!(again, Err(Refusal::Held(pid)) if pid == own));
+        assert!(matches!(again, Err(Refusal::Held(Some(pid))) if pid == own));
         made.remove().unwrap();
         // The highest process id is below 2^22 (proc(5)).
         fs::write(&file, "   4194305\n").unwrap();
         lock_in(folder.path(), port).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), content);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_a_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let port = Path::new("/dev/port");
+        let file = folder.path().join("LCK..port");
+        let own = i32::try_from(std::process::id()).unwrap();
+        for (content, pid) in [
+            (&b""[..], None),
+            (b"0\n", None),
+            (b"somebody\n", None),
+            (&own.to_ne_bytes(), Some(own)),
+        ] {
+            fs::write(&file, content).unwrap();
+            let result = lock_in(folder.path(), port);
+            assert!(matches!(result, Err(Refusal::Held(found)) if found == pid));
+            assert_eq!(fs::read(&file).unwrap(), content, "it is left alone");
+        }
+        fs::write(&file, 4_194_305_i32.to_ne_bytes()).unwrap();
+        lock_in(folder.path(), port).unwrap();
+        assert_eq!(process(&fs::read(&file).unwrap()), Some(own));
     }
 
     #[test]

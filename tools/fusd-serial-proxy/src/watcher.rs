@@ -31,16 +31,38 @@ impl Made {
     /// # Errors
     /// It cannot be removed.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        let (path, same) = match self {
-            Self::Link(path, target) => (
-                path,
-                fs::read_link(path).is_ok_and(|found| found == *target),
-            ),
-            Self::File(path, content) => {
-                (path, fs::read(path).is_ok_and(|found| found == *content))
-            }
-        };
-        if same { fs::remove_file(path) } else { Ok(()) }
+        let path = self.path();
+        if !self.is_at(path) {
+            return Ok(());
+        }
+        // Somebody else may replace it between a look and the end of it: so it is looked at where
+        // nobody else does.
+        let mut private = path.as_os_str().to_owned();
+        private.push(format!(".{}.old", std::process::id()));
+        let private = PathBuf::from(private);
+        match fs::rename(path, &private) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            result => result?,
+        }
+        if !self.is_at(&private) {
+            // Another one's. If there is a newer one already, that stays.
+            let _newer = fs::hard_link(&private, path);
+        }
+        fs::remove_file(&private)
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Link(path, _) | Self::File(path, _) => path,
+        }
+    }
+
+    /// Whether `path` is what was made.
+    fn is_at(&self, path: &Path) -> bool {
+        match self {
+            Self::Link(_, target) => fs::read_link(path).is_ok_and(|found| found == *target),
+            Self::File(_, content) => fs::read(path).is_ok_and(|found| found == *content),
+        }
     }
 
     fn words(&self) -> [OsString; 3] {
