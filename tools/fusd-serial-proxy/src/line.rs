@@ -10,8 +10,11 @@ use crate::hub::{Hub, WeakHub};
 use crate::port::{Opened, Source};
 use crate::state::Interest;
 
-/// The pause between two attempts to open a port that was lost.
+/// The pause between two looks for a port that was lost.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// The longest pause between two attempts to open one that is there, which take more.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Opens the port.
 pub(crate) type Opener = Box<dyn Fn() -> io::Result<Opened> + Send>;
@@ -26,8 +29,14 @@ pub(crate) fn start(hub: &Hub, name: String, first: Opened, opener: Opener) -> i
         port,
         source,
         settings,
+        early,
     } = first;
-    hub.change(|state, _| state.connect(port, Some(settings)));
+    hub.change(|state, _| {
+        state.connect(port, Some(settings));
+        for unit in early {
+            state.receive(unit);
+        }
+    });
     let weak = hub.downgrade();
     let serve = move || {
         let mut source = source;
@@ -99,15 +108,27 @@ fn lose(hub: &Hub, why: Option<io::Error>) -> Option<io::Error> {
 
 /// Opens the port again, for as long as that takes. `None` if there is nobody any more to serve.
 fn reopen(weak: &WeakHub, opener: &Opener) -> Option<Box<dyn Source>> {
+    let mut pause = RETRY;
     loop {
-        thread::sleep(RETRY);
+        thread::sleep(pause);
         let hub = weak.upgrade()?;
         match opener() {
-            Ok(Opened { port, source, .. }) => {
-                hub.change(|state, _| state.connect(port, None));
-                return Some(source);
+            Ok(opened) => {
+                hub.change(|state, _| {
+                    state.connect(opened.port, None);
+                    for unit in opened.early {
+                        state.receive(unit);
+                    }
+                });
+                return Some(opened.source);
             }
-            Err(error) => tracing::debug!(%error, "the port is not back yet"),
+            Err(error) => {
+                tracing::debug!(%error, "the port is not back yet");
+                pause = match error.kind() {
+                    io::ErrorKind::NotFound => RETRY,
+                    _ => (2 * pause).min(LONGEST),
+                };
+            }
         }
     }
 }

@@ -170,4 +170,6 @@ pub(crate) struct Opened {
     pub(crate) source: Box<dyn Source>,
     /// The settings it was found with.
     pub(crate) settings: Settings,
+    /// What came while it was opened.
+    pub(crate) early: Vec<Unit>,
 }

@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fusd::Errno;
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
 
 use super::telnet::{self, Decoder, Notice};
 use super::{Opened, Port, Source, Unit};
@@ -17,6 +18,12 @@ use crate::termios::Settings;
 
 /// How long a connection may take, and the first answer of the other side.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After how long a silence the other side is asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Bytes that wait to be sent at most: far more than all commands of a busy port.
+const PENDING: usize = 64 << 10;
 
 /// Bytes of one read.
 const READ: usize = 4096;
@@ -84,10 +91,16 @@ pub(crate) fn open_port(address: &str, serial: bool) -> io::Result<Opened> {
         shared: Arc::clone(&shared),
         decoder: serial.then(Decoder::default),
     };
-    if serial {
-        greet(&mut input)?;
-    }
+    let early = match serial {
+        true => greet(&mut input)?,
+        false => Vec::new(),
+    };
     stream.set_read_timeout(None)?;
+    stream.set_write_timeout(None)?;
+    // One that has lost its power says nothing of it.
+    set_socket_keepalive(&stream, true)?;
+    set_tcp_keepidle(&stream, SILENCE)?;
+    set_tcp_keepintvl(&stream, PATIENCE)?;
     stream.set_nonblocking(true)?;
     Ok(Opened {
         port: Box::new(Output {
@@ -98,6 +111,7 @@ pub(crate) fn open_port(address: &str, serial: bool) -> io::Result<Opened> {
         }),
         source: Box::new(input),
         settings: Settings::default().raw(),
+        early,
     })
 }
 
@@ -113,9 +127,13 @@ fn connect(address: &str) -> io::Result<TcpStream> {
 }
 
 /// Agrees with the other side on what is spoken.
-fn greet(input: &mut Input) -> io::Result<()> {
+///
+/// Returns what has come besides.
+fn greet(input: &mut Input) -> io::Result<Vec<Unit>> {
     let deadline = Instant::now() + PATIENCE;
+    let mut early = Vec::new();
     input.stream.set_read_timeout(Some(PATIENCE))?;
+    input.stream.set_write_timeout(Some(PATIENCE))?;
     (&*input.stream).write_all(&telnet::greeting())?;
     loop {
         match input.shared.lock().known {
@@ -123,23 +141,31 @@ fn greet(input: &mut Input) -> io::Result<()> {
             Some(false) => return Err(rustix::io::Errno::PROTO.into()),
             None => {}
         }
-        let units = input.read()?;
-        if units.is_none() || Instant::now() > deadline {
+        let Some(units) = input.read()?.filter(|_| Instant::now() <= deadline) else {
             return Err(rustix::io::Errno::PROTO.into());
-        }
+        };
+        early.extend(units);
         flush(&input.stream, &mut input.shared.lock());
     }
-    (&*input.stream).write_all(&telnet::watch())
+    (&*input.stream).write_all(&telnet::watch())?;
+    Ok(early)
 }
 
-/// Sends what goes first, as far as it goes; whether that is all.
+/// Sends what goes first, as far as it goes; whether that is all. If the other side takes nothing and
+/// it gets too much, the port is lost.
 fn flush(mut stream: &TcpStream, state: &mut State) -> bool {
     while !state.pending.is_empty() {
         let (bytes, _) = state.pending.as_slices();
         match stream.write(bytes) {
             Ok(count) if count > 0 => drop(state.pending.drain(..count)),
             // If it is lost, the other half finds out.
-            _ => return false,
+            _ => {
+                if state.pending.len() > PENDING {
+                    state.pending.clear();
+                    let _lost = stream.shutdown(Shutdown::Both);
+                }
+                return false;
+            }
         }
     }
     true

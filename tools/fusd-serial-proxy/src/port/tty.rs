@@ -54,7 +54,8 @@ pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
             None
         }
         Err(Refusal::Held(pid)) => {
-            tracing::warn!("{} is locked by process {pid}", path.display());
+            let who = pid.map_or("a file that names no process".to_owned(), |pid| format!("process {pid}"));
+            say_once(format!("{} is locked by {who}", path.display()));
             return Err(rustix::io::Errno::BUSY.into());
         }
     };
@@ -88,7 +89,18 @@ pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
             marks: Marks::default(),
         }),
         settings,
+        early: Vec::new(),
     })
+}
+
+/// Warns, unless that was the last warning: a port that is lost is looked for all the time.
+fn say_once(text: String) {
+    static LAST: Mutex<String> = Mutex::new(String::new());
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if *last != text {
+        tracing::warn!("{text}");
+        *last = text;
+    }
 }
 
 fn errno(error: rustix::io::Errno) -> Errno {
