@@ -105,7 +105,7 @@ impl<D: Device> Driver<D> {
         self
     }
 
-    /// Calls `finish` once, when the device is served no longer: the place to bring to an end what
+    /// Calls `finish` once, when the device is served no longer, or cannot be: the place to bring to an end what
     /// must not be left half done, such as writing a file. It may wait for a disk.
     pub fn after_end(mut self, finish: impl FnOnce() + 'static) -> Self {
         self.after_end = Some(Box::new(finish));
@@ -210,6 +210,8 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
         beside,
         own_node,
     } = tool.driver()?;
+    // On each way out of here, after all that is made below has gone.
+    let finish = Finish(after_end);
     if let Some(report) = report {
         signals.on_usr1(move || notices.say(&report()));
     }
@@ -247,13 +249,22 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
         notices.error(&error);
     }
     drop(progress);
-    if let Some(finish) = after_end {
-        finish();
-    }
+    drop(finish);
     if let Some(report) = on_end {
         notices.say(&report());
     }
     result
+}
+
+/// Dropped, does what is to be done when the device is served no longer.
+struct Finish(Option<AfterEnd>);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if let Some(finish) = self.0.take() {
+            finish();
+        }
+    }
 }
 
 /// What clients open.
