@@ -25,6 +25,8 @@ const TCGETS2: Opcode = opcode::read::<[u8; TERMIOS2]>(b'T', 0x2a);
 const TCSETS2: Opcode = opcode::write::<[u8; TERMIOS2]>(b'T', 0x2b);
 const TIOCOUTQ: Opcode = 0x5411;
 const TIOCMGET: Opcode = 0x5415;
+const TIOCMBIS: Opcode = 0x5416;
+const TIOCMBIC: Opcode = 0x5417;
 const TIOCMSET: Opcode = 0x5418;
 const TIOCGSERIAL: Opcode = 0x541e;
 const TIOCSBRK: Opcode = 0x5427;
@@ -77,10 +79,22 @@ pub(crate) fn lines(port: impl AsFd) -> Result<u32> {
     unsafe { get::<TIOCMGET, u32>(port) }
 }
 
-/// Sets the modem lines that this side drives.
-pub(crate) fn set_lines(port: impl AsFd, lines: u32) -> Result<()> {
-    // SAFETY: TIOCMSET reads an int.
-    unsafe { set::<TIOCMSET, u32>(port, lines) }
+/// Raises modem lines that this side drives, and lowers others. The rest stays, such as the one that
+/// lets a PC's port interrupt.
+pub(crate) fn change_lines(port: impl AsFd, raised: u32, lowered: u32) -> Result<()> {
+    match (raised, lowered) {
+        (0, 0) => Ok(()),
+        // SAFETY: TIOCMBIS reads an int.
+        (raised, 0) => unsafe { set::<TIOCMBIS, u32>(port, raised) },
+        // SAFETY: TIOCMBIC reads an int.
+        (0, lowered) => unsafe { set::<TIOCMBIC, u32>(port, lowered) },
+        // At once, as what is reset by both may need it.
+        (raised, lowered) => {
+            let new = (lines(&port)? | raised) & !lowered;
+            // SAFETY: TIOCMSET reads an int.
+            unsafe { set::<TIOCMSET, u32>(port, new) }
+        }
+    }
 }
 
 /// Begins or ends a break.

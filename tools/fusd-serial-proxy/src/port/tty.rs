@@ -20,11 +20,16 @@ use crate::watcher::Watcher;
 /// Bytes of one read: what the kernel keeps for a terminal.
 const READ: usize = 4096;
 
+/// Lines that a port drives: DTR, RTS, OUT1, OUT2 and the loop-back mode (`tty_tiocmset`).
+const OWN_LINES: u32 = (libc::TIOCM_DTR | libc::TIOCM_RTS) as u32 | 0xe000;
+
 struct Tty {
     file: Arc<OwnedFd>,
     lock: Lock,
     /// The settings it was found with.
     found: Settings,
+    /// The lines as they were driven last: by the kernel at the open, then from here.
+    lines: u32,
 }
 
 /// The lock file, where there is one. It goes with the input, as soon as the port is lost: others may
@@ -54,7 +59,9 @@ pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
             None
         }
         Err(Refusal::Held(pid)) => {
-            let who = pid.map_or("a file that names no process".to_owned(), |pid| format!("process {pid}"));
+            let who = pid.map_or("a file that names no process".to_owned(), |pid| {
+                format!("process {pid}")
+            });
             say_once(format!("{} is locked by {who}", path.display()));
             return Err(rustix::io::Errno::BUSY.into());
         }
@@ -70,6 +77,9 @@ pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
         result => result?,
     }
     let found = sys::settings(&file)?;
+    // Others, such as OUT2, are on for reasons of the driver's: they are lowered only for a client
+    // that has raised them.
+    let lines = sys::lines(&file).unwrap_or(0) & (libc::TIOCM_DTR | libc::TIOCM_RTS) as u32;
     sys::set_settings(&file, &found.for_port())?;
     let reader = File::from(file.try_clone()?);
     let file = Arc::new(file);
@@ -81,6 +91,7 @@ pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
             file: Arc::clone(&file),
             lock: Arc::clone(&lock),
             found,
+            lines,
         }),
         source: Box::new(Input {
             file,
@@ -153,7 +164,12 @@ impl Port for Tty {
     }
 
     fn set_lines(&mut self, lines: u32) -> Result<(), Errno> {
-        sys::set_lines(&self.file, lines).map_err(errno)
+        let lines = lines & OWN_LINES;
+        let (raised, lowered) = (lines & !self.lines, self.lines & !lines);
+        // What stays is not said again: the kernel may have lowered RTS to hold up the other side.
+        sys::change_lines(&self.file, raised, lowered).map_err(errno)?;
+        self.lines = lines;
+        Ok(())
     }
 
     fn set_break(&mut self, on: bool) -> Result<(), Errno> {
