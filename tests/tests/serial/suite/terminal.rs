@@ -109,7 +109,9 @@ pub(crate) fn reads_wait_as_they_are_told(case: &Case) {
     set("0", "0");
     assert_eq!(near.read(10), Ok(Vec::new()), "what there is");
     set("0", "2");
+    let begin = std::time::Instant::now();
     assert_eq!(near.start_read(10).wait(), Ok(Vec::new()), "for so long");
+    assert!(begin.elapsed() >= Duration::from_millis(200));
     set("10", "2");
     let waiting = near.start_read(10);
     far.write(b"de").expect("write");
