@@ -2,6 +2,7 @@
 
 mod pcap;
 mod text;
+mod writer;
 
 pub use text::Form;
 
@@ -12,6 +13,7 @@ use std::time::SystemTime;
 
 use crate::port::Unit;
 use text::Text;
+use writer::Writer;
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,29 +37,29 @@ enum Event<'a> {
 /// The files.
 #[derive(Default)]
 pub(crate) struct Tap {
-    text: Option<(File, Text)>,
-    pcap: Option<File>,
+    text: Option<(Writer, Text)>,
+    pcap: Option<Writer>,
 }
 
 impl Tap {
     /// Notes lines of text in the file at `path`, after what is there.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// It cannot be opened, or there is no thread for it.
     pub(crate) fn log_to(&mut self, path: &Path, form: Form) -> io::Result<()> {
         let file = File::options().append(true).create(true).open(path)?;
-        self.text = Some((file, Text::new(form)));
+        self.text = Some((Writer::start(file, "--log")?, Text::new(form)));
         Ok(())
     }
 
     /// Notes packets in the file at `path`, which begins anew.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// It cannot be written, or there is no thread for it.
     pub(crate) fn capture_to(&mut self, path: &Path) -> io::Result<()> {
         let mut file = File::create(path)?;
         file.write_all(&pcap::HEADER)?;
-        self.pcap = Some(file);
+        self.pcap = Some(Writer::start(file, "--pcap")?);
         Ok(())
     }
 
@@ -87,17 +89,17 @@ impl Tap {
     fn note(&mut self, event: Event<'_>, lines: u32) {
         let now = SystemTime::now();
         if let Some((file, text)) = &mut self.text {
-            let result = file.write_all(text.line(event, lines, now).as_bytes());
-            if let Err(error) = result {
-                tracing::error!(%error, "cannot write to the file of --log; it ends here");
-                self.text = None;
-            }
+            file.write(|missing| {
+                let mut line = match missing {
+                    0 => String::new(),
+                    _ => Text::missing(missing, now),
+                };
+                line += &text.line(event, lines, now);
+                line.into_bytes()
+            });
         }
-        if let Some(file) = &mut self.pcap
-            && let Err(error) = file.write_all(&pcap::packet(event, lines, now))
-        {
-            tracing::error!(%error, "cannot write to the file of --pcap; it ends here");
-            self.pcap = None;
+        if let Some(file) = &mut self.pcap {
+            file.write(|_| pcap::packet(event, lines, now));
         }
     }
 }

@@ -200,8 +200,9 @@ impl State {
         self.port.is_none()
     }
 
-    /// Leaves the port as it was found.
+    /// Leaves the port as it was found, and brings what was noted to its files.
     pub(crate) fn restore(&mut self) {
+        self.tap = None;
         if let Some(port) = &mut self.port {
             port.restore();
         }

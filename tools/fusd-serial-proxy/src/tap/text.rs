@@ -27,6 +27,12 @@ impl Text {
         Self { form }
     }
 
+    /// A line for events that are left out.
+    pub(super) fn missing(count: u64, now: SystemTime) -> String {
+        let time = humantime::format_rfc3339_micros(now);
+        format!("{time} ! {count} events are missing\n")
+    }
+
     /// One event, as one or more lines.
     pub(super) fn line(&self, event: Event<'_>, lines: u32, now: SystemTime) -> String {
         let time = humantime::format_rfc3339_micros(now);
