@@ -81,6 +81,16 @@ pub(crate) fn places_that_are_taken(case: &Case) {
     assert_eq!(driver.wait().code(), Some(73));
     assert!(driver.errors().contains("EEXIST"), "{}", driver.errors());
     assert_eq!(fs::read(&node).expect("read"), b"precious");
+    let Some(cable) = Cable::new(case) else {
+        fs::remove_file(&node).expect("rm");
+        return;
+    };
+    stty(case, &cable.port(), &["icanon"]);
+    let mut driver = proxy(case, cable.port(), ["--pty"]).spawn();
+    assert_eq!(driver.wait().code(), Some(73));
+    let said = stty(case, &cable.port(), &["-a"]);
+    let mut words = said.split_whitespace();
+    assert!(words.any(|word| word == "icanon"), "as it was: {said}");
     fs::remove_file(&node).expect("rm");
 }
 
