@@ -140,28 +140,29 @@ impl<S: Send + 'static> WaitQueue<S> {
             Attempt::Wait(request) => (Some(request), false),
             Attempt::Part(request) => (Some(request), true),
         };
-        let mut unserved = None;
+        let (mut unserved, mut unkept) = (None, None);
         match waits {
             Some(request) if request.context().nonblocking() => unserved = Some(request),
             // The change may be what it waits for.
-            Some(request) => self.keep(&mut inner, request, attempt),
+            Some(request) => unkept = self.keep(&mut inner, request, attempt),
             None => {}
         }
         let served = changed.then(|| inner.settle());
         drop(inner);
+        // What they own may use the queue when it is dropped.
         drop(served);
+        drop(unkept);
         if let Some(request) = unserved {
             request.fail(Errno::EAGAIN);
         }
     }
 
-    /// Has `request` wait for its turn, unless the client has stopped waiting.
-    fn keep<R: Request>(
-        &self,
-        inner: &mut Inner<S>,
-        request: R,
-        attempt: impl FnMut(&mut S, R) -> Attempt<R> + Send + 'static,
-    ) {
+    /// Has `request` wait for its turn. If the client has stopped waiting, both come back, to be
+    /// dropped without the lock.
+    fn keep<R: Request, F>(&self, inner: &mut Inner<S>, request: R, attempt: F) -> Option<(R, F)>
+    where
+        F: FnMut(&mut S, R) -> Attempt<R> + Send + 'static,
+    {
         let number = inner.next;
         let queue = Arc::downgrade(&self.inner);
         let leave = move || {
@@ -170,14 +171,16 @@ impl<S: Send + 'static> WaitQueue<S> {
             // What it owns may use the queue when it is dropped.
             drop(left);
         };
-        if request.context().on_abandoned(leave) {
-            inner.next += 1;
-            let waiter = Waiting {
-                request: Some(request),
-                attempt,
-            };
-            inner.waiting.insert(number, Box::new(waiter));
+        if !request.context().on_abandoned(leave) {
+            return Some((request, attempt));
         }
+        inner.next += 1;
+        let waiter = Waiting {
+            request: Some(request),
+            attempt,
+        };
+        inner.waiting.insert(number, Box::new(waiter));
+        None
     }
 
     /// Changes the state from the driver's side (data has come, a timer has run out), then serves

@@ -207,3 +207,59 @@ fn no_byte_is_lost_or_doubled_among_many_callers_who_are_interrupted() {
         assert_eq!(count, NUMBERS as usize, "writer {writer}");
     }
 }
+
+/// What a waiting call owns may use the queue when it is dropped.
+struct Guard(WaitQueue<VecDeque<u8>>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.update(|bytes| bytes.push_back(b'!'));
+    }
+}
+
+/// A write that is interrupted between its attempt and its place in the queue.
+struct Late(WaitQueue<VecDeque<u8>>);
+
+impl Device for Late {
+    type File = ();
+
+    fn properties(&self) -> Properties {
+        Properties::stream()
+    }
+
+    fn open(&self, request: OpenRequest<()>) {
+        request.accept(());
+    }
+
+    fn write(&self, _: &OpenFile<()>, request: WriteRequest) {
+        let guard = Guard(self.0.clone());
+        self.0.serve(request, move |_, request: WriteRequest| {
+            let _owned = &guard;
+            while !request.is_abandoned() {
+                thread::yield_now();
+            }
+            Attempt::Wait(request)
+        });
+    }
+}
+
+#[test]
+fn what_is_too_late_to_be_kept_is_dropped_without_the_lock() {
+    let queue = WaitQueue::new(VecDeque::new());
+    let late = Late(queue.clone());
+    let (client, _serving) = DeviceBuilder::new("late").loopback(late).unwrap();
+    let file = client.open(libc::O_WRONLY).unwrap();
+    let call = file.start_write(b"x");
+    call.interrupt();
+    let error = call.wait().unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EINTR));
+    let (tell, told) = std::sync::mpsc::channel();
+    // On a thread of its own: a queue that is locked for good is to fail the test, not to hang it.
+    thread::spawn(move || {
+        while queue.look(VecDeque::is_empty) {
+            thread::yield_now();
+        }
+        tell.send(())
+    });
+    assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(()));
+}

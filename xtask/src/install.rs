@@ -118,6 +118,22 @@ pub(crate) const TESTS: Needs = Needs {
             proof: Proof::Unpacked("usr/sbin/nats-server"),
             why: "it joins the nodes of fusd-pipe; only unpacked, as it would be started at once",
         },
+        Package {
+            name: "socat",
+            proof: Proof::Program("socat"),
+            why: "its pseudo-terminals are ports for fusd-serial-proxy",
+        },
+        Package {
+            name: "ser2net",
+            // An ordinary user may not have that folder in PATH.
+            proof: Proof::File("/usr/sbin/ser2net"),
+            why: "it offers such a port over the network",
+        },
+        Package {
+            name: "picocom",
+            proof: Proof::Program("picocom"),
+            why: "it is a program that people use such a port with",
+        },
     ]],
     without: Some("cargo xtask test --no-install"),
 };

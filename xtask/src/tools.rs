@@ -6,7 +6,7 @@ pub(crate) struct Tool {
     pub(crate) command: fn() -> clap::Command,
 }
 
-pub(crate) const TOOLS: [Tool; 2] = [
+pub(crate) const TOOLS: [Tool; 3] = [
     Tool {
         name: "fusd-echo",
         command: fusd_echo::command,
@@ -14,6 +14,10 @@ pub(crate) const TOOLS: [Tool; 2] = [
     Tool {
         name: "fusd-pipe",
         command: fusd_pipe::command,
+    },
+    Tool {
+        name: "fusd-serial-proxy",
+        command: fusd_serial_proxy::command,
     },
 ];
 

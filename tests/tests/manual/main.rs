@@ -7,6 +7,7 @@ mod echo;
 mod page;
 mod pipe;
 mod scene;
+mod serial;
 
 use std::collections::BTreeSet;
 
@@ -73,4 +74,14 @@ fn the_examples_of_fusd_pipe_work() {
 fn the_examples_of_fusd_echo_work() {
     let page = include_str!("../../../man/fusd-echo.1.in");
     run("the_examples_of_fusd_echo_work", page, &echo::EXAMPLES);
+}
+
+#[test]
+fn the_examples_of_fusd_serial_proxy_work() {
+    let page = include_str!("../../../man/fusd-serial-proxy.1.in");
+    run(
+        "the_examples_of_fusd_serial_proxy_work",
+        page,
+        &serial::EXAMPLES,
+    );
 }

@@ -45,6 +45,16 @@ pub(crate) struct Scene<'a> {
     directory: PathBuf,
 }
 
+impl Drop for Scene<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let read = |name| fs::read_to_string(self.directory.join(name)).unwrap_or_default();
+            let (printed, said) = (read("printed"), read("said"));
+            eprintln!("--- the example has printed:\n{printed}--- and said:\n{said}---");
+        }
+    }
+}
+
 impl<'a> Scene<'a> {
     pub(crate) fn new(case: &'a Case, number: usize) -> Self {
         let directory = case.directory().join(number.to_string());

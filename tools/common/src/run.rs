@@ -1,16 +1,18 @@
 //! A tool from its command line to its exit code.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc;
 
 use clap::Parser;
-use fusd::{Device, Errno, Error, ErrorKind, Session};
+use fusd::{Device, DeviceBuilder, Errno, Error, ErrorKind, Serving, Session};
 
+use crate::node::OwnNode;
 use crate::notice::Notices;
 use crate::progress::{Progress, Teller};
 use crate::ready::Ready;
-use crate::signals::{Phase, Reload, Signals};
+use crate::signals::{Phase, Reload, Signals, Stop};
 use crate::{CommonArgs, LogFormat, ToolError, command, exit, logging, usage};
 
 /// A tool: its arguments, and the device they make.
@@ -53,8 +55,11 @@ pub struct Driver<D> {
     after_end: Option<AfterEnd>,
     progress: Option<Teller>,
     workers: Option<usize>,
+    beside: Option<(PathBuf, D)>,
+    own_node: Option<MakeNode>,
 }
 
+type MakeNode = Box<dyn FnOnce() -> Result<Box<dyn OwnNode>, ToolError>>;
 type Report = Box<dyn Fn() -> String + Send + Sync>;
 type OnEnd = Box<dyn FnOnce() -> String>;
 type AfterEnd = Box<dyn FnOnce()>;
@@ -73,6 +78,8 @@ impl<D: Device> Driver<D> {
             after_end: None,
             progress: None,
             workers: None,
+            beside: None,
+            own_node: None,
         }
     }
 
@@ -98,7 +105,7 @@ impl<D: Device> Driver<D> {
         self
     }
 
-    /// Calls `finish` once, when the device is served no longer: the place to bring to an end what
+    /// Calls `finish` once, when the device is served no longer, or cannot be: the place to bring to an end what
     /// must not be left half done, such as writing a file. It may wait for a disk.
     pub fn after_end(mut self, finish: impl FnOnce() + 'static) -> Self {
         self.after_end = Some(Box::new(finish));
@@ -118,6 +125,23 @@ impl<D: Device> Driver<D> {
     /// is best for a device whose handlers never wait and all take the same lock.
     pub fn workers(mut self, count: usize) -> Self {
         self.workers = Some(count);
+        self
+    }
+
+    /// Serves `device` as well, at a second node, with the same options otherwise. It is there before
+    /// the first one, and goes after it.
+    pub fn beside(mut self, path: impl Into<PathBuf>, device: D) -> Self {
+        self.beside = Some((path.into(), device));
+        self
+    }
+
+    /// Has `make` make the node, instead of the library: no device is registered then. A signal that
+    /// comes meanwhile is kept until it has returned.
+    pub fn own_node(
+        mut self,
+        make: impl FnOnce() -> Result<Box<dyn OwnNode>, ToolError> + 'static,
+    ) -> Self {
+        self.own_node = Some(Box::new(make));
         self
     }
 
@@ -183,20 +207,33 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
         after_end,
         progress,
         workers,
+        beside,
+        own_node,
     } = tool.driver()?;
+    // On each way out of here, after all that is made below has gone.
+    let finish = Finish(after_end);
     if let Some(report) = report {
         signals.on_usr1(move || notices.say(&report()));
     }
 
     signals.enter(Phase::Registering { asked: None });
-    let builder = match workers {
-        Some(count) => builder.workers(count),
-        None => builder,
+    let beside = match beside {
+        Some((path, device)) if own_node.is_none() => {
+            let builder = limited(common.builder(None, Some(&path))?, workers);
+            Some(builder.register(device)?.spawn()?)
+        }
+        _ => None,
     };
-    let session = builder.register(device)?;
-    if let Some(start) = on_ready {
-        start(&session)?;
-    }
+    let node = match own_node {
+        Some(make) => Node::Own(make()?),
+        None => {
+            let session = limited(builder, workers).register(device)?;
+            if let Some(start) = on_ready {
+                start(&session)?;
+            }
+            Node::Library(session)
+        }
+    };
     let progress = match progress {
         Some(tell) => Progress::start(tell).map_err(|error| {
             Error::system(ErrorKind::Runtime, Errno::from(error), "start a thread")
@@ -204,55 +241,120 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
         None => None,
     };
     let result = if common.command.is_empty() {
-        serve(session, ready, reload, &signals, notices)
+        serve(node, ready, reload, &signals, notices)
     } else {
-        accompany(session, ready, common, &signals, notices)
+        accompany(node, ready, common, &signals, notices)
     };
-    drop(progress);
-    if let Some(finish) = after_end {
-        finish();
+    if let Some(Err(error)) = beside.map(Serving::stop) {
+        notices.error(&error);
     }
+    drop(progress);
+    drop(finish);
     if let Some(report) = on_end {
         notices.say(&report());
     }
     result
 }
 
+/// Dropped, does what is to be done when the device is served no longer.
+struct Finish(Option<AfterEnd>);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if let Some(finish) = self.0.take() {
+            finish();
+        }
+    }
+}
+
+/// What clients open.
+enum Node {
+    Library(Session),
+    Own(Box<dyn OwnNode>),
+}
+
+impl Node {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Library(session) => session.path(),
+            Self::Own(node) => node.path(),
+        }
+    }
+
+    fn kind(&self) -> String {
+        match self {
+            Self::Library(session) => session.backend().to_string(),
+            Self::Own(node) => node.kind().to_owned(),
+        }
+    }
+}
+
+fn limited(builder: DeviceBuilder, workers: Option<usize>) -> DeviceBuilder {
+    match workers {
+        Some(count) => builder.workers(count),
+        None => builder,
+    }
+}
+
 /// Serves until somebody stops it.
 fn serve(
-    session: Session,
+    node: Node,
     ready: Ready,
     reload: Option<Reload>,
     signals: &Signals,
     notices: Notices,
 ) -> Result<u8, ToolError> {
-    let stop = session.stop_handle();
+    let (stopper, stopped) = mpsc::channel();
+    let stop: Stop = match &node {
+        Node::Library(session) => {
+            let handle = session.stop_handle();
+            Box::new(move || handle.stop())
+        }
+        Node::Own(_) => Box::new(move || {
+            // Nobody waits any more at the end.
+            let _ended = stopper.send(());
+        }),
+    };
     if signals.enter(Phase::Serving { stop, reload }).is_some() {
         return Ok(exit::STOPPED);
     }
     notices.tell(&format_args!(
         "{} is ready ({}); Ctrl-C ends it",
-        session.path().display(),
-        session.backend(),
+        node.path().display(),
+        node.kind(),
     ));
-    ready.announce(session.path());
-    session.run()?;
+    ready.announce(node.path());
+    match node {
+        Node::Library(session) => session.run()?,
+        Node::Own(node) => {
+            // The sender is with the signals, and stays there.
+            let _asked = stopped.recv();
+            node.remove()?;
+        }
+    }
     Ok(exit::STOPPED)
 }
 
 /// Serves until the command ends.
 fn accompany(
-    session: Session,
+    node: Node,
     ready: Ready,
     common: &CommonArgs,
     signals: &Signals,
     notices: Notices,
 ) -> Result<u8, ToolError> {
-    let serving = session.spawn()?;
-    ready.announce(serving.path());
-    let result = command::run(&common.command, serving.path(), signals);
+    let path = node.path().to_owned();
+    let end: Box<dyn FnOnce() -> Result<(), ToolError>> = match node {
+        Node::Library(session) => {
+            let serving = session.spawn()?;
+            Box::new(move || Ok(serving.stop()?))
+        }
+        Node::Own(node) => Box::new(move || node.remove()),
+    };
+    ready.announce(&path);
+    let result = command::run(&common.command, &path, signals);
     crate::ready::stopping();
-    if let Err(error) = serving.stop() {
+    if let Err(error) = end() {
         // The command's status tells more than this.
         notices.error(&error);
     }

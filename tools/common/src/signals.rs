@@ -16,7 +16,7 @@ use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
-use fusd::{Errno, Error, ErrorKind, StopHandle};
+use fusd::{Errno, Error, ErrorKind};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::getsid;
@@ -32,6 +32,9 @@ const TAKEN: [Signal; 4] = [
     Signal::SIGUSR1,
 ];
 
+/// Asks whatever serves the device to end. It does not wait.
+pub(crate) type Stop = Box<dyn Fn() + Send>;
+
 /// Reads again what a device serves.
 pub(crate) type Reload = Box<dyn Fn() + Send>;
 
@@ -42,10 +45,7 @@ pub(crate) enum Phase {
     /// The node is being made: a signal is kept until that is done.
     Registering { asked: Option<Signal> },
     /// The device is served until somebody stops it.
-    Serving {
-        stop: StopHandle,
-        reload: Option<Reload>,
-    },
+    Serving { stop: Stop, reload: Option<Reload> },
     /// The device is served until the command ends.
     Accompanying { command: Arc<Child> },
     /// The end has begun.
@@ -161,7 +161,7 @@ impl Signals {
                 if let Phase::Serving { stop, .. } = std::mem::replace(&mut *phase, Phase::Ending) {
                     drop(phase);
                     ready::stopping();
-                    stop.stop();
+                    stop();
                 }
             }
             Action::Reload => {
@@ -251,7 +251,8 @@ mod tests {
 
     fn serving(reload: Option<Reload>) -> (Phase, Serving) {
         let (_, serving) = DeviceBuilder::new("x").loopback(Null).unwrap();
-        let stop = serving.stop_handle();
+        let handle = serving.stop_handle();
+        let stop = Box::new(move || handle.stop());
         (Phase::Serving { stop, reload }, serving)
     }
 

@@ -3,14 +3,20 @@
 use nix::unistd::{Group, User};
 
 /// Reads a user: a number as it is, anything else by its name.
-pub(crate) fn owner(text: &str) -> Result<u32, String> {
+///
+/// # Errors
+/// There is none; what to give instead.
+pub fn owner(text: &str) -> Result<u32, String> {
     id(text, "user", "passwd", |name| {
         Ok(User::from_name(name)?.map(|user| user.uid.as_raw()))
     })
 }
 
 /// Reads a group: a number as it is, anything else by its name.
-pub(crate) fn group(text: &str) -> Result<u32, String> {
+///
+/// # Errors
+/// There is none; what to give instead.
+pub fn group(text: &str) -> Result<u32, String> {
     id(text, "group", "group", |name| {
         Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))
     })

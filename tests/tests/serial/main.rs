@@ -1,0 +1,64 @@
+//! fusd-serial-proxy as a user meets it: the real program, real nodes, and pseudo-terminals of socat(1)
+//! for serial ports.
+
+mod helper;
+mod suite;
+
+use fusd_tests::Backend;
+
+/// What takes a device, on one backend.
+macro_rules! suite {
+    ($module:ident, $backend:expr) => {
+        mod $module {
+            use super::*;
+
+            fusd_tests::cases! {
+                $module, $backend;
+                hardware:
+                    settings_reach_the_port_and_come_back,
+                    a_port_that_is_lost_comes_back,
+                    kills_leave_nothing_and_double_nothing;
+                lines:
+                    a_null_modem_has_its_lines,
+                    breaks_are_told_and_counted;
+                sharing:
+                    every_client_gets_everything,
+                    a_slow_client_loses_its_own_alone,
+                    clients_take_turns_to_write,
+                    rights_are_kept,
+                    one_byte_for_one_client;
+                terminal:
+                    a_person_uses_a_terminal_program,
+                    it_is_a_terminal,
+                    lines_are_edited_and_echoed,
+                    reads_wait_as_they_are_told,
+                    queues_are_counted_and_flushed;
+            }
+        }
+    };
+}
+
+suite!(cuse, Backend::Cuse);
+suite!(kfusd, Backend::Kfusd);
+
+/// What a pseudo-terminal does for a node. FUSE is there on the host and in each guest, and is where
+/// there is nothing else.
+mod pseudo {
+    use super::*;
+
+    fusd_tests::cases! {
+        pseudo, Backend::Fuse;
+        elsewhere:
+            a_serial_port_elsewhere,
+            bytes_from_elsewhere,
+            nobody_elsewhere;
+        pseudo:
+            it_stands_in_where_there_is_fuse_alone,
+            a_killed_proxy_leaves_no_link,
+            places_that_are_taken,
+            it_is_not_the_proxy_s_own_terminal,
+            two_are_joined,
+            a_port_is_locked_and_comes_back,
+            what_goes_through_is_noted;
+    }
+}

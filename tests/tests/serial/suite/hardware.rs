@@ -1,0 +1,108 @@
+//! A port that may come and go.
+
+use crate::helper::{Cable, open, proxy, read, stty, text};
+use fusd_tests::Case;
+use fusd_tests::wait::wait_until;
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::termios::tcdrain;
+
+pub(crate) fn settings_reach_the_port_and_come_back(case: &Case) {
+    let Some(cable) = Cable::new(case) else {
+        return;
+    };
+    let driver = proxy(case, cable.port(), [""; 0]).start();
+    let (node, far) = (open(driver.node()), cable.far());
+    stty(
+        case,
+        driver.node(),
+        &["57600", "cstopb", "ixon", "icrnl", "icanon", "-echo"],
+    );
+    let said = stty(case, &cable.port(), &["-a"]);
+    for words in [
+        "speed 57600 baud",
+        " cstopb",
+        " ixon",
+        "-icrnl",
+        "-icanon",
+        "-echo",
+    ] {
+        assert!(said.contains(words), "{words:?} in {said}");
+    }
+    node.write(b"out").expect("write");
+    tcdrain(&node).expect("tcdrain");
+    assert_eq!(text(&far, 3), "out");
+    far.write(b"in\xff\r").expect("write");
+    assert_eq!(read(&node, 4), b"in\xff\n");
+    // No lines: the port's own answer.
+    let mut argument = [0; 4];
+    assert!(node.ioctl(libc::TIOCMGET as u32, &mut argument).is_err());
+}
+
+pub(crate) fn a_port_that_is_lost_comes_back(case: &Case) {
+    let Some(mut cable) = Cable::new(case) else {
+        return;
+    };
+    let driver = proxy(case, cable.port(), [""; 0]).start();
+    let node = open(driver.node());
+    stty(case, driver.node(), &["19200", "raw"]);
+    let waiting = node.start_read(100);
+    cable.unplug();
+    driver.await_error("is lost");
+    assert!(waiting.blocks(), "nothing has come");
+    assert_eq!(node.write(b"kept"), Ok(4));
+    cable.plug_in();
+    driver.await_error("is back");
+    let far = cable.far();
+    assert_eq!(text(&far, 4), "kept");
+    far.write(b"again").expect("write");
+    assert_eq!(waiting.wait(), Ok(b"again".to_vec()));
+    let said = stty(case, &cable.port(), &["-a"]);
+    assert!(said.contains("speed 19200 baud"), "{said}");
+    driver.stop();
+    for (what, result) in [("eio", Err(Errno::EIO)), ("eof", Ok(Vec::new()))] {
+        let driver = proxy(case, cable.port(), ["--on-lost", what]).start();
+        let node = open(driver.node());
+        stty(case, driver.node(), &["raw"]);
+        let waiting = node.start_read(100);
+        cable.unplug();
+        assert_eq!(waiting.wait(), result, "{what}");
+        assert_eq!(node.write(b"x"), Err(Errno::EIO), "{what}");
+        cable.plug_in();
+        wait_until("it goes on", || node.write(b"y") == Ok(1));
+        driver.stop();
+    }
+}
+
+pub(crate) fn kills_leave_nothing_and_double_nothing(case: &Case) {
+    let Some(cable) = Cable::new(case) else {
+        return;
+    };
+    let far = cable.far();
+    let sent: Vec<u8> = (0..2000_u32).flat_map(u32::to_le_bytes).collect();
+    let mut got = Vec::new();
+    for round in 0..2 {
+        let driver = proxy(case, cable.port(), [""; 0]).start();
+        let node = open(driver.node());
+        stty(case, driver.node(), &["raw", "-echo"]);
+        // It is killed in the middle of these.
+        let writing = node.start_write(&sent);
+        if round == 0 {
+            got.extend(read(&far, 3000));
+            driver.kill();
+            let _cut = writing.wait();
+            let name = case.node("node");
+            wait_until("the node is gone", || !name.exists());
+        } else {
+            writing.wait().expect("write");
+            // What the first had sent before its end comes first: at least those 3000, at most all.
+            while got.len() < 3000 + sent.len() || !got.ends_with(&sent) {
+                got.extend(read(&far, 1));
+            }
+        }
+    }
+    // What came of the first is a beginning of it.
+    let first = got.len() - sent.len();
+    assert!(first >= 3000 && sent.starts_with(&got[..first]), "{first}");
+    assert_eq!(far.ready(PollFlags::POLLIN), PollFlags::empty());
+}

@@ -1,0 +1,8 @@
+//! The bodies of the tests.
+
+pub(crate) mod elsewhere;
+pub(crate) mod hardware;
+pub(crate) mod lines;
+pub(crate) mod pseudo;
+pub(crate) mod sharing;
+pub(crate) mod terminal;

@@ -1,0 +1,433 @@
+//! The command line.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use fusd::{Errno, Error, ErrorKind};
+use fusd_tool::{BackendArg, CommonArgs, Driver, Tool, ToolError};
+
+use crate::device::SerialDevice;
+use crate::hub::Hub;
+use crate::line::{self, Opener};
+use crate::options::{OnLost, Options, Policy, Share, WriteLock};
+use crate::port::{net, tty, wire};
+use crate::pty::{self, Access, Pty};
+use crate::rights::{Rights, Who, who};
+use crate::state::State;
+use crate::tap::{Form, Tap};
+use crate::target::{Target, target};
+use crate::usb::{Adapter, adapter};
+
+const SHARING: &str = "Clients";
+const PORT: &str = "Port";
+const LOOKING: &str = "Copies and numbers";
+
+/// Share one serial port among many programs, each of which finds a terminal of its own
+///
+/// The node looks and acts like the port, also while that is unplugged.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    /// The port: a path, loop, pair, tcp://HOST:PORT or rfc2217://HOST:PORT
+    ///
+    /// loop joins a port's output and input; pair joins two nodes as a null modem does.
+    #[arg(value_name = "PORT", value_parser = target, required_unless_present = "list")]
+    pub port: Option<Target>,
+
+    /// Path of the node; the same as --path
+    #[arg(value_name = "NODE", conflicts_with_all = ["name", "path"])]
+    pub node: Option<PathBuf>,
+
+    /// Path of the other node of a pair
+    #[arg(value_name = "NODE2", conflicts_with_all = ["name", "path"])]
+    pub second: Option<PathBuf>,
+
+    /// Make a pseudo-terminal, and a link to it at the node's place
+    ///
+    /// For programs that need a controlling terminal or another line discipline, such as pppd(8).
+    /// Without kfusd and CUSE there is nothing else: it is made with a warning then.
+    #[arg(long, help_heading = PORT)]
+    pub pty: bool,
+
+    /// What clients find while the port is lost
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = PORT)]
+    pub on_lost: OnLost,
+
+    /// Take the USB adapter with these numbers, whatever its path is; PORT, where it is not there
+    ///
+    /// VID:PID, in hexadecimal, or VID:PID/SERIAL, as --list tells them.
+    #[arg(long, value_name = "ID", value_parser = adapter, help_heading = PORT)]
+    pub find: Option<Adapter>,
+
+    /// Let each byte take the time it takes on a line of that speed; with loop and pair
+    #[arg(long, help_heading = PORT)]
+    pub pace: bool,
+
+    /// Who gets what comes from the port
+    #[arg(long, value_name = "WHOM", value_enum, default_value_t, help_heading = SHARING)]
+    pub share: Share,
+
+    /// What of several clients' output is not mixed
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = SHARING)]
+    pub write_lock: WriteLock,
+
+    /// Whose settings count, as stty(1) makes them
+    #[arg(long, value_name = "WHOSE", value_enum, default_value_t, help_heading = SHARING)]
+    pub settings: Policy,
+
+    /// Let nobody write, nor change settings
+    #[arg(long, help_heading = SHARING)]
+    pub ro: bool,
+
+    /// Let only these write: users, and groups after "@", separated by commas
+    ///
+    /// Others who open the node for writing can read; their writes fail with EPERM.
+    #[arg(long, value_name = "WHO", value_parser = who, value_delimiter = ',', help_heading = SHARING)]
+    pub writers: Vec<Who>,
+
+    /// Bytes that are kept for a client that does not read [default: 64K]
+    ///
+    /// With K, M or G (times 1024). A client that is slower loses the oldest.
+    #[arg(short, long, value_parser = fusd_tool::size, allow_negative_numbers = true, help_heading = SHARING)]
+    pub size: Option<usize>,
+
+    /// Append all that goes through to FILE, with the time and which way it went
+    #[arg(long, value_name = "FILE", help_heading = LOOKING)]
+    pub log: Option<PathBuf>,
+
+    /// How bytes are shown there
+    #[arg(long, value_name = "FORM", value_enum, default_value_t, requires = "log", help_heading = LOOKING)]
+    pub log_as: Form,
+
+    /// Write all that goes through to FILE in a form that wireshark(1) reads
+    #[arg(long, value_name = "FILE", help_heading = LOOKING)]
+    pub pcap: Option<PathBuf>,
+
+    /// At the end, say on standard error what has gone through
+    ///
+    /// SIGUSR1 has it said at any time.
+    #[arg(long, help_heading = LOOKING)]
+    pub stats: bool,
+
+    /// List the machine's serial ports, what they are and who has them open, and end
+    #[arg(long, help_heading = LOOKING)]
+    pub list: bool,
+
+    /// The options of every tool.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+impl Tool for Args {
+    const NAME: &'static str = "fusd-serial-proxy";
+    type Device = SerialDevice;
+
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+
+    fn node_path(&self) -> Option<&Path> {
+        self.node.as_deref().or(self.common.path.as_deref())
+    }
+
+    fn driver(&self) -> Result<Driver<SerialDevice>, ToolError> {
+        if let Some(text) = self.contradiction() {
+            return Err(ToolError::usage(text));
+        }
+        let target = self.port.as_ref().unwrap_or(&Target::Loop);
+        let hub = Hub::new(self.state(self.tap()?)).map_err(no_thread)?;
+        let other = self.connect(target, &hub)?;
+        let rights = Rights::new(&self.writers);
+        let pseudo = self.takes_pseudo_terminal();
+        let (shown, ended, left) = (hub.clone(), hub.clone(), hub.clone());
+        // Every handler is short, and has the queue's lock for all of it.
+        let mut driver = Driver::new(SerialDevice::new(hub.clone(), rights.clone()))
+            .workers(1)
+            .on_usr1(move || shown.queue().look(State::stats).to_string())
+            .after_end(move || left.change(|state, _| state.restore()));
+        if self.stats {
+            driver = driver.on_end(move || ended.queue().look(State::stats).to_string());
+        }
+        let second = self.second.clone().zip(other);
+        if pseudo {
+            let path = self.place()?;
+            let access = self.access();
+            return Ok(driver.own_node(move || {
+                let beside = match second {
+                    Some((path, hub)) => Some(Pty::new(&path, &hub, access)?),
+                    None => None,
+                };
+                Ok(Box::new(Pty::new(&path, &hub, access)?.beside(beside)))
+            }));
+        }
+        if let Some((path, hub)) = second {
+            driver = driver.beside(path, SerialDevice::new(hub, rights));
+        }
+        Ok(driver)
+    }
+}
+
+fn no_thread(error: std::io::Error) -> ToolError {
+    Error::system(ErrorKind::Runtime, error, "start a thread").into()
+}
+
+/// What opens the port, if there is one.
+fn opener(target: &Target, adapter: Option<Adapter>) -> Option<Opener> {
+    Some(match target {
+        Target::Path(path) => {
+            let path = path.clone();
+            Box::new(move || {
+                let found = adapter.as_ref().and_then(Adapter::find);
+                tty::open_port(found.as_ref().unwrap_or(&path))
+            })
+        }
+        Target::Tcp(address) => {
+            let address = address.clone();
+            Box::new(move || net::open_port(&address, false))
+        }
+        Target::Rfc2217(address) => {
+            let address = address.clone();
+            Box::new(move || net::open_port(&address, true))
+        }
+        Target::Loop | Target::Pair => return None,
+    })
+}
+
+impl Args {
+    /// What the grammar of the command line does not tell.
+    fn contradiction(&self) -> Option<&'static str> {
+        let pair = self.port == Some(Target::Pair);
+        let joined = pair || self.port == Some(Target::Loop);
+        let rules = [
+            (
+                pair && self.second.is_none(),
+                "a pair has two nodes; give the paths of both: pair NODE NODE2",
+            ),
+            (
+                !pair && self.second.is_some(),
+                "only a pair has two nodes; give one path",
+            ),
+            (
+                self.find.is_some() && !matches!(self.port, Some(Target::Path(_))),
+                "an adapter is found in place of a path; give one as PORT",
+            ),
+            (
+                self.pace && !joined,
+                "only loop and pair can be paced; a port has its own speed",
+            ),
+        ];
+        rules
+            .into_iter()
+            .find_map(|(wrong, text)| wrong.then_some(text))
+    }
+
+    fn state(&self, tap: Option<Tap>) -> State {
+        let options = Options {
+            share: self.share,
+            write_lock: self.write_lock,
+            settings: match self.ro {
+                true => Policy::Fixed,
+                false => self.settings,
+            },
+            on_lost: self.on_lost,
+            read_only: self.ro,
+            size: self.size.unwrap_or(Options::default().size),
+        };
+        let mut state = State::new(options);
+        if let Some(tap) = tap {
+            state.tap(tap);
+        }
+        state
+    }
+
+    fn tap(&self) -> Result<Option<Tap>, ToolError> {
+        let mut tap = Tap::default();
+        let failed = |path: &Path, error| {
+            Error::system(ErrorKind::Runtime, error, "write to the file")
+                .on(path)
+                .hint("choose another file")
+        };
+        if let Some(path) = &self.log {
+            let result = tap.log_to(path, self.log_as);
+            result.map_err(|error| failed(path, error))?;
+        }
+        if let Some(path) = &self.pcap {
+            let result = tap.capture_to(path);
+            result.map_err(|error| failed(path, error))?;
+        }
+        Ok(tap.is_needed().then_some(tap))
+    }
+
+    /// Joins `hub` with its port; the other end of a pair.
+    fn connect(&self, target: &Target, hub: &Hub) -> Result<Option<Hub>, ToolError> {
+        let Some(opener) = opener(target, self.find.clone()) else {
+            return self.join(hub, *target == Target::Loop);
+        };
+        let opened = opener().map_err(|error| {
+            let hint = match (target, Errno::from(&error)) {
+                (Target::Path(_), Errno::ENOTTY) => "give a terminal device, such as /dev/ttyS0",
+                (Target::Path(_), Errno::EBUSY) => {
+                    "another program has locked it; --list may tell which"
+                }
+                (Target::Path(_), Errno::EACCES) => {
+                    "join the group of the device (dialout), or run this as root"
+                }
+                (Target::Path(_), _) => "fusd-serial-proxy --list tells which there are",
+                (_, Errno::EPROTO) => "nobody there speaks RFC 2217; try tcp://",
+                _ => "is anybody listening there?",
+            };
+            Error::system(ErrorKind::Runtime, error, "open the port")
+                .on(target.name())
+                .hint(hint)
+        })?;
+        line::start(hub, target.name(), opened, opener).map_err(no_thread)?;
+        Ok(None)
+    }
+
+    fn join(&self, hub: &Hub, looped: bool) -> Result<Option<Hub>, ToolError> {
+        let (ports, wires) = wire::cable(looped, self.pace);
+        let other = match looped {
+            true => None,
+            false => Some(Hub::new(self.state(None)).map_err(no_thread)?),
+        };
+        let hubs = [hub, other.as_ref().unwrap_or(hub)];
+        for (port, hub) in ports.into_iter().zip(hubs) {
+            hub.change(|state, _| {
+                // With echo at both ends, each byte would go to and fro for ever.
+                let settings = state.settings().raw();
+                state.connect(port, Some(settings));
+            });
+        }
+        for (number, wire) in wires.into_iter().enumerate() {
+            let (sender, receiver) = (hubs[number].downgrade(), hubs[1 - number].downgrade());
+            wire::start(wire, sender, receiver, looped).map_err(no_thread)?;
+        }
+        Ok(other)
+    }
+
+    fn access(&self) -> Access {
+        Access {
+            mode: self.common.mode,
+            owner: self.common.owner,
+            group: self.common.group,
+        }
+    }
+
+    /// Whether the node is to be a pseudo-terminal: as asked, or for want of anything else.
+    fn takes_pseudo_terminal(&self) -> bool {
+        let fuse_alone = match self.common.backend {
+            Some(BackendArg::Kfusd | BackendArg::Cuse) => false,
+            Some(BackendArg::Fuse) => true,
+            Some(BackendArg::Auto) | None => !self.may_be_a_device(),
+        };
+        if fuse_alone && !self.pty {
+            tracing::warn!(
+                "no terminal can be made but a pseudo-terminal: {}",
+                pty::LACKS
+            );
+        }
+        self.pty || fuse_alone
+    }
+
+    /// Whether a character device can be made where the node is to be.
+    fn may_be_a_device(&self) -> bool {
+        let asked = std::env::var("FUSD_BACKEND");
+        if asked.is_ok_and(|asked| asked == "fuse") {
+            return false;
+        }
+        let below = match self.node_path() {
+            None => true,
+            Some(path) => {
+                let folder = path.parent().unwrap_or(Path::new("/"));
+                let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+                folder.starts_with("/dev")
+            }
+        };
+        let opens = |path| File::options().read(true).write(true).open(path).is_ok();
+        below && (opens("/dev/fusd/control") || opens("/dev/cuse"))
+    }
+
+    /// Where a node that is no device goes.
+    fn place(&self) -> Result<PathBuf, ToolError> {
+        if let Some(path) = self.node_path() {
+            return Ok(path.to_owned());
+        }
+        let name = self.node_name().ok_or_else(|| {
+            ToolError::usage("the node has no name; give --name NAME for /dev/NAME, or --path PATH")
+        })?;
+        if nix::unistd::geteuid().is_root() {
+            return Ok(Path::new("/dev").join(name));
+        }
+        let folder = std::env::var_os("XDG_RUNTIME_DIR").ok_or_else(|| {
+            ToolError::usage("there is no $XDG_RUNTIME_DIR; give the node's place by --path PATH")
+        })?;
+        let folder = Path::new(&folder).join("fusd");
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            Error::system(ErrorKind::Node, error, "make the directory").on(&folder)
+        })?;
+        Ok(folder.join(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from([&["fusd-serial-proxy"], line].concat())
+    }
+
+    fn usage(line: &[&str]) -> String {
+        match parse(line) {
+            Err(error) => {
+                assert_eq!(error.exit_code(), 2, "{line:?}");
+                error.to_string()
+            }
+            Ok(args) => args.contradiction().expect("it is accepted").to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_definitions_are_consistent_and_every_option_has_help() {
+        let command = crate::command();
+        command.clone().debug_assert();
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{}", argument.get_id());
+        }
+    }
+
+    #[test]
+    fn the_node_is_named_once() {
+        let args = parse(&["loop", "/tmp/port"]).unwrap();
+        assert_eq!(args.node_path(), Some(Path::new("/tmp/port")));
+        let args = parse(&["loop", "-p", "/tmp/port"]).unwrap();
+        assert_eq!(args.node_path(), Some(Path::new("/tmp/port")));
+        assert!(usage(&["loop", "/tmp/a", "-p", "/tmp/b"]).contains("cannot be used with"));
+        assert!(parse(&["--list"]).is_ok());
+    }
+
+    #[test]
+    fn bad_lines_are_usage_errors_that_say_why() {
+        for (line, message) in [
+            (&[][..], "PORT"),
+            (&["", "/tmp/x"], "rfc2217://"),
+            (&["tcp://host", "/tmp/x"], "a host and a port"),
+            (&["pair", "/tmp/a"], "paths of both"),
+            (&["loop", "/tmp/a", "/tmp/b"], "only a pair"),
+            (&["/dev/ttyS0", "/tmp/a", "--pace"], "can be paced"),
+            (&["loop", "/tmp/a", "--find", "1:2"], "in place of a path"),
+            (&["/dev/x", "/tmp/a", "--find", "1"], "VID:PID/SERIAL"),
+            (&["loop", "/tmp/a", "--log-as", "hex"], "--log <FILE>"),
+            (&["loop", "/tmp/a", "--writers", "@no-group"], "no group"),
+            (
+                &["loop", "/tmp/a", "--share", "some"],
+                "all, first, exclusive",
+            ),
+            (&["loop", "/tmp/a", "--size", "0"], "16M"),
+        ] {
+            let error = usage(line);
+            assert!(error.contains(message), "{line:?}: {error}");
+        }
+    }
+}

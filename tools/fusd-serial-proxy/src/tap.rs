@@ -1,0 +1,105 @@
+//! What goes through, noted in files.
+
+mod pcap;
+mod text;
+mod writer;
+
+pub use text::Form;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::port::Unit;
+use text::Text;
+use writer::Writer;
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// To the port.
+    Sent,
+    /// From the port.
+    Received,
+}
+
+/// What happens on a line.
+#[derive(Clone, Copy, Debug)]
+enum Event<'a> {
+    Bytes(Direction, &'a [u8]),
+    Break,
+    Error(u8),
+    /// The lines of this side change.
+    Lines,
+}
+
+/// The files.
+#[derive(Default)]
+pub(crate) struct Tap {
+    text: Option<(Writer, Text)>,
+    pcap: Option<Writer>,
+}
+
+impl Tap {
+    /// Notes lines of text in the file at `path`, after what is there.
+    ///
+    /// # Errors
+    /// It cannot be opened, or there is no thread for it.
+    pub(crate) fn log_to(&mut self, path: &Path, form: Form) -> io::Result<()> {
+        let file = File::options().append(true).create(true).open(path)?;
+        self.text = Some((Writer::start(file, "--log")?, Text::new(form)));
+        Ok(())
+    }
+
+    /// Notes packets in the file at `path`, which begins anew.
+    ///
+    /// # Errors
+    /// It cannot be written, or there is no thread for it.
+    pub(crate) fn capture_to(&mut self, path: &Path) -> io::Result<()> {
+        let mut file = File::create(path)?;
+        file.write_all(&pcap::HEADER)?;
+        self.pcap = Some(Writer::start(file, "--pcap")?);
+        Ok(())
+    }
+
+    /// Whether there is anything to do.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.text.is_some() || self.pcap.is_some()
+    }
+
+    pub(crate) fn received(&mut self, unit: &Unit, lines: u32) {
+        match unit {
+            Unit::Bytes(bytes) => self.bytes(Direction::Received, bytes, lines),
+            Unit::Break => self.note(Event::Break, lines),
+            Unit::Error(byte) => self.note(Event::Error(*byte), lines),
+            Unit::Lines | Unit::Speed(_) => {}
+        }
+    }
+
+    /// `lines` are the modem lines of this side.
+    pub(crate) fn bytes(&mut self, direction: Direction, bytes: &[u8], lines: u32) {
+        self.note(Event::Bytes(direction, bytes), lines);
+    }
+
+    pub(crate) fn lines(&mut self, lines: u32) {
+        self.note(Event::Lines, lines);
+    }
+
+    fn note(&mut self, event: Event<'_>, lines: u32) {
+        let now = SystemTime::now();
+        if let Some((file, text)) = &mut self.text {
+            file.write(|missing| {
+                let mut line = match missing {
+                    0 => String::new(),
+                    _ => Text::missing(missing, now),
+                };
+                line += &text.line(event, lines, now);
+                line.into_bytes()
+            });
+        }
+        if let Some(file) = &mut self.pcap {
+            file.write(|_| pcap::packet(event, lines, now));
+        }
+    }
+}
