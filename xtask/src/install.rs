@@ -98,6 +98,26 @@ pub(crate) const TESTS: Needs = Needs {
             proof: Proof::File("/usr/sbin/nats-server"),
             why: "it joins the nodes of fusd-pipe",
         },
+        Package {
+            name: "nginx",
+            proof: Proof::File("/usr/sbin/nginx"),
+            why: "fusd-http reads its pages",
+        },
+        Package {
+            name: "python3",
+            proof: Proof::Program("python3"),
+            why: "fusd-http reads the pages of its web server, too",
+        },
+        Package {
+            name: "curl",
+            proof: Proof::Program("curl"),
+            why: "it gets the same pages",
+        },
+        Package {
+            name: "openssl",
+            proof: Proof::Program("openssl"),
+            why: "it makes certificates for a server",
+        },
     ]],
     without: Some("cargo xtask test --no-install"),
 };

@@ -1,0 +1,55 @@
+//! fusd-http as a user meets it: the real program, real nodes, real servers, and one that does wrong.
+
+mod helper;
+mod programs;
+mod server;
+mod suite;
+
+use fusd_tests::Backend;
+
+/// What depends on how calls reach the tool, on one backend.
+macro_rules! suite {
+    ($module:ident, $backend:expr) => {
+        mod $module {
+            use super::*;
+
+            fusd_tests::cases! {
+                $module, $backend;
+                reading:
+                    a_page_is_read_like_a_file,
+                    an_interrupted_open_cancels_its_request;
+            }
+        }
+    };
+}
+
+suite!(fuse, Backend::Fuse);
+suite!(cuse, Backend::Cuse);
+suite!(kfusd, Backend::Kfusd);
+
+/// What is between the tool and servers. FUSE is there on the host and in each guest.
+mod network {
+    use super::*;
+
+    fusd_tests::cases! {
+        network, Backend::Fuse;
+        faults:
+            statuses_are_errnos,
+            servers_that_cannot_be_had_are_errnos,
+            wrong_ranges_are_errors,
+            a_broken_answer_goes_on_where_it_broke,
+            a_truncated_page_is_an_error,
+            busy_servers_are_asked_again,
+            slow_servers_have_their_time,
+            redirects_stay_within_bounds;
+        versions:
+            an_open_file_is_of_one_version,
+            a_changed_page_can_be_reopened,
+            a_page_without_ranges_is_of_one_version,
+            readers_share_what_they_have_read;
+        real:
+            python_gives_no_ranges,
+            nginx_gives_what_curl_gets,
+            compressed_pages_are_decoded;
+    }
+}

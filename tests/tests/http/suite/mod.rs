@@ -1,0 +1,6 @@
+//! The bodies of the tests.
+
+pub(crate) mod faults;
+pub(crate) mod reading;
+pub(crate) mod real;
+pub(crate) mod versions;

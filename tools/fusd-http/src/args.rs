@@ -1,0 +1,136 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Parser;
+use fusd::{Errno, Error, ErrorKind};
+use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
+use reqwest::Url;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cache::{BLOCK, Cache};
+use crate::client;
+use crate::device::HttpDevice;
+use crate::exchange::Exchange;
+use crate::network::NetworkArgs;
+use crate::page::{OnChange, Rules, Source};
+use crate::ranged::Parts;
+use crate::target::{self, Header};
+
+const READING: &str = "Reading";
+
+/// Threads that bring pages. They wait for the network most of the time; what takes long is TLS.
+const THREADS: usize = 2;
+
+/// Make a device node of a URL
+///
+/// Reading the node is a GET. Programs that know nothing of HTTP can read the page like a file, also
+/// from the middle of it.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    /// What to serve: http://HOST/PATH or https://HOST/PATH
+    #[arg(value_name = "URL", value_parser = target::url)]
+    pub url: Url,
+
+    /// Path of the node; the same as --path
+    #[arg(value_name = "NODE", conflicts_with_all = ["name", "path"])]
+    pub node: Option<PathBuf>,
+
+    /// Send this header with each request; repeatable. Not for secrets: everybody can see them here
+    #[arg(long, value_name = "NAME: VALUE", value_parser = target::header, help_heading = READING)]
+    pub header: Vec<Header>,
+
+    /// What a read does where the page has changed since the file was opened
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = READING)]
+    pub on_change: OnChange,
+
+    /// How much of pages is kept in memory for all readers together
+    #[arg(long, value_name = "SIZE", value_parser = cache_size, default_value = "64M", allow_negative_numbers = true, help_heading = READING)]
+    pub cache_size: usize,
+
+    /// How much is asked for at most before it is read, for each reader who reads on
+    #[arg(long, value_name = "SIZE", value_parser = fusd_tool::size, default_value = "4M", allow_negative_numbers = true, help_heading = READING)]
+    pub read_ahead: usize,
+
+    /// Let the server compress the page; it is read from its beginning then, not in parts
+    #[arg(long, help_heading = READING)]
+    pub compressed: bool,
+
+    /// Largest page, in bytes, or with K, M, G or T [default: no limit]
+    ///
+    /// The open of a larger one fails with EFBIG, or the read, where the length was not known.
+    #[arg(long, value_name = "SIZE", value_parser = fusd_tool::size, allow_negative_numbers = true, help_heading = READING)]
+    pub max_size: Option<usize>,
+
+    /// How servers are reached.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+
+    /// The options of every tool.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Reads a size that is of some use.
+fn cache_size(text: &str) -> Result<usize, String> {
+    let size = fusd_tool::size(text)?;
+    match size as u64 >= 16 * BLOCK {
+        true => Ok(size),
+        false => Err("give at least 512K".to_owned()),
+    }
+}
+
+impl Tool for Args {
+    const NAME: &'static str = "fusd-http";
+    type Device = HttpDevice;
+
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+
+    fn node_path(&self) -> Option<&Path> {
+        self.node.as_deref().or(self.common.path.as_deref())
+    }
+
+    fn driver(&self) -> Result<Driver<HttpDevice>, ToolError> {
+        let client = client::make(&self.url, &self.network)?;
+        let runtime = runtime()?;
+        let exchange = Exchange::new(
+            client,
+            self.url.clone(),
+            self.header.clone(),
+            self.compressed,
+            self.network.clone(),
+        );
+        let parts = Parts {
+            runtime: runtime.handle().clone(),
+            exchange,
+            cache: Cache::new(self.cache_size),
+            read_ahead: self.read_ahead,
+            readers: Default::default(),
+        };
+        let source = Source {
+            parts: Arc::new(parts),
+            versions: Default::default(),
+            rules: Rules {
+                on_change: self.on_change,
+                max_size: self.max_size.map(|size| size as u64),
+            },
+        };
+        Ok(Driver::new(HttpDevice::new(source, runtime)))
+    }
+}
+
+fn runtime() -> Result<Runtime, ToolError> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("network")
+        .enable_all()
+        .build();
+    runtime.map_err(|error| {
+        let error = Errno::from(error);
+        Error::system(ErrorKind::Runtime, error, "wait for the network").into()
+    })
+}

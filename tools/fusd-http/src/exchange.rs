@@ -1,0 +1,235 @@
+//! One request and its answer, with all that may come between: redirects, time-outs, other tries.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use fusd::Errno;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use reqwest::{Client, Method, Response, StatusCode, Url};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::body::Body;
+use crate::failure::Failure;
+use crate::network::NetworkArgs;
+use crate::redirect::{same_origin, step};
+use crate::retry::{self, Retry};
+use crate::target::{Header, Shown};
+
+/// Who asks for what, how patiently. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    url: Url,
+    headers: Vec<Header>,
+    compressed: bool,
+    network: NetworkArgs,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// It does no harm to send it twice.
+    pub(crate) repeatable: bool,
+    /// An answer that may never come to its end, and be silent meanwhile.
+    pub(crate) live: bool,
+}
+
+impl Ask {
+    /// Asks for the page, or for a part of it.
+    pub(crate) fn get() -> Self {
+        Self {
+            method: Method::GET,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            repeatable: true,
+            live: false,
+        }
+    }
+
+    /// Only for the bytes from `first` to `last`, and for all if it is not `version` any more.
+    pub(crate) fn range(mut self, first: u64, last: u64, version: Option<&HeaderValue>) -> Self {
+        let range = format!("bytes={first}-{last}").parse();
+        self.headers
+            .insert(RANGE, range.expect("digits are a header's value"));
+        if let Some(version) = version {
+            self.headers.insert(IF_RANGE, version.clone());
+        }
+        self
+    }
+
+    fn has_range(&self) -> bool {
+        self.headers.contains_key(RANGE)
+    }
+}
+
+/// An answer, of which the head is there.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        client: Client,
+        url: Url,
+        headers: Vec<Header>,
+        compressed: bool,
+        network: NetworkArgs,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            client,
+            url,
+            headers,
+            compressed,
+            network,
+        }))
+    }
+
+    /// What is asked for, without what may be secret.
+    pub(crate) fn shown(&self) -> String {
+        Shown(&self.0.url).to_string()
+    }
+
+    /// Whether answers may be compressed.
+    pub(crate) fn compressed(&self) -> bool {
+        self.0.compressed
+    }
+
+    /// Sends the request, again if need be, and gives the first answer of success; of a request for a
+    /// range, also that there is no such range.
+    ///
+    /// # Errors
+    /// There is none, in time; the last reason.
+    pub(crate) async fn send(&self, ask: &Ask) -> Result<Answer, Failure> {
+        let limit = self.0.network.max_time;
+        let end = limit.map(|limit| Instant::now() + limit);
+        let mut tries = 0;
+        loop {
+            let failure = match self.attempt(ask, end).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let pause = match ask.repeatable {
+                true => self.pause(&failure, tries),
+                false => None,
+            };
+            let pause = pause.filter(|pause| end.is_none_or(|end| Instant::now() + *pause < end));
+            let url = self.shown();
+            let errno = failure.errno;
+            let Some(pause) = pause else {
+                tracing::warn!(method = %ask.method, url, %errno, "{failure}");
+                return Err(failure);
+            };
+            tracing::info!(method = %ask.method, url, ?pause, "{failure}; asking again");
+            sleep(pause).await;
+            tries += 1;
+        }
+    }
+
+    /// When a request that has failed in the middle of its answer is to be sent for the rest.
+    pub(crate) fn pause(&self, failure: &Failure, tries: u32) -> Option<Duration> {
+        self.retry().pause(failure, tries, fastrand::f64())
+    }
+
+    fn retry(&self) -> Retry {
+        Retry {
+            times: self.0.network.retries,
+            longest: self.0.network.retry_max_wait,
+        }
+    }
+
+    async fn attempt(&self, ask: &Ask, end: Option<Instant>) -> Result<Answer, Failure> {
+        match end {
+            None => self.follow(ask, end).await,
+            Some(end) => match tokio::time::timeout_at(end, self.follow(ask, Some(end))).await {
+                Ok(result) => result,
+                Err(_) => Err(self.out_of_time()),
+            },
+        }
+    }
+
+    fn out_of_time(&self) -> Failure {
+        let limit = self.0.network.max_time.unwrap_or_default();
+        Failure::late("the request has not ended", limit)
+    }
+
+    /// The answer that redirects lead to.
+    async fn follow(&self, ask: &Ask, end: Option<Instant>) -> Result<Answer, Failure> {
+        let (mut url, mut method, mut body) = (self.0.url.clone(), ask.method.clone(), true);
+        for _ in 0..=self.0.network.max_redirects {
+            let response = self.once(ask, &url, &method, body).await?;
+            if let Some(next) = step(&response, &url, &method)? {
+                tracing::debug!(from = %Shown(&url), to = %Shown(&next.url), "redirected");
+                (url, method) = (next.url, next.method);
+                body &= next.body;
+                continue;
+            }
+            return self.judge(ask, response, end);
+        }
+        let limit = self.0.network.max_redirects;
+        let text = format!("the server redirects more than {limit} times");
+        Err(Failure::new(Errno::EIO, text))
+    }
+
+    async fn once(
+        &self,
+        ask: &Ask,
+        url: &Url,
+        method: &Method,
+        body: bool,
+    ) -> Result<Response, Failure> {
+        let mut request = self.0.client.request(method.clone(), url.clone());
+        // A header may be somebody's secret, whatever it is called.
+        if same_origin(url, &self.0.url) {
+            for (name, value) in &self.0.headers {
+                request = request.header(name, value);
+            }
+        }
+        let encodings = match self.0.compressed && !ask.has_range() {
+            true => "gzip, br, zstd",
+            // A part of something compressed cannot be read.
+            false => "identity",
+        };
+        request = request.header(ACCEPT_ENCODING, encodings);
+        request = request.headers(ask.headers.clone());
+        if body && *method != Method::GET {
+            request = request.body(ask.body.clone());
+        }
+        let limit = self.0.network.first_byte_timeout;
+        match timeout(limit, request.send()).await {
+            Ok(response) => response.map_err(Failure::network),
+            Err(_) => Err(Failure::late("the server has not begun to answer", limit)),
+        }
+    }
+
+    fn judge(
+        &self,
+        ask: &Ask,
+        response: Response,
+        end: Option<Instant>,
+    ) -> Result<Answer, Failure> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let no_range = ask.has_range() && status == StatusCode::RANGE_NOT_SATISFIABLE;
+        if !status.is_success() && !no_range {
+            let pause = retry::after(&headers, SystemTime::now());
+            return Err(Failure::status(status, pause));
+        }
+        let stall = (!ask.live).then_some(self.0.network.stall_timeout);
+        let limit = self.0.network.max_time.unwrap_or_default();
+        let body = Body::new(response, stall, end.map(|end| (end, limit)))?;
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+}

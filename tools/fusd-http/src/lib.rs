@@ -1,0 +1,39 @@
+//! fusd-http: a URL as a device node.
+//!
+//! [`Args`] is the command line, [`HttpDevice`] the device. Reading the node is a GET. `exchange.rs` is
+//! one request with all that belongs to it (time-outs, redirects, retries); what a read needs of a
+//! page it has from `ranged.rs`, piece by piece through the cache, or from `flow/`, in the order in
+//! which a server without ranges sends it.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod body;
+mod cache;
+mod client;
+mod device;
+mod exchange;
+mod failure;
+mod fetch;
+mod flow;
+mod head;
+mod network;
+mod opened;
+mod page;
+mod ranged;
+mod readahead;
+mod redirect;
+mod retry;
+mod serve;
+mod target;
+mod version;
+
+pub use args::Args;
+pub use device::HttpDevice;
+pub use network::{HttpVersion, NetworkArgs};
+pub use page::OnChange;
+
+/// The command line as clap sees it: what the manual page and completions are made from.
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
