@@ -18,6 +18,14 @@ macro_rules! suite {
                 reading:
                     a_page_is_read_like_a_file,
                     an_interrupted_open_cancels_its_request;
+                live:
+                    a_stream_is_read_as_it_comes;
+                writing:
+                    each_write_is_a_request,
+                    each_line_is_a_request,
+                    a_file_is_one_request,
+                    writes_that_must_not_wait_are_told_later,
+                    an_interrupted_write_is_not_sent_again;
             }
         }
     };
@@ -42,6 +50,12 @@ mod network {
             busy_servers_are_asked_again,
             slow_servers_have_their_time,
             redirects_stay_within_bounds;
+        live:
+            a_closed_stream_is_closed_at_the_server,
+            events_are_followed;
+        writing:
+            what_may_be_sent_again_is,
+            a_killed_writer_sends_nothing_whole;
         versions:
             an_open_file_is_of_one_version,
             a_changed_page_can_be_reopened,

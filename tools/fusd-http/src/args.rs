@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use clap::Parser;
 use fusd::{Errno, Error, ErrorKind};
 use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
 use reqwest::Url;
 use tokio::runtime::{Builder, Runtime};
+use tokio_util::task::TaskTracker;
 
 use crate::cache::{BLOCK, Cache};
 use crate::client;
@@ -16,12 +19,18 @@ use crate::exchange::Exchange;
 use crate::network::NetworkArgs;
 use crate::page::{OnChange, Rules, Source};
 use crate::ranged::Parts;
+use crate::talk::Server;
 use crate::target::{self, Header};
+use crate::version::Versions;
+use crate::writing::StreamArgs;
 
 const READING: &str = "Reading";
 
 /// Threads that bring pages. They wait for the network most of the time; what takes long is TLS.
 const THREADS: usize = 2;
+
+/// How long the end of the tool waits for answers.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Make a device node of a URL
 ///
@@ -64,6 +73,10 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", value_parser = fusd_tool::size, allow_negative_numbers = true, help_heading = READING)]
     pub max_size: Option<usize>,
 
+    /// What makes it a stream.
+    #[command(flatten)]
+    pub stream: StreamArgs,
+
     /// How servers are reached.
     #[command(flatten)]
     pub network: NetworkArgs,
@@ -95,6 +108,8 @@ impl Tool for Args {
     }
 
     fn driver(&self) -> Result<Driver<HttpDevice>, ToolError> {
+        self.check()?;
+        let writing = self.stream.writing()?;
         let client = client::make(&self.url, &self.network)?;
         let runtime = runtime()?;
         let exchange = Exchange::new(
@@ -104,23 +119,69 @@ impl Tool for Args {
             self.compressed,
             self.network.clone(),
         );
+        if !self.stream.is_stream() {
+            let device = HttpDevice::pages(self.source(&runtime, exchange));
+            return Ok(Driver::new(device).after_end(move || runtime.shutdown_background()));
+        }
+        let tasks = TaskTracker::new();
+        let device = HttpDevice::stream(Server {
+            runtime: runtime.handle().clone(),
+            exchange,
+            writing,
+            live: self.stream.live(self.network.retry_max_wait),
+            tasks: tasks.clone(),
+        });
+        Ok(Driver::new(device).after_end(move || end(runtime, &tasks)))
+    }
+}
+
+impl Args {
+    /// What the grammar of the command line does not tell.
+    fn check(&self) -> Result<(), ToolError> {
+        let given = [
+            (self.on_change != OnChange::default(), "--on-change"),
+            (self.max_size.is_some(), "--max-size"),
+        ];
+        match given.iter().find(|it| it.0 && self.stream.is_stream()) {
+            Some((_, option)) => Err(ToolError::usage(format!(
+                "{option} is for pages that are read like a file; do without it, or without \
+                 --method, --live, --sse and --follow"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn source(&self, runtime: &Runtime, exchange: Exchange) -> Source {
         let parts = Parts {
             runtime: runtime.handle().clone(),
             exchange,
             cache: Cache::new(self.cache_size),
             read_ahead: self.read_ahead,
-            readers: Default::default(),
+            readers: AtomicUsize::new(0),
         };
-        let source = Source {
+        Source {
             parts: Arc::new(parts),
-            versions: Default::default(),
+            versions: Versions::default(),
             rules: Rules {
                 on_change: self.on_change,
                 max_size: self.max_size.map(|size| size as u64),
             },
-        };
-        Ok(Driver::new(HttpDevice::new(source, runtime)))
+        }
     }
+}
+
+/// Waits for what has been written and whose writer has gone.
+fn end(runtime: Runtime, tasks: &TaskTracker) {
+    tasks.close();
+    let all = async { tokio::time::timeout(PATIENCE, tasks.wait()).await };
+    if runtime.block_on(all).is_err() {
+        let count = tasks.len();
+        tracing::error!(
+            count,
+            "requests are broken off: the server has not answered"
+        );
+    }
+    runtime.shutdown_background();
 }
 
 fn runtime() -> Result<Runtime, ToolError> {

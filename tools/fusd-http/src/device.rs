@@ -1,60 +1,137 @@
-//! The device: what a client's open and read do.
+//! The device: what a client's calls do.
 
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use fusd::request::{OpenRequest, ReadRequest, SyncRequest};
+use fusd::request::{FlushRequest, OpenRequest, ReadRequest, SyncRequest, WriteRequest};
 use fusd::{Device, Errno, OpenFile, Operations, Properties};
-use tokio::runtime::{Handle, Runtime};
 
 use crate::failure::Failure;
 use crate::opened::{Opened, Taken};
 use crate::page::{Page, Source};
 use crate::serve::serve;
+use crate::talk::{Server, Talk};
 
 /// A URL as a device.
 #[derive(Debug)]
-pub struct HttpDevice {
+pub struct HttpDevice(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Pages(Pages),
+    Stream(Arc<Server>),
+}
+
+/// An open file of it.
+#[derive(Debug)]
+pub struct OpenUrl(Open);
+
+#[derive(Debug)]
+enum Open {
+    Page(Arc<Opened>),
+    Talk(Talk),
+}
+
+/// A node that is read like a file.
+#[derive(Debug)]
+struct Pages {
     source: Arc<Source>,
     /// The length that the page had last, in bytes.
     last: Arc<AtomicU64>,
-    runtime: Option<Runtime>,
 }
 
 impl HttpDevice {
-    /// Serves what `source` gives, by requests that run on `runtime`.
-    pub(crate) fn new(source: Source, runtime: Runtime) -> Self {
-        Self {
+    /// A device that is read like a file.
+    pub(crate) fn pages(source: Source) -> Self {
+        Self(Kind::Pages(Pages {
             source: Arc::new(source),
             last: Arc::default(),
-            runtime: Some(runtime),
-        }
+        }))
     }
 
-    fn handle(&self) -> &Handle {
-        &self.source.parts.runtime
-    }
-}
-
-impl Drop for HttpDevice {
-    fn drop(&mut self) {
-        // Requests under way have nobody who waits for them.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+    /// A device that is a stream, to and from the server.
+    pub(crate) fn stream(server: Server) -> Self {
+        Self(Kind::Stream(Arc::new(server)))
     }
 }
 
 impl Device for HttpDevice {
-    type File = Arc<Opened>;
+    type File = OpenUrl;
 
     fn properties(&self) -> Properties {
-        Properties::default().operations(Operations::READ | Operations::SYNC)
+        let read = Operations::READ | Operations::SYNC;
+        match &self.0 {
+            Kind::Pages(_) => Properties::default().operations(read),
+            Kind::Stream(server) => {
+                let mut operations = read | Operations::POLL;
+                if server.writing.is_some() {
+                    operations |= Operations::WRITE | Operations::FLUSH;
+                }
+                Properties::stream().operations(operations)
+            }
+        }
     }
 
-    fn open(&self, request: OpenRequest<Arc<Opened>>) {
+    fn open(&self, request: OpenRequest<OpenUrl>) {
+        match &self.0 {
+            Kind::Pages(pages) => pages.open(request),
+            Kind::Stream(server) => Talk::open(server, request),
+        }
+    }
+
+    fn release(&self, file: &OpenFile<OpenUrl>) {
+        if let Open::Talk(talk) = &file.0 {
+            talk.release(file);
+        }
+    }
+
+    fn read(&self, file: &OpenFile<OpenUrl>, request: ReadRequest) {
+        match (&self.0, &file.0) {
+            (_, Open::Talk(talk)) => talk.read(request),
+            (Kind::Pages(pages), Open::Page(opened)) => pages.read(opened, request),
+            // No file of a stream is a page.
+            (Kind::Stream(_), Open::Page(_)) => drop(request.fail(Errno::EBADF)),
+        }
+    }
+
+    fn write(&self, file: &OpenFile<OpenUrl>, request: WriteRequest) {
+        match &file.0 {
+            Open::Talk(talk) => talk.write(request),
+            Open::Page(_) => drop(request.fail(Errno::EBADF)),
+        }
+    }
+
+    fn flush(&self, file: &OpenFile<OpenUrl>, request: FlushRequest) {
+        match &file.0 {
+            Open::Talk(talk) => talk.flush(request),
+            Open::Page(_) => request.at_return().done(),
+        }
+    }
+
+    fn sync(&self, _file: &OpenFile<OpenUrl>, request: SyncRequest) {
+        // Nothing is kept on a disk that it would have to reach.
+        request.at_return().done();
+    }
+
+    fn size(&self, file: Option<&OpenFile<OpenUrl>>) -> u64 {
+        match (&self.0, file.map(|file| &file.0)) {
+            (_, Some(Open::Page(opened))) => opened.page().length(),
+            (Kind::Pages(pages), None) => pages.last.load(Ordering::Relaxed),
+            _ => 0,
+        }
+    }
+}
+
+impl OpenUrl {
+    pub(crate) fn of_talk(talk: Talk) -> Self {
+        Self(Open::Talk(talk))
+    }
+}
+
+impl Pages {
+    fn open(&self, request: OpenRequest<OpenUrl>) {
         if request.flags().writable() {
             request.fail(Errno::EACCES);
             return;
@@ -62,19 +139,20 @@ impl Device for HttpDevice {
         let source = Arc::clone(&self.source);
         let last = Arc::clone(&self.last);
         let work = async move { source.open().await };
-        let answer = move |request: OpenRequest<_>, page: Result<Page, Failure>| match page {
+        let answer = move |request: OpenRequest<OpenUrl>, page: Result<Page, Failure>| match page {
             Ok(page) => {
                 last.store(page.length(), Ordering::Relaxed);
-                request.accept(Arc::new(Opened::new(page)));
+                let opened = Arc::new(Opened::new(page));
+                request.accept(OpenUrl(Open::Page(opened)));
             }
             Err(failure) => {
                 request.fail(failure.errno);
             }
         };
-        serve(self.handle(), request, work, answer, || {});
+        serve(&self.source.parts.runtime, request, work, answer, || {});
     }
 
-    fn read(&self, file: &OpenFile<Arc<Opened>>, request: ReadRequest) {
+    fn read(&self, file: &Arc<Opened>, request: ReadRequest) {
         let page = file.page();
         let ranged = match &*page {
             Page::Empty => return request.at_return().reply(&[]),
@@ -107,18 +185,7 @@ impl Device for HttpDevice {
                 ranged.forget();
             }
         };
-        serve(self.handle(), request, work, answer, given_up);
-    }
-
-    fn sync(&self, _file: &OpenFile<Arc<Opened>>, request: SyncRequest) {
-        request.at_return().done();
-    }
-
-    fn size(&self, file: Option<&OpenFile<Arc<Opened>>>) -> u64 {
-        match file {
-            Some(file) => file.page().length(),
-            None => self.last.load(Ordering::Relaxed),
-        }
+        serve(&self.source.parts.runtime, request, work, answer, given_up);
     }
 }
 

@@ -1,13 +1,14 @@
 //! One request and its answer, with all that may come between: redirects, time-outs, other tries.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fusd::Errno;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Client, Method, Response, StatusCode, Url};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 
 use crate::body::Body;
 use crate::failure::Failure;
@@ -34,7 +35,7 @@ struct Shared {
 pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) payload: Payload,
     /// It does no harm to send it twice.
     pub(crate) repeatable: bool,
     /// An answer that may never come to its end, and be silent meanwhile.
@@ -47,9 +48,17 @@ impl Ask {
         Self {
             method: Method::GET,
             headers: HeaderMap::new(),
-            body: Bytes::new(),
+            payload: Payload::None,
             repeatable: true,
             live: false,
+        }
+    }
+
+    /// Asks for what may go on without end.
+    pub(crate) fn live() -> Self {
+        Self {
+            live: true,
+            ..Self::get()
         }
     }
 
@@ -66,6 +75,35 @@ impl Ask {
 
     fn has_range(&self) -> bool {
         self.headers.contains_key(RANGE)
+    }
+}
+
+/// What goes along with a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Payload {
+    None,
+    Bytes(Bytes),
+    Stream(Upload),
+}
+
+/// A body that is written while it is sent: it can be sent once.
+#[derive(Clone, Debug)]
+pub(crate) struct Upload(Arc<Mutex<Option<Stream>>>);
+
+/// The body, and what tells of its end.
+type Stream = (reqwest::Body, oneshot::Receiver<()>);
+
+impl Upload {
+    pub(crate) fn new(body: reqwest::Body, end: oneshot::Receiver<()>) -> Self {
+        Self(Arc::new(Mutex::new(Some((body, end)))))
+    }
+
+    fn take(&self) -> Result<Stream, Failure> {
+        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.take().ok_or_else(|| {
+            let text = "what was written is sent already, and would have to be sent once more";
+            Failure::new(Errno::EIO, text)
+        })
     }
 }
 
@@ -201,13 +239,28 @@ impl Exchange {
         };
         request = request.header(ACCEPT_ENCODING, encodings);
         request = request.headers(ask.headers.clone());
-        if body && *method != Method::GET {
-            request = request.body(ask.body.clone());
+        let mut written = None;
+        match &ask.payload {
+            Payload::Bytes(bytes) if body => request = request.body(bytes.clone()),
+            Payload::Stream(upload) if body => {
+                let (stream, end) = upload.take()?;
+                (request, written) = (request.body(stream), Some(end));
+            }
+            _ => {}
         }
         let limit = self.0.network.first_byte_timeout;
-        match timeout(limit, request.send()).await {
-            Ok(response) => response.map_err(Failure::network),
-            Err(_) => Err(Failure::late("the server has not begun to answer", limit)),
+        let late = async {
+            // Whoever writes may take any time for it.
+            if let Some(written) = written {
+                // It is dropped where it is broken off; then the request ends by itself.
+                let _ = written.await;
+            }
+            sleep(limit).await;
+        };
+        tokio::select! {
+            biased;
+            response = request.send() => response.map_err(Failure::network),
+            () = late => Err(Failure::late("the server has not begun to answer", limit)),
         }
     }
 

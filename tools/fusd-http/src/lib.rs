@@ -25,13 +25,17 @@ mod readahead;
 mod redirect;
 mod retry;
 mod serve;
+mod talk;
 mod target;
 mod version;
+mod writing;
 
 pub use args::Args;
 pub use device::HttpDevice;
 pub use network::{HttpVersion, NetworkArgs};
 pub use page::OnChange;
+pub use talk::{Send, Sse};
+pub use writing::StreamArgs;
 
 /// The command line as clap sees it: what the manual page and completions are made from.
 pub fn command() -> clap::Command {

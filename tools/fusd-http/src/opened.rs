@@ -14,7 +14,7 @@ const VERSIONS: u32 = 3;
 
 /// An open file.
 #[derive(Debug)]
-pub struct Opened(Mutex<Arc<Page>>);
+pub(crate) struct Opened(Mutex<Arc<Page>>);
 
 /// What a read comes to.
 pub(crate) enum Taken {

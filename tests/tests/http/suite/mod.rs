@@ -1,6 +1,8 @@
 //! The bodies of the tests.
 
 pub(crate) mod faults;
+pub(crate) mod live;
 pub(crate) mod reading;
 pub(crate) mod real;
 pub(crate) mod versions;
+pub(crate) mod writing;

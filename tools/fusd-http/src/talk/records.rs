@@ -1,0 +1,234 @@
+//! `--send write` and `--send line`: a request for each.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fusd::request::{FlushRequest, WriteRequest};
+use fusd::{Attempt, Delivery, Errno};
+
+use super::upload::is_killed;
+use super::{Send, Shared, State, WeakTalk};
+use crate::exchange::Payload;
+
+/// The longest line, in bytes.
+const LONGEST: usize = 16 << 20;
+
+/// A write on its way.
+struct Progress {
+    talk: WeakTalk,
+    /// How much of it has been sent, and the server has taken.
+    done: usize,
+    /// The request under way for what follows, and where that ends.
+    asking: Option<(u64, usize)>,
+}
+
+pub(super) fn write(shared: &Arc<Shared>, request: WriteRequest) {
+    let mut progress = Progress {
+        talk: Arc::downgrade(shared),
+        done: 0,
+        asking: None,
+    };
+    let attempt = move |state: &mut State, request| progress.attempt(state, request);
+    shared.queue.serve(request, attempt);
+}
+
+impl Progress {
+    fn attempt(&mut self, state: &mut State, request: WriteRequest) -> Attempt<WriteRequest> {
+        let Some(shared) = self.talk.upgrade() else {
+            request.fail(Errno::EIO);
+            return Attempt::Served;
+        };
+        if let Some((number, end)) = self.asking {
+            match state.result.filter(|_| state.number == number) {
+                None => return Attempt::Wait(request),
+                Some(Err(errno)) => return self.refused(state, request, errno),
+                Some(Ok(())) => {
+                    self.done = end;
+                    self.asking = None;
+                }
+            }
+        }
+        if self.done == 0 {
+            if let Some(errno) = state.untold.take() {
+                request.fail(errno);
+                return Attempt::Served;
+            }
+            if state.doubtful {
+                tracing::info!("a request was interrupted, and may have been done: open again");
+                request.fail(Errno::ECANCELED);
+                return Attempt::Served;
+            }
+        }
+        let rest = &request.data()[self.done..];
+        if rest.is_empty() {
+            request.accept();
+            return Attempt::Served;
+        }
+        let Some(end) = shared.record(rest).map(|end| self.done + end) else {
+            return self.keep(state, request);
+        };
+        if state.is_asking() {
+            return Attempt::Wait(request);
+        }
+        self.send(&shared, state, request, end)
+    }
+
+    /// Sends the record that ends at `end`.
+    fn send(
+        &mut self,
+        shared: &Arc<Shared>,
+        state: &mut State,
+        request: WriteRequest,
+        end: usize,
+    ) -> Attempt<WriteRequest> {
+        let record = &request.data()[self.done..end];
+        let record = match shared.is_by_line() {
+            true => record.strip_suffix(b"\n").unwrap_or(record),
+            false => record,
+        };
+        if state.line.len() + record.len() > LONGEST {
+            request.fail(Errno::EMSGSIZE);
+            return Attempt::Served;
+        }
+        let content = [&state.line, record].concat();
+        if request.nonblocking() {
+            // The next call tells what has become of it.
+            if request.accept_part(end) == Delivery::Delivered {
+                state.line.clear();
+                shared.send(state, content);
+                state.nobody_waits = true;
+            }
+            return Attempt::Served;
+        }
+        state.line.clear();
+        self.asking = Some((shared.send(state, content), end));
+        Attempt::Wait(request)
+    }
+
+    /// The server has refused a record.
+    fn refused(
+        &mut self,
+        state: &mut State,
+        request: WriteRequest,
+        errno: Errno,
+    ) -> Attempt<WriteRequest> {
+        self.asking = None;
+        match self.done {
+            0 => drop(request.fail(errno)),
+            // What was before it has been sent: the rest must not bring that again.
+            done => {
+                if request.accept_part(done) == Delivery::Delivered {
+                    state.untold = Some(errno);
+                }
+            }
+        }
+        Attempt::Served
+    }
+
+    /// Keeps the beginning of a line.
+    fn keep(&mut self, state: &mut State, request: WriteRequest) -> Attempt<WriteRequest> {
+        let rest = request.data()[self.done..].to_vec();
+        if state.line.len() + rest.len() > LONGEST {
+            request.fail(Errno::EMSGSIZE);
+        } else if request.accept() == Delivery::Delivered {
+            state.line.extend(rest);
+        }
+        Attempt::Served
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        let (Some((number, _)), Some(shared)) = (self.asking, self.talk.upgrade()) else {
+            return;
+        };
+        // The client has stopped waiting. Not here: whoever drops this may have the queue's lock.
+        let runtime = shared.server.runtime.clone();
+        runtime.spawn(async move {
+            let idempotent = shared
+                .server
+                .writing
+                .as_ref()
+                .is_some_and(|it| it.idempotent);
+            let task = shared.queue.update(|state| {
+                let asking = state.number == number && state.is_asking();
+                asking.then(|| {
+                    state.doubtful = !idempotent;
+                    state.answer(number, Err(Errno::ECANCELED));
+                    state.task.take()
+                })
+            });
+            drop(task);
+        });
+    }
+}
+
+impl Shared {
+    fn is_by_line(&self) -> bool {
+        let writing = self.server.writing.as_ref();
+        writing.is_some_and(|it| it.send == Send::Line)
+    }
+
+    /// Where the first record of `data` ends, if it does.
+    fn record(&self, data: &[u8]) -> Option<usize> {
+        match self.is_by_line() {
+            true => Some(data.iter().position(|byte| *byte == b'\n')? + 1),
+            false => Some(data.len()),
+        }
+    }
+
+    fn send(self: &Arc<Self>, state: &mut State, content: Vec<u8>) -> u64 {
+        match &self.server.writing {
+            Some(writing) => {
+                let ask = writing.ask(Payload::Bytes(Bytes::from(content)));
+                self.begin(state, ask, None)
+            }
+            None => state.number,
+        }
+    }
+}
+
+pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
+    let closer = request.caller();
+    if is_killed(closer.thread) {
+        // Nobody knows how the line was to go on.
+        shared.queue.update(|state| state.line.clear());
+    }
+    if closer.pid() != shared.opener || request.nonblocking() {
+        request.done();
+        return;
+    }
+    let talk = Arc::downgrade(shared);
+    let mut sent = None;
+    shared
+        .queue
+        .serve(request, move |state, request: FlushRequest| {
+            if state.is_asking() {
+                return Attempt::Wait(request);
+            }
+            if let (false, Some(shared)) = (state.line.is_empty(), talk.upgrade()) {
+                let line = std::mem::take(&mut state.line);
+                sent = Some(shared.send(state, line));
+                return Attempt::Wait(request);
+            }
+            let result = state.result.filter(|_| sent == Some(state.number));
+            match (state.untold.take(), result) {
+                (Some(errno), _) | (None, Some(Err(errno))) => drop(request.fail(errno)),
+                (None, _) => drop(request.done()),
+            }
+            Attempt::Served
+        });
+}
+
+/// Sends the line that is begun. Whoever has not been told by close(2) is told by the log.
+pub(super) fn release(shared: &Arc<Shared>, state: &mut State) {
+    if !state.line.is_empty() {
+        // What is under way goes on without the file, and so does this.
+        state.detach();
+        let line = std::mem::take(&mut state.line);
+        shared.send(state, line);
+        state.detach();
+    } else if state.nobody_waits && state.is_asking() {
+        state.detach();
+    }
+}
