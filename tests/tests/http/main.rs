@@ -61,6 +61,12 @@ mod network {
             a_changed_page_can_be_reopened,
             a_page_without_ranges_is_of_one_version,
             readers_share_what_they_have_read;
+        who:
+            secrets_come_from_where_nobody_sees_them,
+            a_command_is_asked_again_when_its_secret_is_refused,
+            callers_ask_in_their_own_name,
+            a_text_is_put_around_what_is_written,
+            tls_has_its_own_certificates_and_http_2;
         real:
             python_gives_no_ranges,
             nginx_gives_what_curl_gets,

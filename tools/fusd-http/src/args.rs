@@ -8,10 +8,10 @@ use std::time::Duration;
 use clap::Parser;
 use fusd::{Errno, Error, ErrorKind};
 use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
-use reqwest::Url;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::TaskTracker;
 
+use crate::access::{Access, AccessArgs};
 use crate::cache::{BLOCK, Cache};
 use crate::client;
 use crate::device::HttpDevice;
@@ -21,6 +21,7 @@ use crate::page::{OnChange, Rules, Source};
 use crate::ranged::Parts;
 use crate::talk::Server;
 use crate::target::{self, Header};
+use crate::template::Target;
 use crate::version::Versions;
 use crate::writing::StreamArgs;
 
@@ -40,8 +41,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[command(version)]
 pub struct Args {
     /// What to serve: http://HOST/PATH or https://HOST/PATH
-    #[arg(value_name = "URL", value_parser = target::url)]
-    pub url: Url,
+    ///
+    /// {uid}, {pid} and {program} in the path and the query are those of whoever opens the node.
+    #[arg(value_name = "URL", value_parser = Target::parse)]
+    pub url: Target,
 
     /// Path of the node; the same as --path
     #[arg(value_name = "NODE", conflicts_with_all = ["name", "path"])]
@@ -77,6 +80,10 @@ pub struct Args {
     #[command(flatten)]
     pub stream: StreamArgs,
 
+    /// Who asks.
+    #[command(flatten)]
+    pub access: AccessArgs,
+
     /// How servers are reached.
     #[command(flatten)]
     pub network: NetworkArgs,
@@ -110,11 +117,14 @@ impl Tool for Args {
     fn driver(&self) -> Result<Driver<HttpDevice>, ToolError> {
         self.check()?;
         let writing = self.stream.writing()?;
-        let client = client::make(&self.url, &self.network)?;
+        let patience = self.network.first_byte_timeout;
+        let access = Access::new(self.access.clone(), patience)?;
+        let client = client::make(self.url.url(), &self.network)?;
         let runtime = runtime()?;
         let exchange = Exchange::new(
             client,
             self.url.clone(),
+            access,
             self.header.clone(),
             self.compressed,
             self.network.clone(),

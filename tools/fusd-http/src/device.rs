@@ -13,6 +13,7 @@ use crate::opened::{Opened, Taken};
 use crate::page::{Page, Source};
 use crate::serve::serve;
 use crate::talk::{Server, Talk};
+use crate::who::Who;
 
 /// A URL as a device.
 #[derive(Debug)]
@@ -138,11 +139,13 @@ impl Pages {
         }
         let source = Arc::clone(&self.source);
         let last = Arc::clone(&self.last);
-        let work = async move { source.open().await };
+        let who = Arc::new(Who::of(request.caller()));
+        let opener = Arc::clone(&who);
+        let work = async move { source.open(&opener).await };
         let answer = move |request: OpenRequest<OpenUrl>, page: Result<Page, Failure>| match page {
             Ok(page) => {
                 last.store(page.length(), Ordering::Relaxed);
-                let opened = Arc::new(Opened::new(page));
+                let opened = Arc::new(Opened::new(page, who));
                 request.accept(OpenUrl(Open::Page(opened)));
             }
             Err(failure) => {

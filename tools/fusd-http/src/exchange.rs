@@ -10,12 +10,15 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
+use crate::access::{Access, Proof};
 use crate::body::Body;
 use crate::failure::Failure;
 use crate::network::NetworkArgs;
 use crate::redirect::{same_origin, step};
 use crate::retry::{self, Retry};
 use crate::target::{Header, Shown};
+use crate::template::Target;
+use crate::who::Who;
 
 /// Who asks for what, how patiently. Clones are the same.
 #[derive(Clone, Debug)]
@@ -24,7 +27,8 @@ pub(crate) struct Exchange(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     client: Client,
-    url: Url,
+    target: Target,
+    access: Access,
     headers: Vec<Header>,
     compressed: bool,
     network: NetworkArgs,
@@ -33,6 +37,7 @@ struct Shared {
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
+    pub(crate) who: Arc<Who>,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
@@ -44,8 +49,9 @@ pub(crate) struct Ask {
 
 impl Ask {
     /// Asks for the page, or for a part of it.
-    pub(crate) fn get() -> Self {
+    pub(crate) fn get(who: &Arc<Who>) -> Self {
         Self {
+            who: Arc::clone(who),
             method: Method::GET,
             headers: HeaderMap::new(),
             payload: Payload::None,
@@ -55,10 +61,10 @@ impl Ask {
     }
 
     /// Asks for what may go on without end.
-    pub(crate) fn live() -> Self {
+    pub(crate) fn live(who: &Arc<Who>) -> Self {
         Self {
             live: true,
-            ..Self::get()
+            ..Self::get(who)
         }
     }
 
@@ -118,14 +124,16 @@ pub(crate) struct Answer {
 impl Exchange {
     pub(crate) fn new(
         client: Client,
-        url: Url,
+        target: Target,
+        access: Access,
         headers: Vec<Header>,
         compressed: bool,
         network: NetworkArgs,
     ) -> Self {
         Self(Arc::new(Shared {
             client,
-            url,
+            target,
+            access,
             headers,
             compressed,
             network,
@@ -134,7 +142,14 @@ impl Exchange {
 
     /// What is asked for, without what may be secret.
     pub(crate) fn shown(&self) -> String {
-        Shown(&self.0.url).to_string()
+        Shown(self.0.target.url()).to_string()
+    }
+
+    /// Whose page it is: that of `who` alone, or everybody's.
+    pub(crate) fn place(&self, who: &Who) -> String {
+        let url = self.0.target.of(who).ok().map(String::from);
+        let uid = self.0.access.depends_on_caller().then_some(who.uid);
+        format!("{uid:?} {}", url.unwrap_or_default())
     }
 
     /// Whether answers may be compressed.
@@ -200,16 +215,36 @@ impl Exchange {
         Failure::late("the request has not ended", limit)
     }
 
-    /// The answer that redirects lead to.
+    /// The answer that redirects lead to, by whoever the server takes.
     async fn follow(&self, ask: &Ask, end: Option<Instant>) -> Result<Answer, Failure> {
-        let (mut url, mut method, mut body) = (self.0.url.clone(), ask.method.clone(), true);
-        for _ in 0..=self.0.network.max_redirects {
-            let response = self.once(ask, &url, &method, body).await?;
+        let home = self.0.target.of(&ask.who)?;
+        let mut proof = self.0.access.proof(&home, &ask.who, None).await?;
+        let (mut url, mut method, mut body) = (home.clone(), ask.method.clone(), true);
+        let (mut steps, mut renewed) = (0, false);
+        loop {
+            // A header may be somebody's secret, whatever it is called.
+            let known = same_origin(&url, &home).then_some(&*proof);
+            let response = self.once(ask, &url, &method, body, known).await?;
             if let Some(next) = step(&response, &url, &method)? {
                 tracing::debug!(from = %Shown(&url), to = %Shown(&next.url), "redirected");
                 (url, method) = (next.url, next.method);
                 body &= next.body;
+                steps += 1;
+                if steps > self.0.network.max_redirects {
+                    break;
+                }
                 continue;
+            }
+            if response.status() == StatusCode::UNAUTHORIZED && known.is_some() && !renewed {
+                renewed = true;
+                let new = self.0.access.proof(&home, &ask.who, Some(&proof)).await?;
+                if new.headers != proof.headers {
+                    tracing::info!(
+                        "the server does not take the secret any more: sending a new one"
+                    );
+                    proof = new;
+                    continue;
+                }
             }
             return self.judge(ask, response, end);
         }
@@ -224,13 +259,14 @@ impl Exchange {
         url: &Url,
         method: &Method,
         body: bool,
+        known: Option<&Proof>,
     ) -> Result<Response, Failure> {
         let mut request = self.0.client.request(method.clone(), url.clone());
-        // A header may be somebody's secret, whatever it is called.
-        if same_origin(url, &self.0.url) {
+        if let Some(proof) = known {
             for (name, value) in &self.0.headers {
                 request = request.header(name, value);
             }
+            request = request.headers(proof.headers.clone());
         }
         let encodings = match self.0.compressed && !ask.has_range() {
             true => "gzip, br, zstd",

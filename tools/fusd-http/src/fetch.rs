@@ -197,7 +197,7 @@ impl Work {
 
     async fn ask(&mut self) -> Result<(), Failure> {
         let condition = self.version.validators.condition();
-        let ask = Ask::get().range(self.at, self.end - 1, condition);
+        let ask = Ask::get(&self.version.who).range(self.at, self.end - 1, condition);
         let answer = self.exchange.send(&ask).await.map_err(|mut failure| {
             // What can be done about it has been done.
             failure.again = Again::Never;

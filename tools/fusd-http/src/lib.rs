@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod args;
 mod body;
 mod cache;
@@ -27,14 +28,18 @@ mod retry;
 mod serve;
 mod talk;
 mod target;
+mod template;
 mod version;
+mod who;
 mod writing;
 
+pub use access::{AccessArgs, Secret};
 pub use args::Args;
 pub use device::HttpDevice;
 pub use network::{HttpVersion, NetworkArgs};
 pub use page::OnChange;
 pub use talk::{Send, Sse};
+pub use template::Target;
 pub use writing::StreamArgs;
 
 /// The command line as clap sees it: what the manual page and completions are made from.

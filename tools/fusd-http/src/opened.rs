@@ -8,13 +8,17 @@ use fusd::Errno;
 use crate::failure::Failure;
 use crate::page::{OnChange, Page, Source};
 use crate::ranged::Piece;
+use crate::who::Who;
 
 /// How often one read goes on in yet another version.
 const VERSIONS: u32 = 3;
 
 /// An open file.
 #[derive(Debug)]
-pub(crate) struct Opened(Mutex<Arc<Page>>);
+pub(crate) struct Opened {
+    page: Mutex<Arc<Page>>,
+    who: Arc<Who>,
+}
 
 /// What a read comes to.
 pub(crate) enum Taken {
@@ -24,8 +28,12 @@ pub(crate) enum Taken {
 }
 
 impl Opened {
-    pub(crate) fn new(page: Page) -> Self {
-        Self(Mutex::new(Arc::new(page)))
+    /// `page`, opened by `who`.
+    pub(crate) fn new(page: Page, who: Arc<Who>) -> Self {
+        Self {
+            page: Mutex::new(Arc::new(page)),
+            who,
+        }
     }
 
     /// The page as it is now.
@@ -51,7 +59,7 @@ impl Opened {
                 }
                 result => return result.map(Taken::Bytes),
             }
-            let page = Arc::new(source.open().await?);
+            let page = Arc::new(source.open(&self.who).await?);
             *self.lock() = Arc::clone(&page);
             piece = match &*page {
                 Page::Ranged(ranged) => ranged.piece(offset, length),
@@ -64,7 +72,7 @@ impl Opened {
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<Page>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::flow::Flow;
 use crate::head::{ContentRange, Validators, is_multipart};
 use crate::ranged::{Parts, Ranged};
 use crate::version::Versions;
+use crate::who::Who;
 
 /// What the first request asks for, in bytes: all of most pages.
 const FIRST: u64 = 128 << 10;
@@ -77,14 +78,16 @@ impl Source {
     ///
     /// # Errors
     /// The server does not give it.
-    pub(crate) async fn open(&self) -> Result<Page, Failure> {
+    pub(crate) async fn open(&self, who: &Arc<Who>) -> Result<Page, Failure> {
         let exchange = &self.parts.exchange;
         if !exchange.compressed() {
-            let answer = exchange.send(&Ask::get().range(0, FIRST - 1, None)).await?;
+            let answer = exchange
+                .send(&Ask::get(who).range(0, FIRST - 1, None))
+                .await?;
             let range = ContentRange::of(&answer.headers);
             match (answer.status, range) {
                 (StatusCode::PARTIAL_CONTENT, _) => {
-                    if let Some(page) = self.ranged(answer, range)? {
+                    if let Some(page) = self.ranged(who, answer, range)? {
                         return Ok(page);
                     }
                 }
@@ -93,19 +96,24 @@ impl Source {
                 }
                 // Not even the first bytes: it can do without being asked for them, perhaps.
                 (StatusCode::RANGE_NOT_SATISFIABLE, _) => {}
-                _ => return self.flow(answer),
+                _ => return self.flow(who, answer),
             }
         }
-        let answer = exchange.send(&Ask::get()).await?;
+        let answer = exchange.send(&Ask::get(who)).await?;
         if answer.status == StatusCode::PARTIAL_CONTENT {
             let text = "the server sends a part of the page without being asked for one";
             return Err(self.refuse(Errno::EIO, text));
         }
-        self.flow(answer)
+        self.flow(who, answer)
     }
 
     /// A page in parts, unless it cannot be read so.
-    fn ranged(&self, answer: Answer, range: Option<ContentRange>) -> Result<Option<Page>, Failure> {
+    fn ranged(
+        &self,
+        who: &Arc<Who>,
+        answer: Answer,
+        range: Option<ContentRange>,
+    ) -> Result<Option<Page>, Failure> {
         let Some(range) = range else {
             let text = "the server does not say which part of the page it sends";
             return Err(self.refuse(Errno::EIO, text));
@@ -124,17 +132,21 @@ impl Source {
         };
         self.check_size(total)?;
         let validators = Validators::of(&answer.headers);
-        let version = self.versions.find("", validators, total);
+        let version = self
+            .versions
+            .find(self.parts.exchange.place(who), who, validators, total);
         let ranged = Ranged::new(Arc::clone(&self.parts), version, answer.body, end);
         Ok(Some(Page::Ranged(ranged)))
     }
 
-    fn flow(&self, answer: Answer) -> Result<Page, Failure> {
+    fn flow(&self, who: &Arc<Who>, answer: Answer) -> Result<Page, Failure> {
         if let Some(length) = answer.body.length() {
             self.check_size(length)?;
         }
         let (runtime, exchange) = (&self.parts.runtime, self.parts.exchange.clone());
-        Ok(Page::Flow(Flow::new(runtime, exchange, self.rules, answer)))
+        Ok(Page::Flow(Flow::new(
+            runtime, exchange, self.rules, who, answer,
+        )))
     }
 
     fn check_size(&self, length: u64) -> Result<(), Failure> {

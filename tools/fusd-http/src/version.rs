@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::cache::{Recent, VERSIONS};
 use crate::fetch::Fetch;
 use crate::head::Validators;
+use crate::who::Who;
 
 /// One version of a page of known length, of which the server gives parts.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Version {
     /// Its length in bytes.
     pub(crate) total: u64,
     pub(crate) validators: Validators,
+    /// In whose name parts are asked for.
+    pub(crate) who: Arc<Who>,
     /// Requests under way for it.
     fetches: Mutex<Vec<Weak<Fetch>>>,
 }
@@ -60,21 +63,28 @@ impl Default for Versions {
 impl Versions {
     /// The version with these marks of what is at `place`: for all who find the same, the same, where
     /// the marks change with each byte.
-    pub(crate) fn find(&self, place: &str, validators: Validators, total: u64) -> Arc<Version> {
+    pub(crate) fn find(
+        &self,
+        place: String,
+        who: &Arc<Who>,
+        validators: Validators,
+        total: u64,
+    ) -> Arc<Version> {
         if validators.condition().is_none() {
-            return self.make(validators, total);
+            return self.make(who, validators, total);
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (place.to_owned(), validators.clone(), total);
-        let version = known.get_or_insert(key, || self.make(validators, total));
+        let key = (place, validators.clone(), total);
+        let version = known.get_or_insert(key, || self.make(who, validators, total));
         Arc::clone(version)
     }
 
-    fn make(&self, validators: Validators, total: u64) -> Arc<Version> {
+    fn make(&self, who: &Arc<Who>, validators: Validators, total: u64) -> Arc<Version> {
         Arc::new(Version {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             total,
             validators,
+            who: Arc::clone(who),
             fetches: Mutex::default(),
         })
     }

@@ -25,9 +25,16 @@ pub struct StreamArgs {
     #[arg(long, value_name = "WHAT", value_enum, requires = "method", help_heading = WRITING)]
     pub send: Option<Send>,
 
-    /// Content-Type of what is written [default: application/octet-stream]
+    /// Content-Type of what is written [default: application/octet-stream, with --body application/json]
     #[arg(long, value_name = "TYPE", value_parser = content_type, requires = "method", help_heading = WRITING)]
     pub content_type: Option<HeaderValue>,
+
+    /// Send this text instead, with what is written in the place of {data}
+    ///
+    /// {uid}, {pid} and {program} are those of whoever opened the node. What is put in is escaped as JSON,
+    /// or, where --content-type says application/x-www-form-urlencoded, by percent signs.
+    #[arg(long, value_name = "TEXT", requires = "method", help_heading = WRITING)]
+    pub body: Option<String>,
 
     /// The server does not mind if it gets a request twice: it may be sent again after a failure
     #[arg(long, requires = "method", help_heading = WRITING)]
@@ -86,8 +93,18 @@ impl StreamArgs {
                  --send write or line",
             ));
         }
-        let kind = HeaderValue::from_static("application/octet-stream");
+        if self.body.is_some() && send == Send::Close {
+            return Err(ToolError::usage(
+                "what is sent while it is written cannot be put into a text; give --body with \
+                 --send write or line",
+            ));
+        }
+        let kind = HeaderValue::from_static(match self.body {
+            Some(_) => "application/json",
+            None => "application/octet-stream",
+        });
         Ok(Some(Writing {
+            body: self.body.clone(),
             method: method.clone(),
             send,
             idempotent: self.idempotent,

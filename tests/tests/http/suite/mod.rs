@@ -5,4 +5,5 @@ pub(crate) mod live;
 pub(crate) mod reading;
 pub(crate) mod real;
 pub(crate) mod versions;
+pub(crate) mod who;
 pub(crate) mod writing;

@@ -21,6 +21,7 @@ use crate::exchange::{Answer, Exchange};
 use crate::failure::Failure;
 use crate::page::Rules;
 use crate::serve::{self, Gone};
+use crate::who::Who;
 
 /// A reader of such a page. Dropped, it cancels the request at the server.
 #[derive(Debug)]
@@ -38,10 +39,22 @@ struct Read {
 
 impl Flow {
     /// A reader of `answer`.
-    pub(crate) fn new(runtime: &Handle, exchange: Exchange, rules: Rules, answer: Answer) -> Self {
+    pub(crate) fn new(
+        runtime: &Handle,
+        exchange: Exchange,
+        rules: Rules,
+        who: &Arc<Who>,
+        answer: Answer,
+    ) -> Self {
         let (sender, mut reads) = unbounded_channel::<Read>();
         let length = Arc::new(AtomicU64::new(0));
-        let mut pump = Pump::new(exchange, rules, answer, Arc::clone(&length));
+        let mut pump = Pump::new(
+            exchange,
+            rules,
+            Arc::clone(who),
+            answer,
+            Arc::clone(&length),
+        );
         let task = runtime.spawn(async move {
             loop {
                 tokio::select! {

@@ -16,6 +16,7 @@ use crate::exchange::{Answer, Ask, Exchange};
 use crate::failure::Failure;
 use crate::head::Validators;
 use crate::page::{OnChange, Rules};
+use crate::who::Who;
 
 /// How long a read that has some bytes waits for more, where nobody knows whether there are any.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -24,6 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(super) struct Pump {
     exchange: Exchange,
     rules: Rules,
+    who: Arc<Who>,
     validators: Validators,
     /// The rest of the answer; none at its end.
     body: Option<Body>,
@@ -41,6 +43,7 @@ impl Pump {
     pub(super) fn new(
         exchange: Exchange,
         rules: Rules,
+        who: Arc<Who>,
         answer: Answer,
         length: Arc<AtomicU64>,
     ) -> Self {
@@ -49,6 +52,7 @@ impl Pump {
         Self {
             exchange,
             rules,
+            who,
             validators: Validators::of(&answer.headers),
             body: Some(answer.body),
             store: Store::new(),
@@ -153,7 +157,7 @@ impl Pump {
 
     /// Asks for the page once more, to go back to what is lost: all of it goes into a file.
     async fn begin_again(&mut self) -> Result<(), Failure> {
-        let answer = self.exchange.send(&Ask::get()).await?;
+        let answer = self.exchange.send(&Ask::get(&self.who)).await?;
         let may_differ = self.rules.on_change == OnChange::Reopen;
         let validators = Validators::of(&answer.headers);
         if self.validators.differ(&validators) && !may_differ {

@@ -29,6 +29,7 @@ use crate::device::OpenUrl;
 use crate::exchange::{Ask, Exchange};
 use crate::failure::Failure;
 use crate::serve::serve;
+use crate::who::Who;
 
 /// What holds for all open files of the node.
 #[derive(Debug)]
@@ -51,8 +52,8 @@ struct Shared {
     queue: WaitQueue<State>,
     /// There is room again for what the server says.
     room: Notify,
-    /// The process that has opened it.
-    opener: u32,
+    /// Who has opened it.
+    opener: Arc<Who>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -155,12 +156,12 @@ type Opening = oneshot::Sender<Result<(), Failure>>;
 type WeakTalk = Weak<Shared>;
 
 impl Talk {
-    fn new(server: &Arc<Server>, opener: u32) -> Self {
+    fn new(server: &Arc<Server>, opener: Who) -> Self {
         Self(Arc::new(Shared {
             server: Arc::clone(server),
             queue: WaitQueue::new(State::default()),
             room: Notify::new(),
-            opener,
+            opener: Arc::new(opener),
         }))
     }
 
@@ -171,14 +172,15 @@ impl Talk {
             request.fail(Errno::EACCES);
             return;
         }
-        let talk = Self::new(server, request.caller().pid());
+        let talk = Self::new(server, Who::of(request.caller()));
         if flags.writable() {
             talk.accept(request);
             return;
         }
         let (opened, answered) = oneshot::channel();
         let shared = &talk.0;
-        let begin = |state: &mut State| shared.begin(state, Ask::live(), Some(opened));
+        let begin =
+            |state: &mut State| shared.begin(state, Ask::live(&shared.opener), Some(opened));
         shared.queue.update(begin);
         if flags.nonblocking() {
             talk.accept(request);
@@ -210,7 +212,7 @@ impl Talk {
             // Who reads has written all of it.
             state.outgoing.end();
             if state.number == 0 && request.len() > 0 {
-                shared.begin(state, Ask::live(), None);
+                shared.begin(state, Ask::live(&shared.opener), None);
             }
             if state.is_asking() {
                 return Attempt::Wait(request);

@@ -180,7 +180,7 @@ impl Shared {
     fn send(self: &Arc<Self>, state: &mut State, content: Vec<u8>) -> u64 {
         match &self.server.writing {
             Some(writing) => {
-                let ask = writing.ask(Payload::Bytes(Bytes::from(content)));
+                let ask = writing.ask(&self.opener, Payload::Bytes(Bytes::from(content)));
                 self.begin(state, ask, None)
             }
             None => state.number,
@@ -194,7 +194,7 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
         // Nobody knows how the line was to go on.
         shared.queue.update(|state| state.line.clear());
     }
-    if closer.pid() != shared.opener || request.nonblocking() {
+    if closer.pid() != shared.opener.pid || request.nonblocking() {
         request.done();
         return;
     }

@@ -135,7 +135,7 @@ fn begin(shared: &Arc<Shared>, state: &mut State) {
         complete,
     };
     let payload = Payload::Stream(Upload::new(stream, ended));
-    shared.begin(state, writing.ask(payload), None);
+    shared.begin(state, writing.ask(&shared.opener, payload), None);
 }
 
 pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
@@ -157,7 +157,7 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
         return;
     }
     // Others have inherited the file: it is not closed before the opener closes it, or all have.
-    if closer.pid() != shared.opener || request.nonblocking() {
+    if closer.pid() != shared.opener.pid || request.nonblocking() {
         request.done();
         return;
     }
@@ -185,18 +185,20 @@ pub(super) fn release(state: &mut State) {
 }
 
 /// Whether a thread ends by a signal: then the kernel closes its files, and nobody knows whether all
-/// was written. /proc/PID/stat has its flags (`PF_EXITING`, 4) and its exit code; both are 0 where
-/// this process may not know.
+/// was written. /proc/PID/stat has its exit code, which is 0 where this process may not know it.
 pub(super) fn is_killed(thread: u32) -> bool {
-    const EXITING: u64 = 4;
+    // A thread in the middle of execve(2) closes files as well, and holds a lock that reading its stat
+    // waits for (fs/proc/array.c, do_task_stat; fs/exec.c, begin_new_exec): it would wait for us, and we
+    // for it. Unlike one that ends, it has memory.
+    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    if status.is_empty() || status.contains("\nVmSize:") {
+        return false;
+    }
     let stat = std::fs::read_to_string(format!("/proc/{thread}/stat")).unwrap_or_default();
-    // The program's name, in parentheses, may contain anything.
+    // The program's name, in parentheses, may contain anything. The exit code is the last field; its
+    // lower bits are the signal.
     let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-    let fields: Vec<u64> = fields
-        .split(' ')
-        .map(|it| it.trim().parse().unwrap_or(0))
-        .collect();
-    // Counted from the third field of proc(5).
-    let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0);
-    field(9) & EXITING != 0 && field(52) & 0x7f != 0
+    let code = fields.trim_end().rsplit(' ').next();
+    code.and_then(|code| code.parse().ok())
+        .is_some_and(|code: u32| code & 0x7f != 0)
 }
