@@ -61,6 +61,11 @@ mod network {
             a_changed_page_can_be_reopened,
             a_page_without_ranges_is_of_one_version,
             readers_share_what_they_have_read;
+        keeping:
+            a_page_is_used_for_a_time,
+            an_old_page_is_better_than_none,
+            a_page_that_is_polled_is_asked_for_by_nobody,
+            one_value_of_a_page_is_served;
         who:
             secrets_come_from_where_nobody_sees_them,
             a_command_is_asked_again_when_its_secret_is_refused,

@@ -3,26 +3,32 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use fusd::{Errno, Error, ErrorKind};
 use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
 use crate::access::{Access, AccessArgs};
 use crate::cache::{BLOCK, Cache};
 use crate::client;
 use crate::device::HttpDevice;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Setup};
+use crate::keeping::KeepArgs;
+use crate::kept::Shelf;
 use crate::network::NetworkArgs;
 use crate::page::{OnChange, Rules, Source};
 use crate::ranged::Parts;
-use crate::talk::Server;
+use crate::status::StatusFile;
+use crate::talk::{Server, Writing};
 use crate::target::{self, Header};
 use crate::template::Target;
+use crate::traffic::{Line, Traffic};
 use crate::version::Versions;
+use crate::who::Who;
 use crate::writing::StreamArgs;
 
 const READING: &str = "Reading";
@@ -76,6 +82,18 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", value_parser = fusd_tool::size, allow_negative_numbers = true, help_heading = READING)]
     pub max_size: Option<usize>,
 
+    /// Put the head of the server's last answer into this file, for its owner to read
+    #[arg(long, value_name = "FILE", help_heading = READING)]
+    pub status_file: Option<PathBuf>,
+
+    /// Show how far it is, on a terminal: bytes from the server, time, bytes per second, requests
+    #[arg(long, help_heading = READING)]
+    pub progress: bool,
+
+    /// What is kept.
+    #[command(flatten)]
+    pub keep: KeepArgs,
+
     /// What makes it a stream.
     #[command(flatten)]
     pub stream: StreamArgs,
@@ -121,27 +139,32 @@ impl Tool for Args {
         let access = Access::new(self.access.clone(), patience)?;
         let client = client::make(self.url.url(), &self.network)?;
         let runtime = runtime()?;
-        let exchange = Exchange::new(
-            client,
-            self.url.clone(),
-            access,
-            self.header.clone(),
-            self.compressed,
-            self.network.clone(),
-        );
-        if !self.stream.is_stream() {
-            let device = HttpDevice::pages(self.source(&runtime, exchange));
-            return Ok(Driver::new(device).after_end(move || runtime.shutdown_background()));
-        }
-        let tasks = TaskTracker::new();
-        let device = HttpDevice::stream(Server {
-            runtime: runtime.handle().clone(),
-            exchange,
-            writing,
-            live: self.stream.live(self.network.retry_max_wait),
-            tasks: tasks.clone(),
+        let status = self.status_file.as_deref().map(|path| {
+            StatusFile::new(path).map_err(|error| {
+                let error = Error::system(ErrorKind::Runtime, Errno::from(error), "write");
+                ToolError::from(error.on(path))
+            })
         });
-        Ok(Driver::new(device).after_end(move || end(runtime, &tasks)))
+        let traffic = Arc::<Traffic>::default();
+        let exchange = Exchange::new(Setup {
+            client,
+            target: self.url.clone(),
+            access,
+            headers: self.header.clone(),
+            compressed: self.compressed,
+            network: self.network.clone(),
+            status: status.transpose()?,
+            traffic: Arc::clone(&traffic),
+        });
+        let mut driver = match self.stream.is_stream() {
+            false => self.pages(runtime, exchange),
+            true => self.streams(runtime, exchange, writing),
+        };
+        if self.progress {
+            let mut line = Line::new(Instant::now());
+            driver = driver.progress(move || line.tell(&traffic, Instant::now()));
+        }
+        Ok(driver)
     }
 }
 
@@ -151,7 +174,16 @@ impl Args {
         let given = [
             (self.on_change != OnChange::default(), "--on-change"),
             (self.max_size.is_some(), "--max-size"),
+            (self.keep.cache.is_some(), "--cache"),
+            (self.keep.poll_interval.is_some(), "--poll-interval"),
+            (self.keep.jq.is_some(), "--jq"),
         ];
+        let depends = self.access.as_caller || self.url.depends_on_caller();
+        if self.keep.poll_interval.is_some() && depends {
+            return Err(ToolError::usage(
+                "nobody knows who will ask for the page; give --cache instead of --poll-interval",
+            ));
+        }
         match given.iter().find(|it| it.0 && self.stream.is_stream()) {
             Some((_, option)) => Err(ToolError::usage(format!(
                 "{option} is for pages that are read like a file; do without it, or without \
@@ -161,22 +193,74 @@ impl Args {
         }
     }
 
-    fn source(&self, runtime: &Runtime, exchange: Exchange) -> Source {
+    /// A node that is read like a file.
+    fn pages(&self, runtime: Runtime, exchange: Exchange) -> Driver<HttpDevice> {
+        let handle = runtime.handle().clone();
+        let limit = self.max_size.unwrap_or(self.cache_size) as u64;
+        let shelf = self.keep.keeps().then(|| {
+            let (time, filter) = (self.keep.time(), self.keep.jq.clone());
+            Arc::new(Shelf::new(
+                handle.clone(),
+                exchange.clone(),
+                time,
+                filter,
+                limit,
+            ))
+        });
         let parts = Parts {
-            runtime: runtime.handle().clone(),
+            runtime: handle.clone(),
             exchange,
             cache: Cache::new(self.cache_size),
             read_ahead: self.read_ahead,
             readers: AtomicUsize::new(0),
         };
-        Source {
+        let source = Source {
             parts: Arc::new(parts),
             versions: Versions::default(),
             rules: Rules {
                 on_change: self.on_change,
                 max_size: self.max_size.map(|size| size as u64),
             },
+            shelf: shelf.clone(),
+        };
+        let driver = Driver::new(HttpDevice::pages(source));
+        let driver = driver.after_end(move || runtime.shutdown_background());
+        match (shelf, self.keep.poll_interval) {
+            (Some(shelf), Some(interval)) => driver.on_ready(move |_| {
+                handle.spawn(poll(shelf, interval));
+                Ok(())
+            }),
+            _ => driver,
         }
+    }
+
+    /// A node that is a stream.
+    fn streams(
+        &self,
+        runtime: Runtime,
+        exchange: Exchange,
+        writing: Option<Writing>,
+    ) -> Driver<HttpDevice> {
+        let tasks = TaskTracker::new();
+        let device = HttpDevice::stream(Server {
+            runtime: runtime.handle().clone(),
+            exchange,
+            writing,
+            live: self.stream.live(self.network.retry_max_wait),
+            tasks: tasks.clone(),
+        });
+        Driver::new(device).after_end(move || end(runtime, &tasks))
+    }
+}
+
+/// Asks for the page so often.
+async fn poll(shelf: Arc<Shelf>, interval: Duration) {
+    let nobody = Arc::new(Who::default());
+    let mut clock = tokio::time::interval(interval);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        shelf.refresh(&nobody).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::failure::{Failure, from_io};
+use crate::traffic::Traffic;
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>;
 
@@ -42,12 +44,15 @@ impl Body {
         response: Response,
         stall: Option<Duration>,
         end: Option<(Instant, Duration)>,
+        traffic: Arc<Traffic>,
     ) -> Result<Self, Failure> {
         let encodings = encodings(&response)?;
         let encoded = !encodings.is_empty();
         let length = response.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|it| it.to_str().ok()?.parse().ok());
-        let raw = response.bytes_stream().map_err(Failure::network);
+        let raw = response.bytes_stream();
+        let raw = raw.inspect_ok(move |chunk| traffic.receive(chunk.len()));
+        let raw = raw.map_err(Failure::network);
         let mut chunks: Chunks = Box::pin(raw);
         for encoding in encodings.into_iter().rev() {
             chunks = decode(chunks, encoding);

@@ -158,7 +158,7 @@ impl Pages {
     fn read(&self, file: &Arc<Opened>, request: ReadRequest) {
         let page = file.page();
         let ranged = match &*page {
-            Page::Empty => return request.at_return().reply(&[]),
+            Page::Whole(content) => return request.at_return().reply_from(content),
             Page::Flow(flow) => return flow.read(request),
             Page::Ranged(ranged) => ranged,
         };
@@ -174,11 +174,12 @@ impl Pages {
             Ok(Taken::Bytes(bytes)) => {
                 request.reply_parts(&slices(&bytes));
             }
-            Ok(Taken::Elsewhere(page)) => {
-                if let Page::Flow(flow) = &*page {
-                    flow.read(request);
-                }
-            }
+            Ok(Taken::Elsewhere(page)) => match &*page {
+                Page::Flow(flow) => flow.read(request),
+                Page::Whole(content) => drop(request.reply_from(content)),
+                // That comes as bytes.
+                Page::Ranged(_) => drop(request.fail(Errno::EIO)),
+            },
             Err(failure) => {
                 request.fail(failure.errno);
             }

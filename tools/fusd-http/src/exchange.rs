@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fusd::Errno;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -16,22 +16,29 @@ use crate::failure::Failure;
 use crate::network::NetworkArgs;
 use crate::redirect::{same_origin, step};
 use crate::retry::{self, Retry};
+use crate::status::StatusFile;
 use crate::target::{Header, Shown};
 use crate::template::Target;
+use crate::traffic::Traffic;
 use crate::who::Who;
 
 /// Who asks for what, how patiently. Clones are the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Exchange(Arc<Shared>);
+pub(crate) struct Exchange(Arc<Setup>);
 
+/// What holds for all requests.
 #[derive(Debug)]
-struct Shared {
-    client: Client,
-    target: Target,
-    access: Access,
-    headers: Vec<Header>,
-    compressed: bool,
-    network: NetworkArgs,
+pub(crate) struct Setup {
+    pub(crate) client: Client,
+    pub(crate) target: Target,
+    pub(crate) access: Access,
+    pub(crate) headers: Vec<Header>,
+    /// Answers may be compressed.
+    pub(crate) compressed: bool,
+    pub(crate) network: NetworkArgs,
+    /// Where to put the heads of answers.
+    pub(crate) status: Option<StatusFile>,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// A request.
@@ -122,22 +129,8 @@ pub(crate) struct Answer {
 }
 
 impl Exchange {
-    pub(crate) fn new(
-        client: Client,
-        target: Target,
-        access: Access,
-        headers: Vec<Header>,
-        compressed: bool,
-        network: NetworkArgs,
-    ) -> Self {
-        Self(Arc::new(Shared {
-            client,
-            target,
-            access,
-            headers,
-            compressed,
-            network,
-        }))
+    pub(crate) fn new(setup: Setup) -> Self {
+        Self(Arc::new(setup))
     }
 
     /// What is asked for, without what may be secret.
@@ -284,6 +277,7 @@ impl Exchange {
             }
             _ => {}
         }
+        self.0.traffic.ask();
         let limit = self.0.network.first_byte_timeout;
         let late = async {
             // Whoever writes may take any time for it.
@@ -293,11 +287,15 @@ impl Exchange {
             }
             sleep(limit).await;
         };
-        tokio::select! {
+        let response = tokio::select! {
             biased;
-            response = request.send() => response.map_err(Failure::network),
-            () = late => Err(Failure::late("the server has not begun to answer", limit)),
+            response = request.send() => response.map_err(Failure::network)?,
+            () = late => return Err(Failure::late("the server has not begun to answer", limit)),
+        };
+        if let Some(status) = &self.0.status {
+            status.tell(&response);
         }
+        Ok(response)
     }
 
     fn judge(
@@ -308,13 +306,20 @@ impl Exchange {
     ) -> Result<Answer, Failure> {
         let (status, headers) = (response.status(), response.headers().clone());
         let no_range = ask.has_range() && status == StatusCode::RANGE_NOT_SATISFIABLE;
-        if !status.is_success() && !no_range {
+        let as_known =
+            ask.headers.contains_key(IF_NONE_MATCH) && status == StatusCode::NOT_MODIFIED;
+        if !status.is_success() && !no_range && !as_known {
             let pause = retry::after(&headers, SystemTime::now());
             return Err(Failure::status(status, pause));
         }
         let stall = (!ask.live).then_some(self.0.network.stall_timeout);
         let limit = self.0.network.max_time.unwrap_or_default();
-        let body = Body::new(response, stall, end.map(|end| (end, limit)))?;
+        let body = Body::new(
+            response,
+            stall,
+            end.map(|end| (end, limit)),
+            Arc::clone(&self.0.traffic),
+        )?;
         Ok(Answer {
             status,
             headers,

@@ -63,8 +63,7 @@ impl Opened {
             *self.lock() = Arc::clone(&page);
             piece = match &*page {
                 Page::Ranged(ranged) => ranged.piece(offset, length),
-                Page::Flow(_) => return Ok(Taken::Elsewhere(page)),
-                Page::Empty => return Ok(Taken::Bytes(Vec::new())),
+                Page::Flow(_) | Page::Whole(_) => return Ok(Taken::Elsewhere(page)),
             };
         }
         let text = "the page changes faster than it can be read";

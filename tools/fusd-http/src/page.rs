@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use clap::ValueEnum;
 use fusd::Errno;
 use reqwest::StatusCode;
@@ -10,6 +11,7 @@ use crate::exchange::{Answer, Ask};
 use crate::failure::Failure;
 use crate::flow::Flow;
 use crate::head::{ContentRange, Validators, is_multipart};
+use crate::kept::Shelf;
 use crate::ranged::{Parts, Ranged};
 use crate::version::Versions;
 use crate::who::Who;
@@ -50,8 +52,8 @@ pub(crate) enum Page {
     Ranged(Ranged),
     /// It gives the whole.
     Flow(Flow),
-    /// There is nothing in it.
-    Empty,
+    /// All of it is here.
+    Whole(Bytes),
 }
 
 /// Where pages come from.
@@ -60,6 +62,8 @@ pub(crate) struct Source {
     pub(crate) parts: Arc<Parts>,
     pub(crate) versions: Versions,
     pub(crate) rules: Rules,
+    /// Where pages are kept as a whole, if they are.
+    pub(crate) shelf: Option<Arc<Shelf>>,
 }
 
 impl Page {
@@ -68,7 +72,7 @@ impl Page {
         match self {
             Self::Ranged(ranged) => ranged.total(),
             Self::Flow(flow) => flow.length(),
-            Self::Empty => 0,
+            Self::Whole(content) => content.len() as u64,
         }
     }
 }
@@ -79,6 +83,9 @@ impl Source {
     /// # Errors
     /// The server does not give it.
     pub(crate) async fn open(&self, who: &Arc<Who>) -> Result<Page, Failure> {
+        if let Some(shelf) = &self.shelf {
+            return shelf.get(who).await.map(Page::Whole);
+        }
         let exchange = &self.parts.exchange;
         if !exchange.compressed() {
             let answer = exchange
@@ -92,7 +99,7 @@ impl Source {
                     }
                 }
                 (StatusCode::RANGE_NOT_SATISFIABLE, Some(range)) if range.total == Some(0) => {
-                    return Ok(Page::Empty);
+                    return Ok(Page::Whole(Bytes::new()));
                 }
                 // Not even the first bytes: it can do without being asked for them, perhaps.
                 (StatusCode::RANGE_NOT_SATISFIABLE, _) => {}

@@ -108,6 +108,11 @@ impl Target {
         &self.url
     }
 
+    /// Whether each caller has one of his own.
+    pub(crate) fn depends_on_caller(&self) -> bool {
+        self.depends
+    }
+
     /// The URL for `who`.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The bodies of the tests.
 
 pub(crate) mod faults;
+pub(crate) mod keeping;
 pub(crate) mod live;
 pub(crate) mod reading;
 pub(crate) mod real;
