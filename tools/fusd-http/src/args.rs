@@ -1,12 +1,12 @@
 //! The command line.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use fusd::{Errno, Error, ErrorKind};
+use fusd::{BackendKind, Errno, Error, ErrorKind};
 use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::MissedTickBehavior;
@@ -242,14 +242,22 @@ impl Args {
         writing: Option<Writing>,
     ) -> Driver<HttpDevice> {
         let tasks = TaskTracker::new();
-        let device = HttpDevice::stream(Server {
+        let server = Arc::new(Server {
             runtime: runtime.handle().clone(),
             exchange,
             writing,
             live: self.stream.live(self.network.retry_max_wait),
+            is_cuse: OnceLock::new(),
             tasks: tasks.clone(),
         });
-        Driver::new(device).after_end(move || end(runtime, &tasks))
+        let started = Arc::clone(&server);
+        Driver::new(HttpDevice::stream(server))
+            .on_ready(move |session| {
+                let is_cuse = session.backend() == BackendKind::Cuse;
+                started.is_cuse.get_or_init(|| is_cuse);
+                Ok(())
+            })
+            .after_end(move || end(runtime, &tasks))
     }
 }
 

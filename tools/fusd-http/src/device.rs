@@ -53,8 +53,8 @@ impl HttpDevice {
     }
 
     /// A device that is a stream, to and from the server.
-    pub(crate) fn stream(server: Server) -> Self {
-        Self(Kind::Stream(Arc::new(server)))
+    pub(crate) fn stream(server: Arc<Server>) -> Self {
+        Self(Kind::Stream(server))
     }
 }
 

@@ -10,7 +10,7 @@ mod sse;
 mod upload;
 mod writing;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use fusd::request::{FlushRequest, OpenRequest, ReadRequest, WriteRequest};
 use fusd::{Attempt, Errno, OpenFile, PollEvents, WaitQueue};
@@ -39,6 +39,8 @@ pub(crate) struct Server {
     /// How what is written is sent, if it can be.
     pub(crate) writing: Option<Writing>,
     pub(crate) live: Live,
+    /// Through CUSE, nobody is told of a close(2) before the last.
+    pub(crate) is_cuse: OnceLock<bool>,
     /// Requests that outlive their files.
     pub(crate) tasks: TaskTracker,
 }
@@ -254,7 +256,8 @@ impl Talk {
         shared.queue.unwatch(file);
         let left = shared.queue.update(|state| {
             records::release(shared, state);
-            upload::release(state);
+            let flushes = shared.server.is_cuse.get().is_none_or(|it| !it);
+            upload::release(state, flushes);
             state.task.take()
         });
         drop(left);

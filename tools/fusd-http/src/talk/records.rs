@@ -189,12 +189,11 @@ impl Shared {
 }
 
 pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
-    let closer = request.caller();
-    if is_killed(closer.thread) {
+    if is_killed(&request) {
         // Nobody knows how the line was to go on.
         shared.queue.update(|state| state.line.clear());
     }
-    if closer.pid() != shared.opener.pid || request.nonblocking() {
+    if request.caller().pid() != shared.opener.pid || request.nonblocking() {
         request.done();
         return;
     }

@@ -11,7 +11,7 @@ use futures_util::stream;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
 
-use super::{Shared, State, WeakTalk};
+use super::{Shared, State, Task, WeakTalk};
 use crate::exchange::{Payload, Upload};
 
 /// How many writes wait to be sent. The kernel makes them of at most 1 MiB.
@@ -139,25 +139,19 @@ fn begin(shared: &Arc<Shared>, state: &mut State) {
 }
 
 pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
-    let closer = request.caller();
-    if is_killed(closer.thread) {
-        tracing::warn!(
-            pid = closer.thread,
-            "the writer was killed: its request is broken off"
-        );
-        let task = shared.queue.update(|state| match state.outgoing.is_open() {
-            true => {
-                state.outgoing = Outgoing::Ended;
-                state.task.take()
-            }
-            false => None,
-        });
+    if is_killed(&request) {
+        let task = shared.queue.update(break_off);
         drop(task);
         request.done();
         return;
     }
     // Others have inherited the file: it is not closed before the opener closes it, or all have.
-    if closer.pid() != shared.opener.pid || request.nonblocking() {
+    if request.caller().pid() != shared.opener.pid {
+        request.done();
+        return;
+    }
+    if request.nonblocking() {
+        shared.queue.update(|state| state.outgoing.end());
         request.done();
         return;
     }
@@ -176,29 +170,49 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
     });
 }
 
-/// Whoever has not been told by close(2) is told by the log.
-pub(super) fn release(state: &mut State) {
+/// The server is not to take what there is for the whole.
+fn break_off(state: &mut State) -> Option<Task> {
+    if !state.outgoing.is_open() {
+        return None;
+    }
+    tracing::warn!("the writer was killed: its request is broken off");
+    state.outgoing = Outgoing::Ended;
+    state.task.take()
+}
+
+/// The last descriptor is closed. Whoever has not been told by close(2) is told by the log. `flushes`:
+/// the opener's close would have been told before.
+pub(super) fn release(state: &mut State, flushes: bool) {
+    if flushes && state.outgoing.is_open() {
+        // It was killed, and the kernel has not waited for its flush.
+        drop(break_off(state));
+    }
     if state.outgoing.is_open() || matches!(state.outgoing, Outgoing::Ended) && state.is_asking() {
         state.outgoing.end();
         state.detach();
     }
 }
 
-/// Whether a thread ends by a signal: then the kernel closes its files, and nobody knows whether all
-/// was written. /proc/PID/stat has its exit code, which is 0 where this process may not know it.
-pub(super) fn is_killed(thread: u32) -> bool {
+/// Whether the one who closes the file is ended by a signal: then the kernel closes its files, and
+/// nobody knows whether all was written. /proc/PID/stat has its exit code, which is 0 where this
+/// process may not know it.
+pub(super) fn is_killed(request: &FlushRequest) -> bool {
+    let thread = request.caller().thread;
     // A thread in the middle of execve(2) closes files as well, and holds a lock that reading its stat
     // waits for (fs/proc/array.c, do_task_stat; fs/exec.c, begin_new_exec): it would wait for us, and we
     // for it. Unlike one that ends, it has memory.
     let status = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
-    if status.is_empty() || status.contains("\nVmSize:") {
+    if status.contains("\nVmSize:") {
         return false;
     }
-    let stat = std::fs::read_to_string(format!("/proc/{thread}/stat")).unwrap_or_default();
-    // The program's name, in parentheses, may contain anything. The exit code is the last field; its
-    // lower bits are the signal.
-    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-    let code = fields.trim_end().rsplit(' ').next();
-    code.and_then(|code| code.parse().ok())
-        .is_some_and(|code: u32| code & 0x7f != 0)
+    match std::fs::read_to_string(format!("/proc/{thread}/stat")) {
+        Ok(stat) => {
+            // The last field; the lower bits of it are the signal.
+            let code = stat.trim_end().rsplit(' ').next();
+            let code = code.and_then(|code| code.parse().ok());
+            code.is_some_and(|code: u32| code & 0x7f != 0)
+        }
+        // It has not waited for the answer, as a signal has come; and it has ended since.
+        Err(_) => request.is_abandoned(),
+    }
 }
