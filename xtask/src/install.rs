@@ -118,6 +118,11 @@ pub(crate) const TESTS: Needs = Needs {
             proof: Proof::Program("openssl"),
             why: "it makes certificates for a server",
         },
+        Package {
+            name: "iproute2",
+            proof: Proof::Program("ip"),
+            why: "a network is cut with it",
+        },
     ]],
     without: Some("cargo xtask test --no-install"),
 };

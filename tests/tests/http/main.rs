@@ -75,6 +75,9 @@ mod network {
         real:
             python_gives_no_ranges,
             nginx_gives_what_curl_gets,
+            nginx_asks_for_a_password_and_takes_its_time,
+            parallel_readers_share_a_small_cache,
+            a_network_that_is_cut_is_no_end,
             compressed_pages_are_decoded;
     }
 }

@@ -83,3 +83,91 @@ pub(crate) fn compressed_pages_are_decoded(case: &Case) {
     assert_eq!(opened.map(drop), Err(nix::errno::Errno::EIO));
     driver.stop();
 }
+
+pub(crate) fn nginx_asks_for_a_password_and_takes_its_time(case: &Case) {
+    let page = pattern(300_000);
+    case.file("page", &page);
+    shell(
+        case,
+        "".as_ref(),
+        "printf 'me:%s\\n' \"$(openssl passwd -apr1 hunter2)\" >users",
+    );
+    let users = case.directory().join("users").display().to_string();
+    let configuration = format!(
+        "listen 127.0.0.1:PORT; limit_rate 1m; auth_basic x; auth_basic_user_file {users};"
+    );
+    let Some(server) = Program::nginx(case, &configuration) else {
+        return;
+    };
+    let driver = http(case, &server.url("/page"), [""; 0]).start();
+    let opened = crate::helper::try_open(&driver);
+    assert_eq!(opened.map(drop), Err(nix::errno::Errno::EACCES));
+    driver.stop();
+    case.file("pair", b"me:hunter2\n");
+    let pair = format!("file:{}", case.directory().join("pair").display());
+    let driver = http(case, &server.url("/page"), ["--basic", &pair]).start();
+    assert!(content(&driver) == page);
+    driver.stop();
+}
+
+pub(crate) fn parallel_readers_share_a_small_cache(case: &Case) {
+    const READERS: usize = 16;
+    let page = std::sync::Arc::new(pattern(8 << 20));
+    let served = std::sync::Arc::clone(&page);
+    let server = Server::start(move |asked, line| line.page(asked, &served, "\"1\""));
+    let driver = http(case, &server.url("/page"), ["--cache-size", "1M"]).start();
+    let readers: Vec<_> = (0..READERS)
+        .map(|number| {
+            let (file, page) = (reader(&driver), std::sync::Arc::clone(&page));
+            fusd_tests::wait::start(move || {
+                let mut offset = number * 7919;
+                for _ in 0..fusd_tests::wait::rounds(40) {
+                    offset = (offset * 31 + 1_234_567) % page.len();
+                    let end = page.len().min(offset + 4096);
+                    let read = file.read_at(offset as u64, 4096).expect("pread");
+                    assert!(read == page[offset..end], "at {offset}");
+                }
+            })
+        })
+        .collect();
+    for reader in readers {
+        reader.wait();
+    }
+    driver.stop();
+}
+
+/// In a network of its own: reads until the network is cut, and again when it is back.
+const CUT: &str = r#"
+ip link set lo up || exit 77
+python3 -m http.server --bind 127.0.0.1 8080 >/dev/null 2>&1 &
+until curl -sf http://127.0.0.1:8080/page -o /dev/null; do sleep 0.02; done
+fusd-http -q --retries 0 --stall-timeout 300ms --first-byte-timeout 300ms --connect-timeout 300ms \
+    http://127.0.0.1:8080/page ./nodes/cut -- bash -c '
+        exec 3<nodes/cut
+        head -c 65536 <&3 | cmp -n 65536 - page && echo begun
+        ip link set lo down
+        cat <&3 2>&1 >/dev/null | grep -o "timed out"
+        cat nodes/cut 2>&1 | grep -oE "timed out|No route|unreachable"
+        ip link set lo up
+        cmp nodes/cut page && echo whole
+    ' 2>&1
+kill $!
+"#;
+
+pub(crate) fn a_network_that_is_cut_is_no_end(case: &Case) {
+    case.file("page", &pattern(20_000_000));
+    let bin = fusd_tests::binaries::directory().display().to_string();
+    let script = format!("PATH={bin}:$PATH unshare --net bash -c \"$0\" || echo status $?");
+    let said = shell(case, CUT.as_ref(), &script);
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if said.contains("unshare failed") || said.ends_with("status 77\n") {
+        case.skip("there can be no network of its own here: it takes root, and ip(8)");
+        return;
+    }
+    let lines: Vec<_> = said.lines().collect();
+    let [begun, "timed out", refused, whole] = lines[..] else {
+        panic!("{said}");
+    };
+    assert_eq!((begun, whole), ("begun", "whole"), "{said}");
+    assert!(!refused.is_empty());
+}
