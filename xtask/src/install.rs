@@ -292,6 +292,24 @@ fn install(needs: &Needs, packages: &[&Package], is_root: bool) -> Result<()> {
     Ok(())
 }
 
+/// Runs the command in its arguments while a policy forbids packages to start services, and has those
+/// that it brought not start by themselves later either: tests start what they need.
+const WITHOUT_SERVICES: &str = r#"
+policy=/usr/sbin/policy-rc.d
+had=$(test -e /usr/sbin/nginx && echo nginx)
+if test ! -e $policy; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+fi
+"$@"
+status=$?
+if test -z "$had" && test -e /usr/sbin/nginx && command -v systemctl >/dev/null; then
+    systemctl --quiet disable nginx.service >/dev/null 2>&1
+fi
+exit $status
+"#;
+
 fn apt_get(arguments: &[&str], is_root: bool) -> Result<Output> {
     let mut command = match is_root {
         true => Command::new("env"),
@@ -307,6 +325,10 @@ fn apt_get(arguments: &[&str], is_root: bool) -> Result<Output> {
     command
         .args([
             "DEBIAN_FRONTEND=noninteractive",
+            "sh",
+            "-c",
+            WITHOUT_SERVICES,
+            "sh",
             "apt-get",
             "-qq",
             "-o",

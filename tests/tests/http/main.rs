@@ -76,6 +76,7 @@ mod network {
             python_gives_no_ranges,
             nginx_gives_what_curl_gets,
             nginx_asks_for_a_password_and_takes_its_time,
+            servers_are_reached_by_sockets_and_proxies,
             parallel_readers_share_a_small_cache,
             a_network_that_is_cut_is_no_end,
             compressed_pages_are_decoded;

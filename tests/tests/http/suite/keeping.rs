@@ -76,13 +76,14 @@ pub(crate) fn a_page_that_is_polled_is_asked_for_by_nobody(case: &Case) {
     let number = |_: ()| number().trim().parse::<u32>().expect("a number");
     assert!(number(()) >= 2);
     driver.stop();
-    let before = server.asked().len();
+    // A request of the first tool may still be on its way to its server.
+    let (_, server) = counter();
     let driver = http(case, &server.url("/"), ["--poll-interval", "1h"]).start();
-    server.await_asked(before + 1);
+    server.await_asked(1);
     for _ in 0..3 {
-        content(&driver);
+        assert_eq!(content(&driver), b"1\n");
     }
-    assert_eq!(server.asked().len(), before + 1);
+    assert_eq!(server.asked().len(), 1);
     driver.stop();
 }
 

@@ -110,6 +110,32 @@ pub(crate) fn nginx_asks_for_a_password_and_takes_its_time(case: &Case) {
     driver.stop();
 }
 
+pub(crate) fn servers_are_reached_by_sockets_and_proxies(case: &Case) {
+    case.file("page", b"reached\n");
+    let socket = case.directory().join("socket").display().to_string();
+    let configuration = format!("listen 127.0.0.1:PORT; listen unix:{socket};");
+    let Some(server) = Program::nginx(case, &configuration) else {
+        return;
+    };
+    let driver = http(case, "http://name.invalid/page", ["--unix-socket", &socket]).start();
+    assert_eq!(content(&driver), b"reached\n");
+    drop(server);
+    assert_eq!(
+        crate::helper::try_open(&driver).map(drop),
+        Err(nix::errno::Errno::ECONNREFUSED)
+    );
+    driver.stop();
+    let proxy = Server::start(|asked, line| line.answer("200 OK", "", asked.path.clone()));
+    let driver = http(
+        case,
+        "http://name.invalid/page",
+        ["--proxy", &proxy.url("")],
+    )
+    .start();
+    assert_eq!(content(&driver), b"http://name.invalid/page");
+    driver.stop();
+}
+
 pub(crate) fn parallel_readers_share_a_small_cache(case: &Case) {
     const READERS: usize = 16;
     let page = std::sync::Arc::new(pattern(8 << 20));
