@@ -8,6 +8,9 @@ use jaq_json::{Val, read};
 
 use crate::failure::Failure;
 
+/// How many arrays and objects may be in each other: the reader recurses, and the stack is finite.
+const DEEPEST: usize = 256;
+
 type Program = Compiled<data::JustLut<Val>>;
 
 /// A filter that means something.
@@ -30,6 +33,11 @@ impl Filter {
     /// The page is not JSON, the filter fails (`EIO`), or makes too much of it (`EFBIG`).
     pub(crate) fn apply(&self, page: &[u8], limit: u64) -> Result<Bytes, Failure> {
         let fail = |text: String| Failure::new(Errno::EIO, text);
+        if depth(page) > DEEPEST {
+            return Err(fail(format!(
+                "the page has more than {DEEPEST} arrays and objects in each other"
+            )));
+        }
         let input = read::parse_single(page)
             .map_err(|error| fail(format!("the page is not JSON: {error}")))?;
         let program = compile(&self.0).map_err(fail)?;
@@ -49,6 +57,30 @@ impl Filter {
         }
         Ok(out.into())
     }
+}
+
+/// How many arrays and objects of a page are in each other, at the most. The words are those of
+/// jaq's reader, which knows comments.
+fn depth(page: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = page.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'#' => drop(bytes.find(|byte| **byte == b'\n')),
+            b'"' => {
+                while let Some(byte) = bytes.next().filter(|byte| **byte != b'"') {
+                    if *byte == b'\\' {
+                        bytes.next();
+                    }
+                }
+            }
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 fn compile(text: &str) -> Result<Program, String> {
@@ -97,6 +129,15 @@ mod tests {
         ] {
             assert_eq!(apply(filter, page).as_deref(), Ok(lines), "{filter}");
         }
+    }
+
+    #[test]
+    fn a_page_without_bottom_is_refused() {
+        assert_eq!(apply(".", &"[".repeat(100_000)), Err(Errno::EIO));
+        assert_eq!(apply(".", &"#\"\n[".repeat(100_000)), Err(Errno::EIO));
+        assert_eq!(depth(br##"{"a]]\"[": [[1], "#"]} # [[["##), 3);
+        let page = "[".repeat(DEEPEST) + &"]".repeat(DEEPEST);
+        assert!(apply("empty", &page).is_ok());
     }
 
     #[test]
