@@ -17,6 +17,12 @@ use crate::network::{HttpVersion, NetworkArgs};
 /// more: to meet one that is just being closed would fail a request that cannot be sent twice.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// What the server may send to a reader who does not read, with HTTP/2, in bytes.
+const STREAM_WINDOW: u32 = 1 << 20;
+
+/// The same for all readers of a connection: the largest window there is (RFC 9113, 6.9.1).
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
 /// Makes the client.
 ///
 /// # Errors
@@ -29,6 +35,10 @@ pub(crate) fn make(url: &Url, network: &NetworkArgs) -> Result<Client, ToolError
         .redirect(Policy::none())
         .connect_timeout(network.connect_timeout)
         .pool_idle_timeout(IDLE)
+        // Readers who pause fill the window of their own stream, never that of the connection, which
+        // others use as well.
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .dns_resolver(Lookup);
     builder = match network.http {
         HttpVersion::Auto => builder,
