@@ -23,7 +23,7 @@ pub(crate) fn url(text: &str) -> Result<Url, String> {
 }
 
 /// Headers that say who asks, or that the tool itself sets.
-const REFUSED: [(&str, &str); 8] = [
+const REFUSED: [(&str, &str); 9] = [
     ("authorization", "use --bearer, --basic or --netrc"),
     (
         "proxy-authorization",
@@ -35,6 +35,7 @@ const REFUSED: [(&str, &str); 8] = [
         "if-range",
         "the tool itself sees to it that a file is of one version",
     ),
+    ("content-type", "use --content-type"),
     ("content-length", "the length is that of what is written"),
     (
         "transfer-encoding",
@@ -45,6 +46,14 @@ const REFUSED: [(&str, &str); 8] = [
 
 /// A header of the command line.
 pub(crate) type Header = (HeaderName, HeaderValue);
+
+/// Why a secret must not be in a header of this name, which the tool itself sets.
+pub(crate) fn is_own(name: &HeaderName) -> Option<&'static str> {
+    let own = &REFUSED[3..];
+    own.iter()
+        .find(|(own, _)| name == *own)
+        .map(|(_, hint)| *hint)
+}
 
 /// Reads "NAME: VALUE".
 pub(crate) fn header(text: &str) -> Result<Header, String> {
@@ -87,6 +96,9 @@ mod tests {
         );
         assert!(header("Authorization: x").unwrap_err().contains("--bearer"));
         assert!(header("Cookie: x").unwrap_err().contains("--cookie"));
+        let own = |name| is_own(&HeaderName::from_static(name)).is_some();
+        assert!(own("content-type") && own("range") && !own("authorization") && !own("x-key"));
+        assert!(header("Content-Type: x/y").is_err());
         assert!(url("file:///etc/passwd").is_err());
         assert!(header("Accept").is_err());
         let (name, value) = header("Accept:  text/plain ").unwrap();

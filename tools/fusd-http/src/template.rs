@@ -15,7 +15,6 @@ use crate::who::Who;
 pub(crate) enum Escape {
     Percent,
     Json,
-    None,
 }
 
 /// Puts what `who` says, and `data`, into `text`. Other braces stay.
@@ -55,7 +54,6 @@ pub(crate) fn fill(text: &str, who: &Who, data: Option<&str>, escape: Escape) ->
 impl Escape {
     fn push(self, out: &mut String, value: &str) {
         match self {
-            Self::None => out.push_str(value),
             Self::Percent => out.extend(utf8_percent_encode(value, NON_ALPHANUMERIC)),
             Self::Json => {
                 for letter in value.chars() {

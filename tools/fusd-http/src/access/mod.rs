@@ -6,7 +6,7 @@ mod secret;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -14,9 +14,11 @@ use fusd_tool::ToolError;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 pub use self::secret::Secret;
 use crate::failure::Failure;
+use crate::target::is_own;
 use crate::who::Who;
 
 const WHO: &str = "Who asks";
@@ -53,7 +55,10 @@ pub struct AccessArgs {
 fn header(text: &str) -> Result<(HeaderName, Secret), String> {
     let help = "give NAME=SOURCE, such as X-Key=file:/etc/key";
     let (name, source) = text.split_once('=').ok_or_else(|| help.to_owned())?;
-    let name = name.parse().map_err(|_| help.to_owned())?;
+    let name: HeaderName = name.parse().map_err(|_| help.to_owned())?;
+    if let Some(hint) = is_own(&name) {
+        return Err(format!("{name} is no secret; {hint}"));
+    }
     Ok((name, Secret::parse(source)?))
 }
 
@@ -64,8 +69,11 @@ pub(crate) struct Access {
     /// How long a command may take.
     patience: Duration,
     /// By the caller's uid, or 0.
-    known: Mutex<HashMap<u32, Arc<Proof>>>,
+    known: std::sync::Mutex<HashMap<u32, Place>>,
 }
+
+/// What is known of one caller; locked while it is asked for.
+type Place = Arc<Mutex<Option<Arc<Proof>>>>;
 
 /// What was sent, and what renews it.
 #[derive(Debug)]
@@ -96,7 +104,7 @@ impl Access {
         Ok(Self {
             args,
             patience,
-            known: Mutex::default(),
+            known: std::sync::Mutex::default(),
         })
     }
 
@@ -116,16 +124,24 @@ impl Access {
         refused: Option<&Arc<Proof>>,
     ) -> Result<Arc<Proof>, Failure> {
         let key = if self.args.as_caller { who.uid } else { 0 };
-        // Whoever comes while a command runs waits for what it says, instead of running it again.
-        let mut known = self.known.lock().await;
-        if let Some(proof) = known.get(&key)
+        let place = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(key).or_default())
+        };
+        // Whoever comes while a command runs waits for what it says, instead of running it again; but
+        // not for those of other callers.
+        let Ok(mut known) = timeout(self.patience, place.lock()).await else {
+            let text = "the secret that another open asks for has not come";
+            return Err(Failure::late(text, self.patience));
+        };
+        if let Some(proof) = &*known
             && refused.is_none_or(|refused| !Arc::ptr_eq(refused, proof))
         {
             return Ok(Arc::clone(proof));
         }
         let headers = self.headers(url, who).await?;
         let proof = Arc::new(Proof { headers });
-        known.insert(key, Arc::clone(&proof));
+        *known = Some(Arc::clone(&proof));
         Ok(proof)
     }
 

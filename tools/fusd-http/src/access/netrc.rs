@@ -100,10 +100,13 @@ fn words(text: &str) -> Vec<String> {
             in_macro = !line.trim().is_empty();
             continue;
         }
+        // Elsewhere it is a letter as good as others, of passwords for example.
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
         let mut letters = line.trim_start().chars().peekable();
         while let Some(first) = letters.next() {
             match first {
-                '#' => break,
                 '"' => {
                     let mut word = String::new();
                     while let Some(letter) = letters.next().filter(|it| *it != '"') {
@@ -153,6 +156,10 @@ mod tests {
             assert_eq!(look_up(FILE, host).as_deref(), Some(pair), "{host}");
         }
         assert_eq!(look_up("machine one password x", "two"), None);
+        assert_eq!(
+            look_up("machine one password #abc", "one").as_deref(),
+            Some(":#abc")
+        );
         assert_eq!(
             look_up("machine one password x", "one").as_deref(),
             Some(":x")

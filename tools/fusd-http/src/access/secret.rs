@@ -3,21 +3,24 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, pipe};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusd::Errno;
 use fusd_tool::Program;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::signal::Signal;
 use tokio::time::timeout;
 
 use crate::failure::Failure;
-use crate::template::{Escape, fill};
 use crate::who::Who;
 
 /// The longest one, in bytes: what servers take for a header.
 const LONGEST: u64 = 64 << 10;
+
+/// What of a path is the caller's uid.
+const PLACE: &str = "{uid}";
 
 /// Where a secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +50,7 @@ impl Secret {
 
     pub(super) fn depends_on_caller(&self) -> bool {
         match self {
-            Self::File(path) => path.contains("{uid}"),
+            Self::File(path) => path.contains(PLACE),
             Self::Variable(_) => false,
             Self::Command(_) => true,
         }
@@ -65,20 +68,18 @@ impl Secret {
     ) -> Result<Vec<u8>, Failure> {
         let mut secret = match self {
             Self::File(path) => {
-                let path = match as_caller {
-                    true => PathBuf::from(fill(&path, who, None, Escape::None)),
-                    false => path.into(),
+                let caller = Some(who.uid).filter(|_| as_caller && path.contains(PLACE));
+                let shown = path.clone();
+                // It may be on a disk that is slow, or a pipe.
+                let work = tokio::task::spawn_blocking(move || read(&path, caller));
+                let read = match timeout(patience, work).await {
+                    Ok(Ok(read)) => read,
+                    Ok(Err(error)) => return Err(failure(&error.to_string())),
+                    Err(_) => return Err(Failure::late("the secret's file has no end", patience)),
                 };
-                let mut bytes = Vec::new();
-                let read =
-                    File::open(&path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
                 read.map_err(|error| {
-                    failure(&format!(
-                        "cannot read the secret in {}: {error}",
-                        path.display()
-                    ))
-                })?;
-                bytes
+                    failure(&format!("cannot read the secret in {shown}: {error}"))
+                })?
             }
             Self::Variable(name) => {
                 let value = std::env::var_os(&name)
@@ -95,6 +96,50 @@ impl Secret {
             false => Ok(secret),
         }
     }
+}
+
+/// All of the file at `path`; `caller`: of this user, in a folder that may be the user's own.
+fn read(path: &str, caller: Option<u32>) -> io::Result<Vec<u8>> {
+    let file = match caller {
+        Some(uid) => open_of(path, uid)?,
+        None => File::open(path)?,
+    };
+    all(file)
+}
+
+/// The whole, unless it is too long: a part of a secret is another one.
+fn all(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LONGEST {
+        true => Err(io::Error::other(format!(
+            "it is longer than {LONGEST} bytes"
+        ))),
+        false => Ok(bytes),
+    }
+}
+
+/// A file of the caller's own, or one that root has made for the caller: not another's, to which the
+/// caller has made a link, nor anything that would have us wait.
+fn open_of(path: &str, uid: u32) -> io::Result<File> {
+    // Up to the caller's place, links are those of whoever gave the option.
+    let place = path.find(PLACE).unwrap_or(path.len());
+    let (ours, theirs) = match path[..place].rfind('/') {
+        Some(slash) => path.split_at(slash + 1),
+        None => ("./", path),
+    };
+    let folder = File::open(ours)?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let theirs = theirs.replace(PLACE, &uid.to_string());
+    let file = File::from(openat2(folder, theirs.as_str(), how)?);
+    let about = file.metadata()?;
+    let given = about.uid() == 0 && about.nlink() == 1;
+    if !about.is_file() || about.uid() != uid && !given {
+        return Err(io::Error::other("it is not the caller's own file"));
+    }
+    Ok(file)
 }
 
 /// What `command` says.
@@ -117,9 +162,10 @@ async fn ask(command: String, who: Option<&Who>, patience: Duration) -> Result<V
     // Whoever stops waiting, or waits too long, ends it.
     let killer = Killer(Arc::clone(&child));
     let work = tokio::task::spawn_blocking(move || {
-        let mut said = Vec::new();
-        let read = output.take(LONGEST).read_to_end(&mut said);
-        (read.map(|_| said), child.wait())
+        let said = all(&output);
+        // Or else it would wait to say the rest.
+        drop(output);
+        (said, child.wait())
     });
     let (said, status) = match timeout(patience, work).await {
         Ok(Ok(done)) => done,
@@ -165,5 +211,40 @@ mod tests {
         assert!(Secret::parse("file:").is_err());
         let command = Secret::Command("pass show x:y".to_owned());
         assert_eq!(Secret::parse("cmd:pass show x:y"), Ok(command));
+    }
+
+    #[test]
+    fn a_caller_gets_no_file_of_another_and_has_nobody_wait() {
+        use std::fs;
+        let folder = tempfile::tempdir().unwrap();
+        let me = nix::unistd::geteuid().as_raw();
+        let mine = folder.path().join(me.to_string());
+        fs::create_dir(&mine).unwrap();
+        let path = |name: &str| format!("{}/{PLACE}/{name}", folder.path().display());
+        fs::write(mine.join("token"), "mine").unwrap();
+        assert_eq!(read(&path("token"), Some(me)).unwrap(), b"mine");
+        std::os::unix::fs::symlink("token", mine.join("link")).unwrap();
+        assert!(read(&path("link"), Some(me)).is_err());
+        let pipe = mine.join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(read(&path("pipe"), Some(me)).is_err());
+        // Another user's place that leads to ours.
+        let other = folder.path().join((me + 1).to_string());
+        std::os::unix::fs::symlink(&mine, &other).unwrap();
+        assert!(read(&path("token"), Some(me + 1)).is_err());
+        fs::remove_file(&other).unwrap();
+        fs::create_dir(&other).unwrap();
+        fs::hard_link(mine.join("token"), other.join("token")).unwrap();
+        assert!(read(&path("token"), Some(me + 1)).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_whole() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        std::fs::write(path, vec![b'x'; LONGEST as usize]).unwrap();
+        assert!(read(path, None).is_ok());
+        std::fs::write(path, vec![b'x'; LONGEST as usize + 1]).unwrap();
+        assert!(read(path, None).is_err());
     }
 }
