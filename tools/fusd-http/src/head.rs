@@ -1,6 +1,13 @@
 //! What the head of an answer says of the page: which version it is, and which part of it follows.
 
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
+use std::time::Duration;
+
+use reqwest::header::{
+    CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED,
+};
+
+/// How old a change has to be, that no other one has its date.
+const EXACT_AFTER: Duration = Duration::from_secs(2);
 
 /// What tells one version of a page from another, as far as the server says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -22,6 +29,23 @@ impl Validators {
     pub(crate) fn condition(&self) -> Option<&HeaderValue> {
         let strong = |etag: &&HeaderValue| etag.as_bytes().first() == Some(&b'"');
         self.etag.as_ref().filter(strong).or(self.modified.as_ref())
+    }
+
+    /// Whether nothing else can have the same marks: a date is as exact as a second, and ETags that
+    /// servers make of it are no better, so that it counts only a while later (RFC 9110, 8.8.2.2).
+    pub(crate) fn are_unique(&self, headers: &HeaderMap) -> bool {
+        let date = |value: Option<&HeaderValue>| {
+            let text = value?.to_str().ok()?;
+            httpdate::parse_http_date(text.trim()).ok()
+        };
+        let Some(modified) = &self.modified else {
+            return self.condition().is_some();
+        };
+        let (Some(modified), Some(now)) = (date(Some(modified)), date(headers.get(DATE))) else {
+            return false;
+        };
+        now.duration_since(modified)
+            .is_ok_and(|age| age >= EXACT_AFTER)
     }
 
     /// Whether an answer with `other` is of another version. What one of them does not say counts
@@ -142,6 +166,24 @@ mod tests {
         assert_eq!(both.condition().unwrap(), "date");
         let strong = validators(Some("\"a\""), Some("date"));
         assert_eq!(strong.condition().unwrap(), "\"a\"");
+    }
+
+    #[test]
+    fn what_has_just_changed_may_change_again_unseen() {
+        let changed = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let unique = |validators: &Validators, date: &str| {
+            let headers = HeaderMap::from_iter([(DATE, date.parse().unwrap())]);
+            validators.are_unique(&headers)
+        };
+        for etag in [None, Some("\"a\"")] {
+            let dated = validators(etag, Some(changed));
+            assert!(!unique(&dated, changed));
+            assert!(!unique(&dated, "Sun, 06 Nov 1994 08:49:38 GMT"));
+            assert!(unique(&dated, "Sun, 06 Nov 1994 08:49:39 GMT"));
+            assert!(!dated.are_unique(&HeaderMap::new()));
+        }
+        assert!(unique(&validators(Some("\"a\""), None), changed));
+        assert!(!unique(&validators(Some("W/\"a\""), None), changed));
     }
 
     #[test]

@@ -139,9 +139,9 @@ impl Source {
         };
         self.check_size(total)?;
         let validators = Validators::of(&answer.headers);
-        let version = self
-            .versions
-            .find(self.parts.exchange.place(who), who, validators, total);
+        let unique = validators.are_unique(&answer.headers);
+        let place = self.parts.exchange.place(who);
+        let version = self.versions.find(place, who, validators, unique, total);
         let ranged = Ranged::new(Arc::clone(&self.parts), version, answer.body, end);
         Ok(Some(Page::Ranged(ranged)))
     }

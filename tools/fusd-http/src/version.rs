@@ -62,15 +62,16 @@ impl Default for Versions {
 
 impl Versions {
     /// The version with these marks of what is at `place`: for all who find the same, the same, where
-    /// the marks change with each byte.
+    /// no other version has them (`unique`).
     pub(crate) fn find(
         &self,
         place: String,
         who: &Arc<Who>,
         validators: Validators,
+        unique: bool,
         total: u64,
     ) -> Arc<Version> {
-        if validators.condition().is_none() {
+        if !unique {
             return self.make(who, validators, total);
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,5 +88,22 @@ impl Versions {
             who: Arc::clone(who),
             fetches: Mutex::default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_share_what_cannot_be_anything_else() {
+        let versions = Versions::default();
+        let find = |unique| {
+            let who = Arc::new(Who::default());
+            let version = versions.find(String::new(), &who, Validators::default(), unique, 1);
+            version.id
+        };
+        assert_eq!(find(true), find(true));
+        assert_ne!(find(false), find(false));
     }
 }
