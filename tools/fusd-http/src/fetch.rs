@@ -39,7 +39,7 @@ struct Arrived {
 
 impl Fetch {
     /// Asks for `blocks`, of which the beginning may be under way already, with `begun`.
-    pub(crate) fn start(
+    pub(crate) fn begin(
         runtime: &Handle,
         exchange: Exchange,
         cache: Cache,
@@ -73,6 +73,11 @@ impl Fetch {
     /// Whether it brings a block, or has brought it, or would have.
     pub(crate) fn brings(&self, block: u64) -> bool {
         self.blocks.contains(&block) && self.arrived.failure.borrow().is_none()
+    }
+
+    /// The first block.
+    pub(crate) fn start(&self) -> u64 {
+        self.blocks.start
     }
 
     /// The block behind the last.

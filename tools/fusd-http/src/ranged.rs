@@ -91,7 +91,11 @@ impl Ranged {
             true => Vec::new(),
             false => (first..last).map(|block| self.block(block, last)).collect(),
         };
-        state.held.retain(|fetch| fetch.end() > first);
+        // What is far away from where the reader has gone is not wanted any more.
+        let edge = last + window.div_ceil(BLOCK);
+        state
+            .held
+            .retain(|fetch| fetch.end() > first && fetch.start() <= edge);
         if window > 0 {
             self.hurry(&mut state, last, window);
         }
@@ -146,7 +150,7 @@ impl Ranged {
         let parts = &self.parts;
         let version = Arc::clone(&self.version);
         let (exchange, cache) = (parts.exchange.clone(), parts.cache.clone());
-        Fetch::start(&parts.runtime, exchange, cache, version, blocks, begun)
+        Fetch::begin(&parts.runtime, exchange, cache, version, blocks, begun)
     }
 
     /// What all readers have asked for shall not fill the cache that it goes to.
