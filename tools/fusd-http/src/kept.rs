@@ -36,6 +36,8 @@ pub(crate) struct Shelf {
 #[derive(Debug, Default)]
 pub(crate) struct Place {
     page: Lock<Option<Kept>>,
+    /// When the last try that failed has ended, and why.
+    failed: Lock<Option<(Instant, Failure)>>,
     /// One asks, the others wait for what comes.
     asking: Mutex<()>,
 }
@@ -84,10 +86,16 @@ impl Shelf {
         }
         let _turn = place.asking.lock().await;
         // Somebody else may have asked meanwhile.
-        if let Some(kept) = place.kept().filter(|kept| kept.since >= asked) {
+        let is_new = |kept: &Kept| kept.since >= asked || kept.since.elapsed() < self.time;
+        if let Some(kept) = place.kept().filter(is_new) {
             return Ok(kept.content);
         }
-        match self.ask(&place, who).await {
+        // What failed while this waited would fail again, and for each who waits after the other.
+        let result = match place.failure_since(asked) {
+            Some(failure) => Err(failure),
+            None => self.ask(&place, who).await,
+        };
+        match result {
             Ok(content) => Ok(content),
             Err(failure) => match place.kept() {
                 Some(kept) if kept.since.elapsed() < self.time * STALE && is_passing(&failure) => {
@@ -127,12 +135,27 @@ impl Shelf {
     }
 
     async fn ask(&self, place: &Place, who: &Arc<Who>) -> Result<Bytes, Failure> {
+        let result = self.ask_once(place, who).await;
+        if let Err(failure) = &result {
+            place.fail(failure);
+        }
+        result
+    }
+
+    async fn ask_once(&self, place: &Place, who: &Arc<Who>) -> Result<Bytes, Failure> {
         let kept = place.kept();
         let mut ask = Ask::get(who);
         if let Some(etag) = kept.as_ref().and_then(|kept| kept.etag.clone()) {
             ask.headers.insert(IF_NONE_MATCH, etag);
         }
+        // The page is at least as new as the question.
+        let since = Instant::now();
         let answer = self.exchange.send(&ask).await?;
+        if answer.status == StatusCode::PARTIAL_CONTENT {
+            let text = "the server sends a part of the page without being asked for one";
+            tracing::warn!(errno = %Errno::EIO, "{text}");
+            return Err(Failure::new(Errno::EIO, text));
+        }
         let etag = answer.headers.get(ETAG).cloned();
         let content = match (answer.status, kept) {
             (StatusCode::NOT_MODIFIED, Some(kept)) => kept.content,
@@ -143,7 +166,6 @@ impl Shelf {
                 self.filter(page).await?
             }
         };
-        let since = Instant::now();
         *place.lock() = Some(Kept {
             content: content.clone(),
             since,
@@ -190,11 +212,39 @@ fn is_passing(failure: &Failure) -> bool {
 }
 
 impl Place {
+    fn fail(&self, failure: &Failure) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        *failed = Some((Instant::now(), failure.clone()));
+    }
+
+    /// The last failure, of those that have ended since `asked`.
+    fn failure_since(&self, asked: Instant) -> Option<Failure> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = failed.as_ref().filter(|failed| failed.0 >= asked);
+        failed.map(|failed| failed.1.clone())
+    }
+
     fn kept(&self) -> Option<Kept> {
         self.lock().clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
         self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_that_of_all_who_wait_for_it() {
+        let place = Place::default();
+        let before = Instant::now();
+        assert!(place.failure_since(before).is_none());
+        place.fail(&Failure::new(Errno::EIO, "broken"));
+        assert!(place.failure_since(before).is_some());
+        let later = Instant::now() + Duration::from_secs(1);
+        assert!(place.failure_since(later).is_none(), "who comes later asks");
     }
 }
