@@ -55,7 +55,9 @@ mod network {
             events_are_followed;
         writing:
             what_may_be_sent_again_is,
-            a_killed_writer_sends_nothing_whole;
+            a_killed_writer_sends_nothing_whole,
+            whoever_only_inherits_a_file_may_be_killed,
+            a_server_that_answers_early_hears_the_rest;
         versions:
             an_open_file_is_of_one_version,
             a_changed_page_can_be_reopened,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fusd::Errno;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE};
 use reqwest::{Client, Method, Response, StatusCode, Url};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::access::{Access, Proof};
@@ -101,23 +101,40 @@ pub(crate) enum Payload {
 
 /// A body that is written while it is sent: it can be sent once.
 #[derive(Clone, Debug)]
-pub(crate) struct Upload(Arc<Mutex<Option<Stream>>>);
-
-/// The body, and what tells of its end.
-type Stream = (reqwest::Body, oneshot::Receiver<()>);
+pub(crate) struct Upload {
+    body: Arc<Mutex<Option<reqwest::Body>>>,
+    /// When something of it was taken last. Its sender is dropped with the body.
+    pulls: watch::Receiver<Instant>,
+}
 
 impl Upload {
-    pub(crate) fn new(body: reqwest::Body, end: oneshot::Receiver<()>) -> Self {
-        Self(Arc::new(Mutex::new(Some((body, end)))))
+    pub(crate) fn new(body: reqwest::Body, pulls: watch::Receiver<Instant>) -> Self {
+        let body = Arc::new(Mutex::new(Some(body)));
+        Self { body, pulls }
     }
 
-    fn take(&self) -> Result<Stream, Failure> {
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stream.take().ok_or_else(|| {
+    fn take(&self) -> Result<reqwest::Body, Failure> {
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        body.take().ok_or_else(|| {
             let text = "what was written is sent already, and would have to be sent once more";
             Failure::new(Errno::EIO, text)
         })
     }
+
+    /// Resolves when the network has taken all of it, or takes no more.
+    pub(crate) async fn taken(&self) {
+        let mut pulls = self.pulls.clone();
+        while pulls.changed().await.is_ok() {}
+    }
+}
+
+/// How long an upload may make no progress.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Before the first byte of it.
+    pub(crate) before_first: Duration,
+    /// Later.
+    pub(crate) stall: Duration,
 }
 
 /// An answer, of which the head is there.
@@ -143,6 +160,15 @@ impl Exchange {
         let url = self.0.target.of(who).ok().map(String::from);
         let uid = self.0.access.depends_on_caller().then_some(who.uid);
         format!("{uid:?} {}", url.unwrap_or_default())
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        let network = &self.0.network;
+        // A secret may have to be asked for first.
+        Limits {
+            before_first: network.connect_timeout + network.first_byte_timeout,
+            stall: network.stall_timeout,
+        }
     }
 
     /// Whether answers may be compressed.
@@ -228,7 +254,9 @@ impl Exchange {
                 }
                 continue;
             }
-            if response.status() == StatusCode::UNAUTHORIZED && known.is_some() && !renewed {
+            // What has been written while it was sent is gone.
+            let again = !renewed && !matches!(ask.payload, Payload::Stream(_));
+            if response.status() == StatusCode::UNAUTHORIZED && known.is_some() && again {
                 renewed = true;
                 let new = self.0.access.proof(&home, &ask.who, Some(&proof)).await?;
                 if new.headers != proof.headers {
@@ -272,18 +300,17 @@ impl Exchange {
         match &ask.payload {
             Payload::Bytes(bytes) if body => request = request.body(bytes.clone()),
             Payload::Stream(upload) if body => {
-                let (stream, end) = upload.take()?;
-                (request, written) = (request.body(stream), Some(end));
+                request = request.body(upload.take()?);
+                written = Some(upload);
             }
             _ => {}
         }
         self.0.traffic.ask();
         let limit = self.0.network.first_byte_timeout;
         let late = async {
-            // Whoever writes may take any time for it.
+            // Whoever writes may take any time for it, and so may a slow network.
             if let Some(written) = written {
-                // It is dropped where it is broken off; then the request ends by itself.
-                let _ = written.await;
+                written.taken().await;
             }
             sleep(limit).await;
         };

@@ -108,6 +108,7 @@ impl StreamArgs {
             method: method.clone(),
             send,
             idempotent: self.idempotent,
+            is_live: self.is_live(),
             content_type: self.content_type.clone().unwrap_or(kind),
         }))
     }
@@ -115,6 +116,7 @@ impl StreamArgs {
     /// How answers are heard, with pauses of at most `longest`.
     pub(crate) fn live(&self, longest: Duration) -> Live {
         Live {
+            is_live: self.is_live(),
             sse: self.sse,
             follow: self.follow,
             longest,

@@ -1,5 +1,7 @@
 //! What is written makes requests.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Mutex;
 use std::sync::mpsc;
 
@@ -201,5 +203,43 @@ pub(crate) fn an_interrupted_write_is_not_sent_again(case: &Case) {
     assert!(ends.contains(&end.as_str()), "{end}");
     server.await_idle();
     assert_eq!(bodies(&server), ["www"], "once");
+    driver.stop();
+}
+
+pub(crate) fn whoever_only_inherits_a_file_may_be_killed(case: &Case) {
+    let server = echo();
+    let driver = http(case, &server.url("/"), ["-X", "PUT"]).start();
+    let page = pattern(3_000_000);
+    case.file("page", &page);
+    let node = driver.node().as_os_str();
+    let script = "( sleep 60 & pid=$!; cat page; kill $pid; wait $pid; cat page ) >\"$0\"";
+    shell(case, node, script);
+    server.await_asked(1);
+    let body = &server.asked()[0].body;
+    assert!(*body == [&page[..], &page].concat(), "{}", body.len());
+    driver.stop();
+}
+
+pub(crate) fn a_server_that_answers_early_hears_the_rest(case: &Case) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("its number"));
+    let server = fusd_tests::wait::start(move || {
+        let (mut stream, _) = listener.accept()?;
+        let (mut heard, mut bytes) = (Vec::new(), vec![0; 65536]);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        while !heard.ends_with(b"\r\n0\r\n\r\n") {
+            match stream.read(&mut bytes)? {
+                0 => break,
+                count => heard.extend(&bytes[..count]),
+            }
+        }
+        std::io::Result::Ok(heard)
+    });
+    let driver = http(case, &url, ["-X", "PUT"]).start();
+    case.file("page", &pattern(8_000_000));
+    shell(case, driver.node().as_os_str(), "cat page >\"$0\"");
+    let heard = server.wait().expect("a connection");
+    assert!(heard.ends_with(b"0\r\n\r\n"), "{} bytes", heard.len());
+    assert!(heard.len() > 8_000_000, "{} bytes", heard.len());
     driver.stop();
 }

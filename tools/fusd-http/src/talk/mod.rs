@@ -8,6 +8,7 @@ mod live;
 mod records;
 mod sse;
 mod upload;
+mod writers;
 mod writing;
 
 use std::sync::{Arc, OnceLock, Weak};
@@ -23,6 +24,7 @@ use self::inbox::Inbox;
 pub(crate) use self::live::Live;
 pub use self::sse::Sse;
 use self::upload::Outgoing;
+use self::writers::Writers;
 pub use self::writing::Send;
 pub(crate) use self::writing::Writing;
 use crate::device::OpenUrl;
@@ -45,6 +47,16 @@ pub(crate) struct Server {
     pub(crate) tasks: TaskTracker,
 }
 
+impl Server {
+    /// Asks for the page in the name of `who`.
+    fn ask(&self, who: &Arc<Who>) -> Ask {
+        match self.live.is_live {
+            true => Ask::live(who),
+            false => Ask::get(who),
+        }
+    }
+}
+
 /// An open file. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Talk(Arc<Shared>);
@@ -53,7 +65,7 @@ struct Shared {
     server: Arc<Server>,
     queue: WaitQueue<State>,
     /// There is room again for what the server says.
-    room: Notify,
+    room: Arc<Notify>,
     /// Who has opened it.
     opener: Arc<Who>,
 }
@@ -82,9 +94,17 @@ struct State {
     doubtful: bool,
     /// The last request is of a write that has been answered already.
     nobody_waits: bool,
+    /// The last request of a write that has not been told what it came to.
+    unsettled: Option<u64>,
     /// The beginning of a line.
     line: Vec<u8>,
     outgoing: Outgoing,
+    /// The server has not taken all of it yet.
+    is_sending: bool,
+    /// It does not take the rest.
+    is_cut: bool,
+    /// Of what goes out, or of the line.
+    writers: Writers,
 }
 
 /// A task that is aborted when this is dropped.
@@ -129,10 +149,17 @@ impl State {
         events.set(PollEvents::READ, reads);
         let writes = match self.outgoing.is_open() {
             true => self.outgoing.has_room() || self.result.is_some(),
-            false => !self.is_asking(),
+            false => !self.is_asking() && self.unsettled.is_none(),
         };
         events.set(PollEvents::WRITE, writes || self.untold.is_some());
         events
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Whoever waits for room sees that there is no file any more.
+        self.room.notify_one();
     }
 }
 
@@ -162,7 +189,7 @@ impl Talk {
         Self(Arc::new(Shared {
             server: Arc::clone(server),
             queue: WaitQueue::new(State::default()),
-            room: Notify::new(),
+            room: Arc::default(),
             opener: Arc::new(opener),
         }))
     }
@@ -182,7 +209,7 @@ impl Talk {
         let (opened, answered) = oneshot::channel();
         let shared = &talk.0;
         let begin =
-            |state: &mut State| shared.begin(state, Ask::live(&shared.opener), Some(opened));
+            |state: &mut State| shared.begin(state, server.ask(&shared.opener), Some(opened));
         shared.queue.update(begin);
         if flags.nonblocking() {
             talk.accept(request);
@@ -214,7 +241,7 @@ impl Talk {
             // Who reads has written all of it.
             state.outgoing.end();
             if state.number == 0 && request.len() > 0 {
-                shared.begin(state, Ask::live(&shared.opener), None);
+                shared.begin(state, shared.server.ask(&shared.opener), None);
             }
             if state.is_asking() {
                 return Attempt::Wait(request);
@@ -224,6 +251,8 @@ impl Talk {
             attempt
         };
         self.0.queue.serve(request, attempt);
+        // It may have begun a request, or ended one, and wait: whoever polls is told.
+        self.0.queue.update(|_| {});
     }
 
     /// A client writes.
@@ -254,6 +283,7 @@ impl Talk {
     pub(crate) fn release(&self, file: &OpenFile<OpenUrl>) {
         let shared = &self.0;
         shared.queue.unwatch(file);
+
         let left = shared.queue.update(|state| {
             records::release(shared, state);
             let flushes = shared.server.is_cuse.get().is_none_or(|it| !it);

@@ -7,6 +7,7 @@ use fusd::request::{FlushRequest, WriteRequest};
 use fusd::{Attempt, Delivery, Errno};
 
 use super::upload::is_killed;
+use super::writers::Writer;
 use super::{Send, Shared, State, WeakTalk};
 use crate::exchange::Payload;
 
@@ -20,6 +21,10 @@ struct Progress {
     done: usize,
     /// The request under way for what follows, and where that ends.
     asking: Option<(u64, usize)>,
+    /// The last request of it, until the client is told what has become of the write.
+    untold: Option<u64>,
+    idempotent: bool,
+    writer: Writer,
 }
 
 pub(super) fn write(shared: &Arc<Shared>, request: WriteRequest) {
@@ -27,9 +32,14 @@ pub(super) fn write(shared: &Arc<Shared>, request: WriteRequest) {
         talk: Arc::downgrade(shared),
         done: 0,
         asking: None,
+        untold: None,
+        idempotent: (shared.server.writing.as_ref()).is_some_and(|it| it.idempotent),
+        writer: Writer::of(request.caller()),
     };
     let attempt = move |state: &mut State, request| progress.attempt(state, request);
     shared.queue.serve(request, attempt);
+    // It may have sent something, and wait: whoever polls is told.
+    shared.queue.update(|_| {});
 }
 
 impl Progress {
@@ -49,6 +59,10 @@ impl Progress {
             }
         }
         if self.done == 0 {
+            if state.unsettled.is_some() {
+                // Of another write. It may have been interrupted, and is about to say so.
+                return Attempt::Wait(request);
+            }
             if let Some(errno) = state.untold.take() {
                 request.fail(errno);
                 return Attempt::Served;
@@ -61,7 +75,8 @@ impl Progress {
         }
         let rest = &request.data()[self.done..];
         if rest.is_empty() {
-            request.accept();
+            let delivery = request.accept();
+            self.settle(state, delivery);
             return Attempt::Served;
         }
         let Some(end) = shared.record(rest).map(|end| self.done + end) else {
@@ -87,21 +102,29 @@ impl Progress {
             false => record,
         };
         if state.line.len() + record.len() > LONGEST {
-            request.fail(Errno::EMSGSIZE);
-            return Attempt::Served;
+            return self.refused(state, request, Errno::EMSGSIZE);
         }
         let content = [&state.line, record].concat();
+        if !(shared.server.writing.as_ref()).is_some_and(|it| it.fits(&content)) {
+            tracing::info!("what is written is not UTF-8, and cannot be put into --body");
+            return self.refused(state, request, Errno::EINVAL);
+        }
         if request.nonblocking() {
             // The next call tells what has become of it.
             if request.accept_part(end) == Delivery::Delivered {
                 state.line.clear();
+                state.writers.clear();
                 shared.send(state, content);
                 state.nobody_waits = true;
             }
             return Attempt::Served;
         }
         state.line.clear();
-        self.asking = Some((shared.send(state, content), end));
+        state.writers.clear();
+        let number = shared.send(state, content);
+        self.asking = Some((number, end));
+        self.untold = Some(number);
+        state.unsettled = self.untold;
         Attempt::Wait(request)
     }
 
@@ -113,15 +136,15 @@ impl Progress {
         errno: Errno,
     ) -> Attempt<WriteRequest> {
         self.asking = None;
-        match self.done {
-            0 => drop(request.fail(errno)),
+        let delivery = match self.done {
+            0 => request.fail(errno),
             // What was before it has been sent: the rest must not bring that again.
-            done => {
-                if request.accept_part(done) == Delivery::Delivered {
-                    state.untold = Some(errno);
-                }
-            }
+            done => request.accept_part(done),
+        };
+        if self.done > 0 && delivery == Delivery::Delivered {
+            state.untold = Some(errno);
         }
+        self.settle(state, delivery);
         Attempt::Served
     }
 
@@ -129,31 +152,49 @@ impl Progress {
     fn keep(&mut self, state: &mut State, request: WriteRequest) -> Attempt<WriteRequest> {
         let rest = request.data()[self.done..].to_vec();
         if state.line.len() + rest.len() > LONGEST {
-            request.fail(Errno::EMSGSIZE);
-        } else if request.accept() == Delivery::Delivered {
-            state.line.extend(rest);
+            return self.refused(state, request, Errno::EMSGSIZE);
         }
+        let delivery = request.accept();
+        if delivery == Delivery::Delivered {
+            state.line.extend(rest);
+            state.writers.add(self.writer);
+        }
+        self.settle(state, delivery);
         Attempt::Served
+    }
+
+    /// The client knows what has become of the write; or it was interrupted in this moment, and would
+    /// write the same again.
+    fn settle(&mut self, state: &mut State, delivery: Delivery) {
+        if let Some(number) = self.untold.take() {
+            state.settle(number, delivery == Delivery::Delivered || self.idempotent);
+        }
+    }
+}
+
+impl State {
+    /// The write of the request `number` has been answered. Unless `is_known` to its client, what it sent
+    /// may not be sent again.
+    fn settle(&mut self, number: u64, is_known: bool) {
+        self.doubtful |= !is_known;
+        if self.unsettled == Some(number) {
+            self.unsettled = None;
+        }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        let (Some((number, _)), Some(shared)) = (self.asking, self.talk.upgrade()) else {
+        let (Some(number), Some(shared)) = (self.untold, self.talk.upgrade()) else {
             return;
         };
         // The client has stopped waiting. Not here: whoever drops this may have the queue's lock.
-        let runtime = shared.server.runtime.clone();
+        let (idempotent, runtime) = (self.idempotent, shared.server.runtime.clone());
         runtime.spawn(async move {
-            let idempotent = shared
-                .server
-                .writing
-                .as_ref()
-                .is_some_and(|it| it.idempotent);
             let task = shared.queue.update(|state| {
+                state.settle(number, idempotent);
                 let asking = state.number == number && state.is_asking();
                 asking.then(|| {
-                    state.doubtful = !idempotent;
                     state.answer(number, Err(Errno::ECANCELED));
                     state.task.take()
                 })
@@ -190,8 +231,15 @@ impl Shared {
 
 pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
     if is_killed(&request) {
-        // Nobody knows how the line was to go on.
-        shared.queue.update(|state| state.line.clear());
+        let who = Writer::of(request.caller());
+        shared.queue.update(|state| {
+            // Nobody knows how the line was to go on.
+            if !state.line.is_empty() && state.writers.has(who) {
+                tracing::warn!("the writer was killed: the line that it had begun is dropped");
+                state.line.clear();
+                state.writers.clear();
+            }
+        });
     }
     if request.caller().pid() != shared.opener.pid || request.nonblocking() {
         request.done();
@@ -207,6 +255,7 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
             }
             if let (false, Some(shared)) = (state.line.is_empty(), talk.upgrade()) {
                 let line = std::mem::take(&mut state.line);
+                state.writers.clear();
                 sent = Some(shared.send(state, line));
                 return Attempt::Wait(request);
             }
@@ -217,6 +266,8 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
             }
             Attempt::Served
         });
+    // As above.
+    shared.queue.update(|_| {});
 }
 
 /// Sends the line that is begun. Whoever has not been told by close(2) is told by the log.
@@ -229,5 +280,24 @@ pub(super) fn release(shared: &Arc<Shared>, state: &mut State) {
         state.detach();
     } else if state.nobody_waits && state.is_asking() {
         state.detach();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_was_interrupted_leaves_doubts() {
+        let mut state = State {
+            unsettled: Some(2),
+            ..State::default()
+        };
+        state.settle(1, true);
+        assert_eq!((state.unsettled, state.doubtful), (Some(2), false));
+        state.settle(2, false);
+        assert_eq!((state.unsettled, state.doubtful), (None, true));
+        state.settle(3, true);
+        assert!(state.doubtful, "for good");
     }
 }

@@ -71,28 +71,27 @@ impl Events {
         self.first = true;
     }
 
-    /// Takes what came; gives what readers get of it.
+    /// Takes what came; puts what readers get of it into `out`.
     ///
     /// # Errors
-    /// An event is too long.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<u8>, TooLong> {
-        let mut out = match self.form {
-            Sse::Raw => bytes.to_vec(),
-            Sse::Data => Vec::new(),
-        };
+    /// An event is too long; those before it are there.
+    pub(crate) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
+        if self.form == Sse::Raw {
+            out.extend(bytes);
+        }
         for byte in bytes {
             let joined = std::mem::replace(&mut self.after_return, *byte == b'\r');
             match byte {
                 b'\n' if joined => {}
                 b'\n' | b'\r' => {
                     let line = std::mem::take(&mut self.line);
-                    self.end_line(&line, &mut out);
+                    self.end_line(&line, out);
                 }
                 _ if self.line.len() + self.data.len() >= LONGEST => return Err(TooLong),
                 _ => self.line.push(*byte),
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     fn end_line(&mut self, line: &[u8], out: &mut Vec<u8>) {
@@ -146,6 +145,12 @@ impl Events {
 mod tests {
     use super::*;
 
+    fn feed(events: &mut Events, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        events.feed(bytes, &mut out).unwrap();
+        out
+    }
+
     const STREAM: &[u8] =
         b"\xef\xbb\xbf: hello\ndata: one\nid: 1\n\ndata: two\r\ndata:three\r\n\r\nevent: x\rdata\r\r\
         id: 2\nretry: 1500\n\ndata: never ended";
@@ -156,7 +161,7 @@ mod tests {
             let mut events = Events::new(Sse::Data);
             let mut out = Vec::new();
             for piece in STREAM.chunks(size) {
-                out.extend(events.feed(piece).unwrap());
+                out.extend(feed(&mut events, piece));
             }
             assert_eq!(
                 String::from_utf8(out).unwrap(),
@@ -171,22 +176,25 @@ mod tests {
     #[test]
     fn raw_is_all_there_is_and_its_ids_are_known() {
         let mut events = Events::new(Sse::Raw);
-        assert_eq!(events.feed(STREAM).unwrap(), STREAM);
+        assert_eq!(feed(&mut events, STREAM), STREAM);
         assert_eq!(events.last_id(), Some(&b"2"[..]));
     }
 
     #[test]
     fn what_a_broken_connection_has_begun_is_forgotten() {
         let mut events = Events::new(Sse::Data);
-        assert_eq!(events.feed(b"id: 5\ndata: half").unwrap(), b"");
+        assert_eq!(feed(&mut events, b"id: 5\ndata: half"), b"");
         assert_eq!(events.last_id(), None, "it has not ended");
         events.reconnect();
-        assert_eq!(events.feed(b"data: whole\n\n").unwrap(), b"whole\n");
+        assert_eq!(feed(&mut events, b"data: whole\n\n"), b"whole\n");
     }
 
     #[test]
     fn an_endless_event_is_an_error() {
         let mut events = Events::new(Sse::Data);
-        assert_eq!(events.feed(&vec![b'x'; LONGEST + 1]), Err(TooLong));
+        let mut out = Vec::new();
+        let stream = [b"data: whole\n\n", &vec![b'x'; LONGEST + 1][..]].concat();
+        assert_eq!(events.feed(&stream, &mut out), Err(TooLong));
+        assert_eq!(out, b"whole\n", "what was before it");
     }
 }

@@ -3,14 +3,18 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fusd::request::{FlushRequest, WriteRequest};
 use fusd::{Attempt, Delivery, Errno};
 use futures_util::stream;
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
+use super::writers::Writer;
 use super::{Shared, State, Task, WeakTalk};
 use crate::exchange::{Payload, Upload};
 
@@ -25,10 +29,9 @@ pub(super) enum Outgoing {
     None,
     Open {
         body: Sender<Bytes>,
-        end: oneshot::Sender<()>,
         complete: Arc<AtomicBool>,
     },
-    /// It has been sent to its end, or broken off.
+    /// It has been written to its end, or broken off.
     Ended,
 }
 
@@ -49,22 +52,28 @@ impl Outgoing {
     /// All has been written.
     pub(super) fn end(&mut self) {
         if self.is_open()
-            && let Self::Open { end, complete, .. } = std::mem::replace(self, Self::Ended)
+            && let Self::Open { complete, .. } = std::mem::replace(self, Self::Ended)
         {
+            // The sender is dropped after that: whoever sees the end sees it complete.
             complete.store(true, Ordering::Release);
-            // The request may have failed already.
-            let _ = end.send(());
         }
     }
 }
 
 pub(super) fn write(shared: &Arc<Shared>, request: WriteRequest) {
     let talk = Arc::downgrade(shared);
-    let attempt = move |state: &mut State, request: WriteRequest| attempt(&talk, state, request);
+    let writer = Writer::of(request.caller());
+    let attempt =
+        move |state: &mut State, request: WriteRequest| attempt(&talk, state, request, writer);
     shared.queue.serve(request, attempt);
 }
 
-fn attempt(talk: &WeakTalk, state: &mut State, request: WriteRequest) -> Attempt<WriteRequest> {
+fn attempt(
+    talk: &WeakTalk,
+    state: &mut State,
+    request: WriteRequest,
+    writer: Writer,
+) -> Attempt<WriteRequest> {
     let fail = |request: WriteRequest, errno| {
         request.fail(errno);
         Attempt::Served
@@ -79,18 +88,19 @@ fn attempt(talk: &WeakTalk, state: &mut State, request: WriteRequest) -> Attempt
     if matches!(state.outgoing, Outgoing::None) {
         begin(&shared, state);
     }
+    if let Some(Err(errno)) = state.result {
+        return fail(request, errno);
+    }
     let Outgoing::Open { body, .. } = &state.outgoing else {
         tracing::info!("a file takes no more once it has been closed somewhere, or read");
         return fail(request, Errno::EPIPE);
     };
-    if let Some(Err(errno)) = state.result {
-        return fail(request, errno);
-    }
     match body.clone().try_reserve_owned() {
         Ok(place) => {
             let bytes = Bytes::copy_from_slice(request.data());
             if request.accept() == Delivery::Delivered {
                 place.send(bytes);
+                state.writers.add(writer);
             }
             Attempt::Served
         }
@@ -108,39 +118,120 @@ fn begin(shared: &Arc<Shared>, state: &mut State) {
         return;
     };
     let (body, bytes) = mpsc::channel(WRITES);
-    let (end, ended) = oneshot::channel();
-    let talk = Arc::downgrade(shared);
+    let (pulled, pulls) = watch::channel(Instant::now());
     let complete = Arc::new(AtomicBool::new(false));
-    let body_is_complete = Arc::clone(&complete);
-    let next = move |(mut bytes, talk): (Receiver<Bytes>, WeakTalk)| {
-        let complete = Arc::clone(&body_is_complete);
-        async move {
-            let Some(next) = bytes.recv().await else {
-                // Else the server would take what there is for the whole.
-                let complete = complete.swap(true, Ordering::Acquire);
-                let broken = io::Error::other("the writer was killed");
-                return (!complete).then_some((Err(broken), (bytes, talk)));
-            };
-            // Whoever waits for room has it.
-            if let Some(shared) = talk.upgrade() {
-                shared.queue.update(|_| {});
-            }
-            Some((Ok(next), (bytes, talk)))
+    let feed = Feed {
+        bytes,
+        talk: Arc::downgrade(shared),
+        runtime: shared.server.runtime.clone(),
+        complete: Arc::clone(&complete),
+        is_whole: false,
+        pulled,
+    };
+    let stream = reqwest::Body::wrap_stream(stream::unfold(feed, Feed::next));
+    let weak = body.downgrade();
+    state.outgoing = Outgoing::Open { body, complete };
+    state.is_sending = true;
+    let payload = Payload::Stream(Upload::new(stream, pulls.clone()));
+    let number = shared.begin(state, writing.ask(&shared.opener, payload), None);
+    let request = state.task.as_ref().and_then(|task| task.0.clone());
+    let (talk, limits) = (Arc::downgrade(shared), shared.server.exchange.limits());
+    shared.server.runtime.spawn(async move {
+        stalled(weak, pulls, limits.before_first, limits.stall).await;
+        tracing::warn!(errno = %Errno::ETIMEDOUT, "the server takes nothing of what is written");
+        if let Some(shared) = talk.upgrade() {
+            let update = |state: &mut State| state.answer(number, Err(Errno::ETIMEDOUT));
+            shared.queue.update(update);
         }
-    };
-    let stream = reqwest::Body::wrap_stream(stream::unfold((bytes, talk), next));
-    state.outgoing = Outgoing::Open {
-        body,
-        end,
-        complete,
-    };
-    let payload = Payload::Stream(Upload::new(stream, ended));
-    shared.begin(state, writing.ask(&shared.opener, payload), None);
+        if let Some(request) = request {
+            request.abort();
+        }
+    });
+}
+
+/// Resolves when nothing of what is written has been taken for so long; `first` is the time for that
+/// to begin. Never, where all is taken.
+async fn stalled(
+    body: WeakSender<Bytes>,
+    mut pulls: watch::Receiver<Instant>,
+    first: Duration,
+    stall: Duration,
+) {
+    let mut end = Instant::now() + first + stall;
+    loop {
+        tokio::select! {
+            biased;
+            pulled = pulls.changed() => match pulled {
+                Ok(()) => end = *pulls.borrow_and_update() + stall,
+                // All has been taken, or is not wanted.
+                Err(_) => std::future::pending().await,
+            },
+            () = sleep_until(end) => {
+                // Whoever writes may take any time for it.
+                let idle = |body: Sender<Bytes>| body.capacity() == body.max_capacity();
+                if !body.upgrade().is_some_and(idle) {
+                    return;
+                }
+                end = Instant::now() + stall;
+            }
+        }
+    }
+}
+
+/// What is written, on its way to the server.
+struct Feed {
+    bytes: Receiver<Bytes>,
+    talk: WeakTalk,
+    runtime: Handle,
+    complete: Arc<AtomicBool>,
+    /// All of it has been taken.
+    is_whole: bool,
+    /// When something was taken last. Dropped with this, it tells that no more is.
+    pulled: watch::Sender<Instant>,
+}
+
+impl Feed {
+    async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        let Some(next) = self.bytes.recv().await else {
+            // Else the server would take what there is for the whole.
+            let broken = io::Error::other("the writer was killed");
+            let told = std::mem::replace(&mut self.is_whole, true);
+            let whole = self.complete.load(Ordering::Acquire) || told;
+            return (!whole).then_some((Err(broken), self));
+        };
+        self.pulled.send_replace(Instant::now());
+        // Whoever waits for room has it.
+        if let Some(shared) = self.talk.upgrade() {
+            shared.queue.update(|_| {});
+        }
+        Some((Ok(next), self))
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let (talk, is_whole) = (std::mem::take(&mut self.talk), self.is_whole);
+        // Not here: whoever drops this may have the queue's lock.
+        self.runtime.spawn(async move {
+            if let Some(shared) = talk.upgrade() {
+                shared.queue.update(|state| {
+                    state.is_sending = false;
+                    state.is_cut = !is_whole;
+                });
+            }
+        });
+    }
 }
 
 pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
     if is_killed(&request) {
-        let task = shared.queue.update(break_off);
+        let who = Writer::of(request.caller());
+        let is_opener = request.caller().pid() == shared.opener.pid;
+        let task = shared.queue.update(|state| {
+            // Others may write on, whoever dies.
+            let wrote = is_opener || state.writers.has(who);
+            wrote.then(|| break_off(state))
+        });
         drop(task);
         request.done();
         return;
@@ -164,10 +255,20 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
         match state.result {
             None if state.task.is_some() => return Attempt::Wait(request),
             Some(Err(errno)) => drop(request.fail(errno)),
+            // It has answered before it has heard all.
+            _ if state.is_sending => return Attempt::Wait(request),
+            _ if state.is_cut => {
+                tracing::warn!(
+                    "the server has answered, and taken only a part of what was written"
+                );
+                request.fail(Errno::EPIPE);
+            }
             _ => drop(request.done()),
         }
         Attempt::Served
     });
+    // Whoever polls is told of the end.
+    shared.queue.update(|_| {});
 }
 
 /// The server is not to take what there is for the whole.
@@ -177,6 +278,7 @@ fn break_off(state: &mut State) -> Option<Task> {
     }
     tracing::warn!("the writer was killed: its request is broken off");
     state.outgoing = Outgoing::Ended;
+    state.answer(state.number, Err(Errno::ECANCELED));
     state.task.take()
 }
 
@@ -187,7 +289,8 @@ pub(super) fn release(state: &mut State, flushes: bool) {
         // It was killed, and the kernel has not waited for its flush.
         drop(break_off(state));
     }
-    if state.outgoing.is_open() || matches!(state.outgoing, Outgoing::Ended) && state.is_asking() {
+    let is_under_way = state.is_asking() || state.is_sending;
+    if state.outgoing.is_open() || matches!(state.outgoing, Outgoing::Ended) && is_under_way {
         state.outgoing.end();
         state.detach();
     }
@@ -214,5 +317,44 @@ pub(super) fn is_killed(request: &FlushRequest) -> bool {
         }
         // It has not waited for the answer, as a signal has come; and it has ended since.
         Err(_) => request.is_abandoned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_broken_off_has_failed() {
+        let (body, _bytes) = mpsc::channel(WRITES);
+        let complete = Arc::new(AtomicBool::new(false));
+        let mut state = State {
+            number: 1,
+            // The head of an answer has come already.
+            result: Some(Ok(())),
+            outgoing: Outgoing::Open { body, complete },
+            ..State::default()
+        };
+        drop(break_off(&mut state));
+        assert_eq!(state.result, Some(Err(Errno::ECANCELED)));
+        assert!(state.inbox.is_ready(), "a read does not wait for ever");
+    }
+
+    #[test]
+    fn a_server_that_takes_nothing_is_not_waited_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let short = Duration::from_millis(5);
+        let (body, _bytes) = mpsc::channel(WRITES);
+        let (_pulled, pulls) = watch::channel(Instant::now());
+        let wait = |limit| {
+            let stalled = stalled(body.downgrade(), pulls.clone(), short, short);
+            runtime.block_on(async { tokio::time::timeout(limit, stalled).await })
+        };
+        assert!(wait(20 * short).is_err(), "the writer is idle");
+        body.try_send(Bytes::new()).unwrap();
+        assert!(wait(Duration::from_secs(60)).is_ok());
     }
 }

@@ -30,11 +30,18 @@ pub(crate) struct Writing {
     /// It may be sent twice.
     pub(crate) idempotent: bool,
     pub(crate) content_type: HeaderValue,
+    /// Answers may be silent for any time.
+    pub(crate) is_live: bool,
     /// What it is put into.
     pub(crate) body: Option<String>,
 }
 
 impl Writing {
+    /// Whether `data` can be put into --body, which is a text.
+    pub(super) fn fits(&self, data: &[u8]) -> bool {
+        self.body.is_none() || std::str::from_utf8(data).is_ok()
+    }
+
     pub(super) fn ask(&self, who: &Arc<Who>, payload: Payload) -> Ask {
         let payload = match (payload, &self.body) {
             (Payload::Bytes(data), Some(body)) => {
@@ -52,7 +59,7 @@ impl Writing {
             headers: HeaderMap::from_iter([kind]),
             payload,
             repeatable: self.idempotent && again,
-            live: true,
+            live: self.is_live,
         }
     }
 
