@@ -38,14 +38,15 @@ struct Arrived {
 }
 
 impl Fetch {
-    /// Asks for `blocks`, of which the beginning may be under way already, with `begun`.
+    /// Asks for `blocks`, of which the beginning may be under way already: a body, and the byte before
+    /// which it ends.
     pub(crate) fn begin(
         runtime: &Handle,
         exchange: Exchange,
         cache: Cache,
         version: Arc<Version>,
         blocks: Range<u64>,
-        begun: Option<Body>,
+        begun: Option<(Body, u64)>,
     ) -> Arc<Self> {
         let arrived = Arc::new(Arrived {
             blocks: Mutex::default(),
@@ -158,7 +159,7 @@ impl Drop for Teller {
 }
 
 impl Work {
-    async fn run(mut self, begun: Option<Body>) {
+    async fn run(mut self, begun: Option<(Body, u64)>) {
         let mut teller = Teller {
             arrived: Arc::clone(&self.arrived),
             done: false,
@@ -173,12 +174,12 @@ impl Work {
     }
 
     /// Brings all that is wanted, in as many requests as it takes.
-    async fn bring(&mut self, mut begun: Option<Body>) -> Result<(), Failure> {
+    async fn bring(&mut self, mut begun: Option<(Body, u64)>) -> Result<(), Failure> {
         let mut tries = 0;
         while self.at < self.end {
             let before = self.at;
             let result = match begun.take() {
-                Some(body) => self.take(body, self.end).await,
+                Some((body, end)) => self.take(body, end).await,
                 None => self.ask().await,
             };
             if self.at > before {

@@ -68,7 +68,7 @@ impl Ranged {
         let there = |block| ranged.is_there(block);
         // Where others have read it before, the answer is not waited for.
         if !blocks.clone().all(there) {
-            let fetch = ranged.fetch(blocks, Some(body));
+            let fetch = ranged.fetch(blocks, Some((body, end)));
             ranged.lock().held.push_back(fetch);
         }
         ranged
@@ -146,7 +146,7 @@ impl Ranged {
         self.parts.cache.has(self.version.id, block) || self.version.fetch(block).is_some()
     }
 
-    fn fetch(&self, blocks: Range<u64>, begun: Option<Body>) -> Arc<Fetch> {
+    fn fetch(&self, blocks: Range<u64>, begun: Option<(Body, u64)>) -> Arc<Fetch> {
         let parts = &self.parts;
         let version = Arc::clone(&self.version);
         let (exchange, cache) = (parts.exchange.clone(), parts.cache.clone());

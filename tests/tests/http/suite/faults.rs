@@ -6,7 +6,7 @@ use fusd_tests::Case;
 use nix::errno::Errno;
 
 use crate::helper::{content, http, pattern, reader, try_open};
-use crate::server::Server;
+use crate::server::{Asked, Server};
 
 /// Without other tries.
 const ONCE: [&str; 2] = ["--retries", "0"];
@@ -180,10 +180,11 @@ pub(crate) fn slow_servers_have_their_time(case: &Case) {
 }
 
 pub(crate) fn redirects_stay_within_bounds(case: &Case) {
-    let other = Server::start(|asked, line| {
-        let secret = asked.header("x-key").unwrap_or("nothing").to_owned();
-        line.answer("200 OK", "", secret);
-    });
+    let told = |asked: &Asked| {
+        let named = ["x-key", "authorization", "cookie"].map(|name| asked.header(name));
+        named.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    };
+    let other = Server::start(move |asked, line| line.answer("200 OK", "", told(asked)));
     let there = other.url("/there");
     let server = Server::start(move |asked, line| {
         let to = match asked.path.as_str() {
@@ -191,19 +192,27 @@ pub(crate) fn redirects_stay_within_bounds(case: &Case) {
             "/file" => "file:///etc/passwd",
             "/here" => "there",
             "/away" => &there,
-            _ => {
-                let secret = asked.header("x-key").unwrap_or("nothing").to_owned();
-                return line.answer("200 OK", "", secret);
-            }
+            _ => return line.answer("200 OK", "", told(asked)),
         };
         line.answer("302 Found", &format!("Location: {to}\r\n"), "");
     });
     let with_key = ["--header", "X-Key: mine", "--max-redirects", "4"];
-    for (path, content_there) in [("/here", "mine"), ("/away", "nothing")] {
-        let driver = http(case, &server.url(path), with_key).start();
-        let content = String::from_utf8(content(&driver)).expect("text");
-        assert_eq!(content, content_there, "{path}");
-        driver.stop();
+    let netrc = case.file("netrc", b"default login mine password mine");
+    let netrc = format!("--netrc={}", netrc.display());
+    for (options, here) in [
+        (&with_key[..2], "mine"),
+        (&["--bearer", "env:SECRET"][..], "Bearer mine"),
+        (&["--cookie", "env:SECRET"][..], "mine"),
+        (&["--secret-header", "X-Key=env:SECRET"][..], "mine"),
+        (&[netrc.as_str()][..], "Basic bWluZTptaW5l"),
+    ] {
+        for (path, told) in [("/here", here), ("/away", "")] {
+            let driver = http(case, &server.url(path), options);
+            let driver = driver.env("SECRET", "mine").start();
+            let content = String::from_utf8(content(&driver)).expect("text");
+            assert_eq!(content, told, "{options:?} {path}");
+            driver.stop();
+        }
     }
     for path in ["/loop", "/file"] {
         let before = server.asked().len();

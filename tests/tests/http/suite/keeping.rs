@@ -47,7 +47,7 @@ pub(crate) fn an_old_page_is_better_than_none(case: &Case) {
     let driver = http(
         case,
         &server.url("/"),
-        ["--cache", "50ms", "--retries", "0"],
+        ["--cache", "200ms", "--retries", "0"],
     )
     .start();
     assert_eq!(content(&driver), b"1\n");

@@ -107,9 +107,13 @@ async fn settle(payload: &Payload, mut body: Body) {
                 answer.await;
                 upload.taken().await;
             };
+            let late = async {
+                upload.taken().await;
+                sleep(SETTLE).await;
+            };
             tokio::select! {
                 () = both => {}
-                () = upload.taken() => {}
+                () = late => {}
             }
         }
         // The answer is there, and all of it can be sent at once.

@@ -105,8 +105,7 @@ impl Progress {
             return self.refused(state, request, Errno::EMSGSIZE);
         }
         let content = [&state.line, record].concat();
-        if !(shared.server.writing.as_ref()).is_some_and(|it| it.fits(&content)) {
-            tracing::info!("what is written is not UTF-8, and cannot be put into --body");
+        if !shared.fits(&content) {
             return self.refused(state, request, Errno::EINVAL);
         }
         if request.nonblocking() {
@@ -205,6 +204,15 @@ impl Drop for Progress {
 }
 
 impl Shared {
+    /// Whether `content` can be sent.
+    fn fits(&self, content: &[u8]) -> bool {
+        let fits = (self.server.writing.as_ref()).is_some_and(|it| it.fits(content));
+        if !fits {
+            tracing::warn!("what is written is not UTF-8, and cannot be put into --body");
+        }
+        fits
+    }
+
     fn is_by_line(&self) -> bool {
         let writing = self.server.writing.as_ref();
         writing.is_some_and(|it| it.send == Send::Line)
@@ -256,6 +264,10 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
             if let (false, Some(shared)) = (state.line.is_empty(), talk.upgrade()) {
                 let line = std::mem::take(&mut state.line);
                 state.writers.clear();
+                if !shared.fits(&line) {
+                    request.fail(Errno::EINVAL);
+                    return Attempt::Served;
+                }
                 sent = Some(shared.send(state, line));
                 return Attempt::Wait(request);
             }
@@ -276,8 +288,10 @@ pub(super) fn release(shared: &Arc<Shared>, state: &mut State) {
         // What is under way goes on without the file, and so does this.
         state.detach();
         let line = std::mem::take(&mut state.line);
-        shared.send(state, line);
-        state.detach();
+        if shared.fits(&line) {
+            shared.send(state, line);
+            state.detach();
+        }
     } else if state.nobody_waits && state.is_asking() {
         state.detach();
     }

@@ -137,7 +137,9 @@ fn begin(shared: &Arc<Shared>, state: &mut State) {
     let request = state.task.as_ref().and_then(|task| task.0.clone());
     let (talk, limits) = (Arc::downgrade(shared), shared.server.exchange.limits());
     shared.server.runtime.spawn(async move {
-        stalled(weak, pulls, limits.before_first, limits.stall).await;
+        if !stalled(weak, pulls, limits.before_first, limits.stall).await {
+            return;
+        }
         tracing::warn!(errno = %Errno::ETIMEDOUT, "the server takes nothing of what is written");
         if let Some(shared) = talk.upgrade() {
             let update = |state: &mut State| state.answer(number, Err(Errno::ETIMEDOUT));
@@ -149,28 +151,27 @@ fn begin(shared: &Arc<Shared>, state: &mut State) {
     });
 }
 
-/// Resolves when nothing of what is written has been taken for so long; `first` is the time for that
-/// to begin. Never, where all is taken.
+/// Waits until nothing of what is written has been taken for so long, or (false) until all is taken, or
+/// not wanted; `first` is the time for that to begin.
 async fn stalled(
     body: WeakSender<Bytes>,
     mut pulls: watch::Receiver<Instant>,
     first: Duration,
     stall: Duration,
-) {
+) -> bool {
     let mut end = Instant::now() + first + stall;
     loop {
         tokio::select! {
             biased;
             pulled = pulls.changed() => match pulled {
                 Ok(()) => end = *pulls.borrow_and_update() + stall,
-                // All has been taken, or is not wanted.
-                Err(_) => std::future::pending().await,
+                Err(_) => return false,
             },
             () = sleep_until(end) => {
                 // Whoever writes may take any time for it.
                 let idle = |body: Sender<Bytes>| body.capacity() == body.max_capacity();
                 if !body.upgrade().is_some_and(idle) {
-                    return;
+                    return true;
                 }
                 end = Instant::now() + stall;
             }
@@ -348,13 +349,15 @@ mod tests {
             .unwrap();
         let short = Duration::from_millis(5);
         let (body, _bytes) = mpsc::channel(WRITES);
-        let (_pulled, pulls) = watch::channel(Instant::now());
+        let (pulled, pulls) = watch::channel(Instant::now());
         let wait = |limit| {
             let stalled = stalled(body.downgrade(), pulls.clone(), short, short);
             runtime.block_on(async { tokio::time::timeout(limit, stalled).await })
         };
         assert!(wait(20 * short).is_err(), "the writer is idle");
         body.try_send(Bytes::new()).unwrap();
-        assert!(wait(Duration::from_secs(60)).is_ok());
+        assert_eq!(wait(Duration::from_secs(60)), Ok(true));
+        drop(pulled);
+        assert_eq!(wait(Duration::from_secs(60)), Ok(false), "not wanted");
     }
 }
