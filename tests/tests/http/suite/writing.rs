@@ -223,10 +223,13 @@ pub(crate) fn whoever_only_inherits_a_file_may_be_killed(case: &Case) {
 pub(crate) fn a_server_that_answers_early_hears_the_rest(case: &Case) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("its number"));
+    let written = case.directory().join("written");
     let server = fusd_tests::wait::start(move || {
         let (mut stream, _) = listener.accept()?;
         let (mut heard, mut bytes) = (Vec::new(), vec![0; 65536]);
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        // Until then it hears nothing, and the last writes wait to be sent.
+        fusd_tests::wait::wait_until("all is written", || written.exists());
         while !heard.ends_with(b"\r\n0\r\n\r\n") {
             match stream.read(&mut bytes)? {
                 0 => break,
@@ -236,10 +239,11 @@ pub(crate) fn a_server_that_answers_early_hears_the_rest(case: &Case) {
         std::io::Result::Ok(heard)
     });
     let driver = http(case, &url, ["-X", "PUT"]).start();
-    case.file("page", &pattern(8_000_000));
-    shell(case, driver.node().as_os_str(), "cat page >\"$0\"");
+    case.file("page", &pattern(5 << 20));
+    let script = "exec 3>\"$0\"; dd if=page bs=1M status=none >&3; : >written; exec 3>&-";
+    shell(case, driver.node().as_os_str(), script);
     let heard = server.wait().expect("a connection");
     assert!(heard.ends_with(b"0\r\n\r\n"), "{} bytes", heard.len());
-    assert!(heard.len() > 8_000_000, "{} bytes", heard.len());
+    assert!(heard.len() > 5 << 20, "{} bytes", heard.len());
     driver.stop();
 }
