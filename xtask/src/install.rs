@@ -96,7 +96,7 @@ pub(crate) const TESTS: Needs = Needs {
         Package {
             name: "python3",
             proof: Proof::File("/usr/bin/python3"),
-            why: "drivers in Python run in it",
+            why: "drivers in Python run in it, and fusd-http reads the pages of its web server",
         },
         Package {
             name: "valgrind",
@@ -133,6 +133,26 @@ pub(crate) const TESTS: Needs = Needs {
             name: "picocom",
             proof: Proof::Program("picocom"),
             why: "it is a program that people use such a port with",
+        },
+        Package {
+            name: "nginx",
+            proof: Proof::File("/usr/sbin/nginx"),
+            why: "fusd-http reads its pages",
+        },
+        Package {
+            name: "curl",
+            proof: Proof::Program("curl"),
+            why: "it gets the same pages",
+        },
+        Package {
+            name: "openssl",
+            proof: Proof::Program("openssl"),
+            why: "it makes certificates for a server",
+        },
+        Package {
+            name: "iproute2",
+            proof: Proof::Program("ip"),
+            why: "a network is cut with it",
         },
     ]],
     without: Some("cargo xtask test --no-install"),
@@ -323,6 +343,24 @@ fn succeeded(output: &Output) -> Result<()> {
     bail!("apt-get failed: {}", output.status);
 }
 
+/// Runs the command in its arguments while a policy forbids packages to start services, and has those
+/// that it brought not start by themselves later either: tests start what they need.
+const WITHOUT_SERVICES: &str = r#"
+policy=/usr/sbin/policy-rc.d
+had=$(test -e /usr/sbin/nginx && echo nginx)
+if test ! -e $policy; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+fi
+"$@"
+status=$?
+if test -z "$had" && test -e /usr/sbin/nginx && command -v systemctl >/dev/null; then
+    systemctl --quiet disable nginx.service >/dev/null 2>&1
+fi
+exit $status
+"#;
+
 fn apt_get(arguments: &[&str], is_root: bool) -> Result<Output> {
     let mut command = match is_root {
         true => Command::new("env"),
@@ -338,6 +376,10 @@ fn apt_get(arguments: &[&str], is_root: bool) -> Result<Output> {
     command
         .args([
             "DEBIAN_FRONTEND=noninteractive",
+            "sh",
+            "-c",
+            WITHOUT_SERVICES,
+            "sh",
             "apt-get",
             "-qq",
             "-o",

@@ -6,10 +6,14 @@ pub(crate) struct Tool {
     pub(crate) command: fn() -> clap::Command,
 }
 
-pub(crate) const TOOLS: [Tool; 3] = [
+pub(crate) const TOOLS: [Tool; 4] = [
     Tool {
         name: "fusd-echo",
         command: fusd_echo::command,
+    },
+    Tool {
+        name: "fusd-http",
+        command: fusd_http::command,
     },
     Tool {
         name: "fusd-pipe",

@@ -4,6 +4,7 @@
 //! in a guest of the lab nothing is changed, and the best backend serves.
 
 mod echo;
+mod http;
 mod page;
 mod pipe;
 mod scene;
@@ -68,6 +69,12 @@ fn try_out(case: &Case, number: usize, block: &Block, example: &Example) {
 fn the_examples_of_fusd_pipe_work() {
     let page = include_str!("../../../man/fusd-pipe.1.in");
     run("the_examples_of_fusd_pipe_work", page, &pipe::EXAMPLES);
+}
+
+#[test]
+fn the_examples_of_fusd_http_work() {
+    let page = include_str!("../../../man/fusd-http.1.in");
+    run("the_examples_of_fusd_http_work", page, &http::EXAMPLES);
 }
 
 #[test]

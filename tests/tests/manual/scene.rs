@@ -22,14 +22,62 @@ start_queue() {
     until_true sh -c 'grep nats://127 nats-server_*.ports'
     queue=$(grep -o 'nats://127[0-9.:]*' nats-server_*.ports | head -n 1)
 }
+start_pages() {
+    python3 pages.py >pages.log 2>&1 &
+    server=$!
+    until_true test -s port
+    pages=http://127.0.0.1:$(cat port)
+}
+"#;
+
+/// The server of the pages that examples read and write.
+const PAGES: &str = r#"
+import http.server
+
+class Page(http.server.BaseHTTPRequestHandler):
+    told = False
+
+    def answer(self, body, status=200):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        if self.path == "/events":
+            self.answer(b"" if Page.told else b"data: one\n\ndata: two\n\n", 204 if Page.told else 200)
+            Page.told = True
+        else:
+            self.answer({
+                "/big.tar": b"x" * 1000000 + b"done\n",
+                "/weather": b"sunny\n",
+                "/weather.json": b'{"degrees": 21.5}',
+            }[self.path])
+
+    def do_POST(self):
+        if "Content-Length" in self.headers:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+        else:
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        with open("posted", "ab") as file:
+            file.write(body + b"\n")
+        self.answer(body.upper())
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+with open("port", "w") as file:
+    file.write(str(server.server_port))
+server.serve_forever()
 "#;
 
 /// Ends what the example has left running, and waits for it; then the server, which it may need to
 /// the last.
 const END: &str = r#"
 others=$(jobs -p | grep -vx "${server:-none}")
-kill $others 2>/dev/null
-wait $others
+test -z "$others" || { kill $others 2>/dev/null; wait $others; }
 kill $server 2>/dev/null
 wait
 "#;
@@ -59,6 +107,7 @@ impl<'a> Scene<'a> {
     pub(crate) fn new(case: &'a Case, number: usize) -> Self {
         let directory = case.directory().join(number.to_string());
         fs::create_dir_all(directory.join("dev")).expect("a directory for the example");
+        fs::write(directory.join("pages.py"), PAGES).expect("a file of the example");
         Self { case, directory }
     }
 
@@ -116,7 +165,8 @@ impl<'a> Scene<'a> {
         let script = script
             .replace("/etc/motd", "./motd")
             .replace("/var/lib/jobs", "./kept")
-            .replace("nats://queue", "$queue");
+            .replace("nats://queue", "$queue")
+            .replace("http://127.0.0.1:8080", "$pages");
         if is_guest() {
             return script;
         }

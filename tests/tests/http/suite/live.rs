@@ -1,0 +1,90 @@
+//! Streams that go on.
+
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use fusd_tests::Case;
+use fusd_tests::client::open_with;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::PollFlags;
+
+use crate::helper::{content, http, reader, try_open};
+use crate::server::Server;
+
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+pub(crate) fn a_stream_is_read_as_it_comes(case: &Case) {
+    let (say, said) = mpsc::channel::<&str>();
+    let said = Mutex::new(said);
+    let server = Server::start(move |asked, line| {
+        if asked.path == "/none" {
+            return line.answer("404 Not Found", "", "");
+        }
+        line.say(CHUNKED);
+        for word in said.lock().expect("a lock").iter() {
+            line.chunk(word);
+        }
+        line.chunk("");
+    });
+    let driver = http(case, &server.url("/"), ["--live"]).start();
+    let file = reader(&driver);
+    assert_eq!(file.ready(PollFlags::POLLIN), PollFlags::empty());
+    file.set_nonblocking(true).expect("fcntl");
+    assert_eq!(file.read(10), Err(Errno::EAGAIN));
+    file.set_nonblocking(false).expect("fcntl");
+    let waiting = file.start_read(100);
+    say.send("one").expect("the server");
+    assert_eq!(waiting.wait(), Ok(b"one".to_vec()));
+    say.send("two").expect("the server");
+    let limit = fusd_tests::wait::deadline();
+    assert_eq!(file.poll(PollFlags::POLLIN, limit), Ok(PollFlags::POLLIN));
+    assert_eq!(file.read(2), Ok(b"tw".to_vec()));
+    assert_eq!(file.ready(PollFlags::POLLIN), PollFlags::POLLIN);
+    assert_eq!(file.read(2), Ok(b"o".to_vec()));
+    drop(say);
+    assert_eq!(file.start_read(2).wait(), Ok(vec![]), "the end");
+    driver.stop();
+    let driver = http(case, &server.url("/none"), ["--live"]).start();
+    assert_eq!(try_open(&driver).map(drop), Err(Errno::ENOENT));
+    let file = open_with(driver.node(), OFlag::O_RDONLY | OFlag::O_NONBLOCK).expect("at once");
+    assert_eq!(file.poll(PollFlags::POLLIN, limit), Ok(PollFlags::POLLIN));
+    assert_eq!(file.read(2), Err(Errno::ENOENT));
+    driver.stop();
+}
+
+pub(crate) fn a_closed_stream_is_closed_at_the_server(case: &Case) {
+    let server = Server::start(|_, line| {
+        line.say(CHUNKED);
+        line.wait_for_end();
+    });
+    let driver = http(case, &server.url("/"), ["--live"]).start();
+    drop(reader(&driver));
+    server.await_idle();
+    driver.stop();
+}
+
+pub(crate) fn events_are_followed(case: &Case) {
+    let server = Server::start(|asked, line| match asked.header("last-event-id") {
+        None => line.answer(
+            "200 OK",
+            "",
+            "retry: 1\nid: 1\ndata: one\n\nid: 2\ndata: tw",
+        ),
+        Some("1") => line.answer("200 OK", "", "id: 2\ndata: two\ndata: too\n\n"),
+        Some(_) => line.answer("204 No Content", "", ""),
+    });
+    let driver = http(case, &server.url("/"), ["--sse", "data", "--follow"]).start();
+    assert_eq!(
+        String::from_utf8_lossy(&content(&driver)),
+        "one\ntwo\ntoo\n"
+    );
+    let asked = server.asked();
+    assert_eq!(asked.len(), 3);
+    assert_eq!(asked[0].header("accept"), Some("text/event-stream"));
+    driver.stop();
+    let driver = http(case, &server.url("/"), ["--sse", "raw"]).start();
+    let raw = "retry: 1\nid: 1\ndata: one\n\nid: 2\ndata: tw";
+    assert_eq!(String::from_utf8_lossy(&content(&driver)), raw);
+    driver.stop();
+}

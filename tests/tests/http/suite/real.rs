@@ -1,0 +1,199 @@
+//! Servers that people use.
+
+use fusd_tests::Case;
+
+use crate::helper::{content, http, pattern, reader, shell};
+use crate::programs::Program;
+use crate::server::Server;
+
+/// Whether the node has what curl(1) gets of `url`.
+#[track_caller]
+fn compare(case: &Case, node: &std::path::Path, url: &str) {
+    let script = format!("curl --noproxy '*' -sS '{url}' | cmp - \"$0\"");
+    shell(case, node.as_os_str(), &script);
+}
+
+pub(crate) fn python_gives_no_ranges(case: &Case) {
+    let page = pattern(5_000_001);
+    case.file("page", &page);
+    let Some(server) = Program::python(case) else {
+        return;
+    };
+    let driver = http(case, &server.url("/page"), [""; 0]).start();
+    compare(case, driver.node(), &server.url("/page"));
+    // To the end, back to the beginning, and to the middle: all of it is in a file by then.
+    let file = reader(&driver);
+    for offset in [4_999_000, 0, 2_500_000] {
+        let read = file.read_at(offset as u64, 2000).expect("pread");
+        let end = page.len().min(offset + 2000);
+        assert!(read == page[offset..end], "at {offset}");
+    }
+    assert_eq!(file.read_at(5_000_001, 1), Ok(vec![]));
+    driver.stop();
+}
+
+pub(crate) fn nginx_gives_what_curl_gets(case: &Case) {
+    let page = pattern(20_000_003);
+    case.file("page", &page);
+    let Some(server) = Program::nginx(case, "listen 127.0.0.1:PORT;") else {
+        return;
+    };
+    let driver = http(case, &server.url("/page"), ["--cache-size", "2M"]).start();
+    compare(case, driver.node(), &server.url("/page"));
+    let file = reader(&driver);
+    let mut offset = 7;
+    for _ in 0..100 {
+        offset = (offset * 31 + 1_234_567) % page.len();
+        let end = page.len().min(offset + 4096);
+        let read = file.read_at(offset as u64, 4096).expect("pread");
+        assert!(read == page[offset..end], "at {offset}");
+    }
+    driver.stop();
+}
+
+pub(crate) fn compressed_pages_are_decoded(case: &Case) {
+    let page = pattern(300_000);
+    case.file("page", &page);
+    let compress = |program: &str| {
+        let script = format!("{program} -c page");
+        shell(case, "".as_ref(), &script)
+    };
+    let gzip = compress("gzip");
+    let server = Server::start(move |asked, line| {
+        let wanted = asked.header("accept-encoding").unwrap_or_default();
+        match asked.path.as_str() {
+            "/asked" if !wanted.contains("gzip") => line.answer("406 No", "", ""),
+            "/cut" => line.answer("200 OK", "Content-Encoding: gzip\r\n", &gzip[..10_000]),
+            "/odd" => line.answer("200 OK", "Content-Encoding: odd\r\n", &gzip),
+            _ => line.answer("200 OK", "Content-Encoding: gzip\r\n", &gzip),
+        }
+    });
+    let driver = http(case, &server.url("/unasked"), [""; 0]).start();
+    assert!(content(&driver) == page);
+    driver.stop();
+    let driver = http(case, &server.url("/asked"), ["--compressed"]).start();
+    assert!(content(&driver) == page);
+    driver.stop();
+    let driver = http(case, &server.url("/cut"), [""; 0]).start();
+    let read = reader(&driver).read_all(65536);
+    assert_eq!(read, Err(nix::errno::Errno::EIO));
+    driver.stop();
+    let driver = http(case, &server.url("/odd"), ["--retries", "0"]).start();
+    let opened = crate::helper::try_open(&driver);
+    assert_eq!(opened.map(drop), Err(nix::errno::Errno::EIO));
+    driver.stop();
+}
+
+pub(crate) fn nginx_asks_for_a_password_and_takes_its_time(case: &Case) {
+    let page = pattern(300_000);
+    case.file("page", &page);
+    shell(
+        case,
+        "".as_ref(),
+        "printf 'me:%s\\n' \"$(openssl passwd -apr1 hunter2)\" >users",
+    );
+    let users = case.directory().join("users").display().to_string();
+    let configuration = format!(
+        "listen 127.0.0.1:PORT; limit_rate 1m; auth_basic x; auth_basic_user_file {users};"
+    );
+    let Some(server) = Program::nginx(case, &configuration) else {
+        return;
+    };
+    let driver = http(case, &server.url("/page"), [""; 0]).start();
+    let opened = crate::helper::try_open(&driver);
+    assert_eq!(opened.map(drop), Err(nix::errno::Errno::EACCES));
+    driver.stop();
+    case.file("pair", b"me:hunter2\n");
+    let pair = format!("file:{}", case.directory().join("pair").display());
+    let driver = http(case, &server.url("/page"), ["--basic", &pair]).start();
+    assert!(content(&driver) == page);
+    driver.stop();
+}
+
+pub(crate) fn servers_are_reached_by_sockets_and_proxies(case: &Case) {
+    case.file("page", b"reached\n");
+    let socket = case.directory().join("socket").display().to_string();
+    let configuration = format!("listen 127.0.0.1:PORT; listen unix:{socket};");
+    let Some(server) = Program::nginx(case, &configuration) else {
+        return;
+    };
+    let driver = http(case, "http://name.invalid/page", ["--unix-socket", &socket]).start();
+    assert_eq!(content(&driver), b"reached\n");
+    drop(server);
+    assert_eq!(
+        crate::helper::try_open(&driver).map(drop),
+        Err(nix::errno::Errno::ECONNREFUSED)
+    );
+    driver.stop();
+    let proxy = Server::start(|asked, line| line.answer("200 OK", "", asked.path.clone()));
+    let driver = http(
+        case,
+        "http://name.invalid/page",
+        ["--proxy", &proxy.url("")],
+    )
+    .start();
+    assert_eq!(content(&driver), b"http://name.invalid/page");
+    driver.stop();
+}
+
+pub(crate) fn parallel_readers_share_a_small_cache(case: &Case) {
+    const READERS: usize = 16;
+    let page = std::sync::Arc::new(pattern(8 << 20));
+    let served = std::sync::Arc::clone(&page);
+    let server = Server::start(move |asked, line| line.page(asked, &served, "\"1\""));
+    let driver = http(case, &server.url("/page"), ["--cache-size", "1M"]).start();
+    let readers: Vec<_> = (0..READERS)
+        .map(|number| {
+            let (file, page) = (reader(&driver), std::sync::Arc::clone(&page));
+            fusd_tests::wait::start(move || {
+                let mut offset = number * 7919;
+                for _ in 0..fusd_tests::wait::rounds(40) {
+                    offset = (offset * 31 + 1_234_567) % page.len();
+                    let end = page.len().min(offset + 4096);
+                    let read = file.read_at(offset as u64, 4096).expect("pread");
+                    assert!(read == page[offset..end], "at {offset}");
+                }
+            })
+        })
+        .collect();
+    for reader in readers {
+        reader.wait();
+    }
+    driver.stop();
+}
+
+/// In a network of its own: reads until the network is cut, and again when it is back.
+const CUT: &str = r#"
+ip link set lo up || exit 77
+python3 -m http.server --bind 127.0.0.1 8080 >/dev/null 2>&1 &
+until curl -sf http://127.0.0.1:8080/page -o /dev/null; do sleep 0.02; done
+fusd-http -q --retries 0 --stall-timeout 300ms --first-byte-timeout 300ms --connect-timeout 300ms \
+    http://127.0.0.1:8080/page ./nodes/cut -- bash -c '
+        exec 3<nodes/cut
+        head -c 65536 <&3 | cmp -n 65536 - page && echo begun
+        ip link set lo down
+        cat <&3 2>&1 >/dev/null | grep -o "timed out"
+        cat nodes/cut 2>&1 | grep -oE "timed out|No route|unreachable"
+        ip link set lo up
+        cmp nodes/cut page && echo whole
+    ' 2>&1
+kill $!
+"#;
+
+pub(crate) fn a_network_that_is_cut_is_no_end(case: &Case) {
+    case.file("page", &pattern(20_000_000));
+    let bin = fusd_tests::binaries::directory().display().to_string();
+    let script = format!("PATH={bin}:$PATH unshare --net bash -c \"$0\" || echo status $?");
+    let said = shell(case, CUT.as_ref(), &script);
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if said.contains("unshare failed") || said.ends_with("status 77\n") {
+        case.skip("there can be no network of its own here: it takes root, and ip(8)");
+        return;
+    }
+    let lines: Vec<_> = said.lines().collect();
+    let [begun, "timed out", refused, whole] = lines[..] else {
+        panic!("{said}");
+    };
+    assert_eq!((begun, whole), ("begun", "whole"), "{said}");
+    assert!(!refused.is_empty());
+}

@@ -1,0 +1,82 @@
+//! An open file: the page it reads, which another version may take the place of.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use fusd::Errno;
+
+use crate::failure::Failure;
+use crate::page::{OnChange, Page, Source};
+use crate::ranged::Piece;
+use crate::who::Who;
+
+/// How often one read goes on in yet another version.
+const VERSIONS: u32 = 3;
+
+/// An open file.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    page: Mutex<Arc<Page>>,
+    who: Arc<Who>,
+}
+
+/// What a read comes to.
+pub(crate) enum Taken {
+    Bytes(Vec<Bytes>),
+    /// The page does not come in parts any more: here it is.
+    Elsewhere(Arc<Page>),
+}
+
+impl Opened {
+    /// `page`, opened by `who`.
+    pub(crate) fn new(page: Page, who: Arc<Who>) -> Self {
+        Self {
+            page: Mutex::new(Arc::new(page)),
+            who,
+        }
+    }
+
+    /// The page as it is now.
+    pub(crate) fn page(&self) -> Arc<Page> {
+        Arc::clone(&self.lock())
+    }
+
+    /// Waits for `piece`, and where the page has changed, does as the rules say.
+    ///
+    /// # Errors
+    /// It does not come.
+    pub(crate) async fn read(
+        &self,
+        source: &Source,
+        mut piece: Piece,
+        offset: u64,
+        length: usize,
+    ) -> Result<Taken, Failure> {
+        for _ in 0..VERSIONS {
+            match piece.wait().await {
+                Err(failure) if failure.errno == Errno::ESTALE && source.may_reopen() => {
+                    tracing::info!(url = source.parts.exchange.shown(), "the page has changed");
+                }
+                result => return result.map(Taken::Bytes),
+            }
+            let page = Arc::new(source.open(&self.who).await?);
+            *self.lock() = Arc::clone(&page);
+            piece = match &*page {
+                Page::Ranged(ranged) => ranged.piece(offset, length),
+                Page::Flow(_) | Page::Whole(_) => return Ok(Taken::Elsewhere(page)),
+            };
+        }
+        let text = "the page changes faster than it can be read";
+        Err(Failure::new(Errno::ESTALE, text))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Page>> {
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source {
+    fn may_reopen(&self) -> bool {
+        self.rules.on_change == OnChange::Reopen
+    }
+}

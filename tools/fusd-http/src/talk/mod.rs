@@ -1,0 +1,295 @@
+//! A node that is a stream: what one open file of it says to the server, and hears from it.
+//!
+//! Reads and writes of one open file share a [`WaitQueue`], which knows how to wait. Requests are tasks
+//! that change its state; they know the file weakly, so that its end is theirs.
+
+mod inbox;
+mod live;
+mod records;
+mod sse;
+mod upload;
+mod writers;
+mod writing;
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use fusd::request::{FlushRequest, OpenRequest, ReadRequest, WriteRequest};
+use fusd::{Attempt, Errno, OpenFile, PollEvents, WaitQueue};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+
+use self::inbox::Inbox;
+pub(crate) use self::live::Live;
+pub use self::sse::Sse;
+use self::upload::Outgoing;
+use self::writers::Writers;
+pub use self::writing::Send;
+pub(crate) use self::writing::Writing;
+use crate::device::OpenUrl;
+use crate::exchange::{Ask, Exchange};
+use crate::failure::Failure;
+use crate::serve::serve;
+use crate::who::Who;
+
+/// What holds for all open files of the node.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) runtime: Handle,
+    pub(crate) exchange: Exchange,
+    /// How what is written is sent, if it can be.
+    pub(crate) writing: Option<Writing>,
+    pub(crate) live: Live,
+    /// Through CUSE, nobody is told of a close(2) before the last.
+    pub(crate) is_cuse: OnceLock<bool>,
+    /// Requests that outlive their files.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Server {
+    /// Asks for the page in the name of `who`.
+    fn ask(&self, who: &Arc<Who>) -> Ask {
+        match self.live.is_live {
+            true => Ask::live(who),
+            false => Ask::get(who),
+        }
+    }
+}
+
+/// An open file. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Talk(Arc<Shared>);
+
+struct Shared {
+    server: Arc<Server>,
+    queue: WaitQueue<State>,
+    /// There is room again for what the server says.
+    room: Arc<Notify>,
+    /// Who has opened it.
+    opener: Arc<Who>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("opener", &self.opener)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the queue guards.
+#[derive(Debug, Default)]
+struct State {
+    inbox: Inbox,
+    /// The number of the last request; 0 before the first.
+    number: u64,
+    /// What it has come to, once the head of its answer is there.
+    result: Option<Result<(), Errno>>,
+    /// It, and then the rest of its answer. Dropped, it is cancelled.
+    task: Option<Task>,
+    /// A failure that the next write or close tells of.
+    untold: Option<Errno>,
+    /// A request was given up in the middle: nobody knows whether the server has done it.
+    doubtful: bool,
+    /// The last request is of a write that has been answered already.
+    nobody_waits: bool,
+    /// The last request of a write that has not been told what it came to.
+    unsettled: Option<u64>,
+    /// The beginning of a line.
+    line: Vec<u8>,
+    outgoing: Outgoing,
+    /// The server has not taken all of it yet.
+    is_sending: bool,
+    /// It does not take the rest.
+    is_cut: bool,
+    /// Of what goes out, or of the line.
+    writers: Writers,
+}
+
+/// A task that is aborted when this is dropped.
+#[derive(Debug)]
+struct Task(Option<AbortHandle>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+}
+
+impl State {
+    /// Whether the last request has no answer yet.
+    fn is_asking(&self) -> bool {
+        self.number > 0 && self.result.is_none()
+    }
+
+    /// The request `number` has come to this, unless it is not the last any more.
+    fn answer(&mut self, number: u64, result: Result<(), Errno>) {
+        if self.number == number {
+            self.result = Some(result);
+            if let Err(errno) = result {
+                self.inbox.end(Err(errno));
+                self.untold = Some(errno).filter(|_| self.nobody_waits);
+            }
+        }
+    }
+
+    /// The last request goes on, whatever becomes of the file.
+    fn detach(&mut self) {
+        if let Some(task) = &mut self.task {
+            task.0 = None;
+        }
+    }
+
+    fn readiness(&self) -> PollEvents {
+        let mut events = PollEvents::empty();
+        let reads = !self.is_asking() && self.inbox.is_ready() && !self.outgoing.is_open();
+        events.set(PollEvents::READ, reads);
+        let writes = match self.outgoing.is_open() {
+            true => self.outgoing.has_room() || self.result.is_some(),
+            false => !self.is_asking() && self.unsettled.is_none(),
+        };
+        events.set(PollEvents::WRITE, writes || self.untold.is_some());
+        events
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Whoever waits for room sees that there is no file any more.
+        self.room.notify_one();
+    }
+}
+
+impl Shared {
+    /// Begins a request, in place of the last one.
+    fn begin(self: &Arc<Self>, state: &mut State, ask: Ask, opened: Option<Opening>) -> u64 {
+        state.number += 1;
+        state.result = None;
+        state.nobody_waits = false;
+        state.inbox = Inbox::default();
+        let (talk, server) = (Arc::downgrade(self), Arc::clone(&self.server));
+        let work = live::run(talk, server, ask, state.number, opened);
+        let task = self.server.tasks.spawn_on(work, &self.server.runtime);
+        state.task = Some(Task(Some(task.abort_handle())));
+        state.number
+    }
+}
+
+/// Who waits for the answer of an open's request.
+type Opening = oneshot::Sender<Result<(), Failure>>;
+
+/// An open file that may be gone.
+type WeakTalk = Weak<Shared>;
+
+impl Talk {
+    fn new(server: &Arc<Server>, opener: Who) -> Self {
+        Self(Arc::new(Shared {
+            server: Arc::clone(server),
+            queue: WaitQueue::new(State::default()),
+            room: Arc::default(),
+            opener: Arc::new(opener),
+        }))
+    }
+
+    /// Lets a client in: a reader, once the server has begun to answer.
+    pub(crate) fn open(server: &Arc<Server>, request: OpenRequest<OpenUrl>) {
+        let flags = request.flags();
+        if flags.writable() && server.writing.is_none() {
+            request.fail(Errno::EACCES);
+            return;
+        }
+        let talk = Self::new(server, Who::of(request.caller()));
+        if flags.writable() {
+            talk.accept(request);
+            return;
+        }
+        let (opened, answered) = oneshot::channel();
+        let shared = &talk.0;
+        let begin =
+            |state: &mut State| shared.begin(state, server.ask(&shared.opener), Some(opened));
+        shared.queue.update(begin);
+        if flags.nonblocking() {
+            talk.accept(request);
+            return;
+        }
+        let answer = move |request: OpenRequest<OpenUrl>, result| match result {
+            Ok(Err(Failure { errno, .. })) => drop(request.fail(errno)),
+            Ok(Ok(())) => talk.accept(request),
+            // Its task has ended for want of a runtime.
+            Err(_) => drop(request.fail(Errno::EIO)),
+        };
+        serve(&server.runtime, request, answered, answer, || {});
+    }
+
+    fn accept(self, request: OpenRequest<OpenUrl>) {
+        let queue = self.0.queue.clone();
+        let file = OpenUrl::of_talk(self);
+        request.accept_with(file, |file| queue.watch(file, State::readiness));
+    }
+
+    /// A client reads: what the server says to what was written, or, if nothing was, the page.
+    pub(crate) fn read(&self, request: ReadRequest) {
+        let talk = Arc::downgrade(&self.0);
+        let attempt = move |state: &mut State, request: ReadRequest| {
+            let Some(shared) = talk.upgrade() else {
+                request.fail(Errno::EIO);
+                return Attempt::Served;
+            };
+            // Who reads has written all of it.
+            state.outgoing.end();
+            if state.number == 0 && request.len() > 0 {
+                shared.begin(state, shared.server.ask(&shared.opener), None);
+            }
+            if state.is_asking() {
+                return Attempt::Wait(request);
+            }
+            let attempt = state.inbox.read(request);
+            shared.room.notify_one();
+            attempt
+        };
+        self.0.queue.serve(request, attempt);
+        // It may have begun a request, or ended one, and wait: whoever polls is told.
+        self.0.queue.update(|_| {});
+    }
+
+    /// A client writes.
+    pub(crate) fn write(&self, request: WriteRequest) {
+        let Some(writing) = &self.0.server.writing else {
+            request.fail(Errno::EBADF);
+            return;
+        };
+        match writing.send {
+            Send::Close => upload::write(&self.0, request),
+            Send::Write | Send::Line => records::write(&self.0, request),
+        }
+    }
+
+    /// A client closes a descriptor, perhaps not the last.
+    pub(crate) fn flush(&self, request: FlushRequest) {
+        let Some(writing) = &self.0.server.writing else {
+            request.at_return().done();
+            return;
+        };
+        match writing.send {
+            Send::Close => upload::flush(&self.0, request),
+            Send::Write | Send::Line => records::flush(&self.0, request),
+        }
+    }
+
+    /// The last descriptor is closed.
+    pub(crate) fn release(&self, file: &OpenFile<OpenUrl>) {
+        let shared = &self.0;
+        shared.queue.unwatch(file);
+
+        let left = shared.queue.update(|state| {
+            records::release(shared, state);
+            let flushes = shared.server.is_cuse.get().is_none_or(|it| !it);
+            upload::release(state, flushes);
+            state.task.take()
+        });
+        drop(left);
+    }
+}
