@@ -254,12 +254,13 @@ fn what_is_too_late_to_be_kept_is_dropped_without_the_lock() {
     let error = call.wait().unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EINTR));
     let (tell, told) = std::sync::mpsc::channel();
-    // On a thread of its own: a queue that is locked for good is to fail the test, not to hang it.
+    // On a thread of its own: a queue that is locked for good lets nobody look, and says so first.
     thread::spawn(move || {
         while queue.look(VecDeque::is_empty) {
             thread::yield_now();
         }
         tell.send(())
     });
-    assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(()));
+    let result = told.recv_timeout(Duration::from_secs(60));
+    assert_eq!(result, Ok(()), "the queue is locked for good");
 }
