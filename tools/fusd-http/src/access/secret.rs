@@ -69,7 +69,8 @@ impl Secret {
         let mut secret = match self {
             Self::File(path) => {
                 let caller = Some(who.uid).filter(|_| as_caller && path.contains(PLACE));
-                let shown = path.clone();
+                let shown = caller.map(|uid| path.replace(PLACE, &uid.to_string()));
+                let shown = shown.unwrap_or_else(|| path.clone());
                 // It may be on a disk that is slow, or a pipe.
                 let work = tokio::task::spawn_blocking(move || read(&path, caller));
                 let read = match timeout(patience, work).await {
