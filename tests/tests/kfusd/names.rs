@@ -140,8 +140,9 @@ tests! {
         let release = driver.next();
         assert_eq!(release.header.device, count - 1);
         drop(driver);
-        for number in 0..count {
-            assert!(!node(&format!("{base}-{number}")).exists());
-        }
+        // As above.
+        wait_until("all nodes are gone", || {
+            (0..count).all(|number| !node(&format!("{base}-{number}")).exists())
+        });
     }
 }
