@@ -46,6 +46,7 @@
 
 mod args;
 mod child;
+mod clock;
 mod command;
 mod error;
 pub mod exit;
@@ -64,6 +65,7 @@ mod user;
 
 pub use args::{BackendArg, CommonArgs, LogFormat};
 pub use child::{Child, Program};
+pub use clock::Clock;
 pub use error::ToolError;
 pub use node::OwnNode;
 pub use run::{Driver, Tool, main};

@@ -10,9 +10,9 @@ use fusd::request::{IoctlRequest, OpenRequest, ReadRequest, Request, WriteReques
 use fusd::{
     Attempt, Delivery, Device, Errno, OpenFile, Operations, PollEvents, Properties, WaitQueue,
 };
+use fusd_tool::Clock;
 
 use crate::bell::Bell;
-use crate::clock::Clock;
 use crate::label;
 use crate::nats::Link;
 use crate::peers::{Coming, Peers};

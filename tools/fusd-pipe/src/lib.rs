@@ -9,7 +9,6 @@
 mod amount;
 mod args;
 mod bell;
-mod clock;
 mod device;
 mod journal;
 mod label;

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Instant;
 
 use fusd::WaitQueue;
+use fusd_tool::Clock;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::clock::Clock;
 use crate::state::State;
 
 /// Clones are the same one.

@@ -7,7 +7,6 @@
 #![deny(unsafe_code)]
 
 mod args;
-mod clock;
 mod device;
 mod discipline;
 mod hub;

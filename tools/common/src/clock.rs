@@ -1,4 +1,4 @@
-//! A thread that has the state looked at again when something changes by the time alone.
+//! A thread that has a tool's state looked at again when something changes by the time alone.
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -7,14 +7,14 @@ use std::time::Instant;
 
 /// Where the thread is told when to call. It ends when the last of these is gone.
 #[derive(Clone, Debug)]
-pub(crate) struct Clock(Sender<Instant>);
+pub struct Clock(Sender<Instant>);
 
 impl Clock {
     /// Starts a thread that calls `ring` at each time it is told of.
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(crate) fn start(ring: impl Fn() + Send + 'static) -> io::Result<Self> {
+    pub fn start(ring: impl Fn() + Send + 'static) -> io::Result<Self> {
         let (sender, times) = mpsc::channel::<Instant>();
         thread::Builder::new().name("clock".into()).spawn(move || {
             let mut next: Option<Instant> = None;
@@ -40,8 +40,28 @@ impl Clock {
 
     /// Has the thread call at `then`, if nothing earlier does. After a call, later times have to be
     /// told anew.
-    pub(crate) fn at(&self, then: Instant) {
+    pub fn at(&self, then: Instant) {
         // It has ended only where it has panicked, which is in the log.
         let _ = self.0.send(then);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_earliest_time_counts() {
+        let (sender, rings) = mpsc::channel();
+        let clock = Clock::start(move || sender.send(Instant::now()).unwrap()).unwrap();
+        let begin = Instant::now();
+        clock.at(begin + Duration::from_secs(3600));
+        clock.at(begin + Duration::from_millis(20));
+        let rung = rings.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert!(rung >= begin + Duration::from_millis(20));
+        clock.at(begin);
+        rings.recv_timeout(Duration::from_secs(30)).unwrap();
     }
 }
