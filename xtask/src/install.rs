@@ -349,7 +349,9 @@ const WITHOUT_SERVICES: &str = r#"
 policy=/usr/sbin/policy-rc.d
 had=$(test -e /usr/sbin/nginx && echo nginx)
 if test ! -e $policy; then
+    # A shell that a signal ends does not come to its end by itself.
     trap 'rm -f $policy' EXIT
+    trap 'exit 130' HUP INT TERM
     printf '#!/bin/sh\nexit 101\n' >$policy
     chmod 755 $policy
 fi
