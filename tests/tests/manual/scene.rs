@@ -73,11 +73,13 @@ with open("port", "w") as file:
 server.serve_forever()
 "#;
 
-/// Ends what the example has left running, and waits for it; then the server, which it may need to
-/// the last.
+/// Ends what the example has left running, and waits for it: the last first, as it may be the client of one
+/// before, and would say that it has lost it. Then the server, which any may need to the last.
 const END: &str = r#"
-others=$(jobs -p | grep -vx "${server:-none}")
-test -z "$others" || { kill $others 2>/dev/null; wait $others; }
+for job in $(jobs -p | grep -vx "${server:-none}" | tac); do
+    kill $job 2>/dev/null
+    wait $job
+done
 kill $server 2>/dev/null
 wait
 "#;
