@@ -99,6 +99,11 @@ pub(crate) const TESTS: Needs = Needs {
             why: "drivers in Python run in it, and fusd-http reads the pages of its web server",
         },
         Package {
+            name: "mypy",
+            proof: Proof::Program("mypy"),
+            why: "it checks the types of the Python package",
+        },
+        Package {
             name: "valgrind",
             proof: Proof::Program("valgrind"),
             why: "it watches what they do with memory",

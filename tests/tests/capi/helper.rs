@@ -1,5 +1,6 @@
 //! Compiles C programs against the library, and runs them as drivers.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +13,7 @@ use std::thread;
 use std::time::SystemTime;
 
 use fusd_tests::wait::{deadline, holds_within, wait_until};
-use fusd_tests::{Case, binaries};
+use fusd_tests::{Case, binaries, leftovers};
 
 /// The folder of the examples, of the programs of this test, and of the header.
 pub(crate) const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../libfusd/examples/c");
@@ -69,10 +70,19 @@ pub(crate) fn lacks_compiler(case: &Case) -> bool {
 /// What has been looked at, so that no two tests compile the same at once.
 static READY: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
 
-/// The program of a source file, compiled with `options`, which `variant` names; what has been compiled
-/// in an earlier run is taken unless something is newer. So a guest, where a compiler takes long, has
-/// what the host has made.
+/// The program of a source file, compiled with `options`, which `variant` names, by the compiler of its
+/// language.
 pub(crate) fn program(source: &str, variant: &str, options: &[&str]) -> PathBuf {
+    let compiler = match source.ends_with(".cc") {
+        true => "g++",
+        false => "gcc",
+    };
+    compiled(compiler, source, variant, options)
+}
+
+/// Likewise, by this compiler. What has been compiled in an earlier run is taken unless something is
+/// newer: so a guest, where a compiler takes long, has what the host has made.
+fn compiled(compiler: &str, source: &str, variant: &str, options: &[&str]) -> PathBuf {
     let mut ready = READY.lock().unwrap_or_else(PoisonError::into_inner);
     let ready = ready.get_or_insert_default();
     let stem = Path::new(source).file_stem().expect("a file");
@@ -86,10 +96,6 @@ pub(crate) fn program(source: &str, variant: &str, options: &[&str]) -> PathBuf 
     let needs = [Path::new(source), &headers[0], &headers[1]];
     if !is_newer(&program, &needs) {
         let fresh = folder.join(format!("{name}-{}", std::process::id()));
-        let compiler = match source.ends_with(".cc") {
-            true => "g++",
-            false => "gcc",
-        };
         let output = Command::new(compiler)
             .args(options)
             .args(["-g", "-I", INCLUDE, source, "-o"])
@@ -116,13 +122,55 @@ fn is_newer(file: &Path, than: &[&Path]) -> bool {
         .all(|path| time(path).is_ok_and(|changed| changed < made))
 }
 
-/// One of the examples, as a program.
-pub(crate) fn example(name: &str) -> PathBuf {
-    program(
-        &format!("{EXAMPLES}/{name}.c"),
-        "",
-        &["-Wall", "-Wextra", "-Werror"],
-    )
+/// How examples are made and started.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) compiler: &'static str,
+    /// Names what the compiler makes of these options, and of what they say the language is.
+    pub(crate) variant: &'static str,
+    pub(crate) options: &'static [&'static str],
+    /// The program and its options that the example is run by, if any.
+    pub(crate) under: &'static [&'static str],
+}
+
+thread_local! {
+    /// That of the test that this thread runs.
+    static MANNER: Cell<Manner> = const {
+        Cell::new(Manner {
+            compiler: "gcc",
+            variant: "",
+            options: &[],
+            under: &[],
+        })
+    };
+}
+
+/// Runs a body of the suite with its examples made and started in this manner.
+pub(crate) fn in_the_manner(manner: Manner, body: fn(&Case), case: &Case) {
+    let usual = MANNER.replace(manner);
+    body(case);
+    MANNER.set(usual);
+    // The next one may have the same node.
+    leftovers::check(case);
+}
+
+/// Starts one of the examples.
+pub(crate) fn start_example(case: &Case, name: &str) -> Driver {
+    let manner = MANNER.get();
+    let options = [&["-Wall", "-Wextra", "-Werror"], manner.options].concat();
+    let source = format!("{EXAMPLES}/{name}.c");
+    let example = compiled(manner.compiler, &source, manner.variant, &options);
+    let words: Vec<_> = manner
+        .under
+        .iter()
+        .copied()
+        .chain([example.to_str().expect("UTF-8")])
+        .collect();
+    let mut command = case.command(words[0]);
+    command.args(&words[1..]);
+    let driver = start_by(case, command);
+    case.backend().prove(&node(case));
+    driver
 }
 
 /// A driver in the manner of 2003, with the compiler's defaults of that time.

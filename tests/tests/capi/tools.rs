@@ -8,8 +8,8 @@ use std::process::Command;
 
 use fusd_tests::{Backend, Case, binaries};
 
-use crate::helper::{example, has, lacks_compiler, node, program, start_by};
-use crate::suite::{bad, modern};
+use crate::helper::{Manner, has, in_the_manner, lacks_compiler, program, start_by};
+use crate::suite::{bad, examples, modern};
 
 /// Begins the test unless it is for another machine, or its tool is missing.
 pub(crate) fn begin(name: &str, tool: &str) -> Option<Case> {
@@ -45,23 +45,73 @@ fn valgrind_has_no_complaint_about_bad_drivers() {
     bad::sin(&case, bad::by(&case, command, &bad::plain()));
 }
 
+/// How examples are run under it. A signal ends each: an error makes it end before, and the test miss it.
+const WATCHED: Manner = Manner {
+    compiler: "clang-19",
+    variant: "-clang",
+    options: &["-std=c99"],
+    under: &[
+        "valgrind",
+        "--vgdb=no",
+        "--quiet",
+        "--error-exitcode=99",
+        "--exit-on-first-error=yes",
+    ],
+};
+
+/// All that FUSE can serve, as another compiler makes them.
+const EXAMPLES: [fn(&Case); 5] = [
+    examples::hello_says_hello,
+    examples::greetings_are_for_the_caller,
+    examples::echo_gives_back_what_it_got,
+    examples::the_calculator_calculates,
+    examples::the_log_ring_blocks_and_wakes,
+];
+
 #[test]
-fn valgrind_has_no_complaint_about_good_ones() {
-    let Some(case) = begin("valgrind_has_no_complaint_about_good_ones", "valgrind") else {
+fn valgrind_has_no_complaint_about_examples() {
+    let name = "valgrind_has_no_complaint_about_examples";
+    let Some(case) = begin(name, "valgrind") else {
         return;
     };
-    let mut command = case.command("valgrind");
-    // A signal ends the driver: an error makes it end before.
-    command
-        .args(VALGRIND)
-        .arg("--exit-on-first-error=yes")
-        .arg(example("hello"));
-    let driver = start_by(&case, command);
-    for _ in 0..3 {
-        let text = std::fs::read(node(&case)).expect("read");
-        assert_eq!(text, b"Hello, world!\n");
+    if !has(WATCHED.compiler) {
+        return case.skip(&format!("{} is not installed", WATCHED.compiler));
     }
-    assert!(driver.is_silent());
+    for example in EXAMPLES {
+        in_the_manner(WATCHED, example, &case);
+    }
+}
+
+/// Memory is shared by kfusd alone, so this runs where that is.
+#[test]
+fn valgrind_has_no_complaint_about_shared_memory() {
+    let name = "valgrind_has_no_complaint_about_shared_memory";
+    let Some(case) = Case::begin(name, Backend::Kfusd) else {
+        return;
+    };
+    for tool in ["valgrind", WATCHED.compiler] {
+        if !has(tool) {
+            return case.skip(&format!("{tool} is not installed"));
+        }
+    }
+    in_the_manner(WATCHED, examples::a_counter_is_shared, &case);
+}
+
+/// The same sources are C++.
+#[test]
+fn examples_work_in_cpp() {
+    let Some(case) = begin("examples_work_in_cpp", "g++") else {
+        return;
+    };
+    let cpp = Manner {
+        compiler: "g++",
+        variant: "-c++",
+        options: &["-x", "c++", "-std=c++17"],
+        under: &[],
+    };
+    for example in EXAMPLES {
+        in_the_manner(cpp, example, &case);
+    }
 }
 
 const SANITIZED: [&str; 2] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];

@@ -11,13 +11,13 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 
-use crate::helper::{example, lacks_compiler, node, start};
+use crate::helper::{lacks_compiler, node, start_example};
 
 pub(crate) fn hello_says_hello(case: &Case) {
     if lacks_compiler(case) {
         return;
     }
-    let driver = start(case, &example("hello"));
+    let driver = start_example(case, "hello");
     let node = node(case);
     assert_eq!(fs::read(&node).expect("read"), b"Hello, world!\n");
     let file = open_with(&node, OFlag::O_RDONLY).expect("open");
@@ -38,7 +38,7 @@ pub(crate) fn greetings_are_for_the_caller(case: &Case) {
     if lacks_compiler(case) {
         return;
     }
-    let driver = start(case, &example("greeting"));
+    let driver = start_example(case, "greeting");
     let node = node(case);
     assert_eq!(fs::read(&node).expect("read"), b"Hello, user 0!\n");
     let (_, text) = case.cat_as(&node, 65534, 65534);
@@ -51,7 +51,7 @@ pub(crate) fn echo_gives_back_what_it_got(case: &Case) {
     if lacks_compiler(case) {
         return;
     }
-    let _driver = start(case, &example("echo"));
+    let _driver = start_example(case, "echo");
     let one = open(&node(case)).expect("open");
     let other = open(&node(case)).expect("open");
     let large: Vec<u8> = (0..100_000u32).map(|at| at as u8).collect();
@@ -73,7 +73,7 @@ pub(crate) fn the_calculator_calculates(case: &Case) {
     if lacks_compiler(case) {
         return;
     }
-    let _driver = start(case, &example("calculator"));
+    let _driver = start_example(case, "calculator");
     let file = open(&node(case)).expect("open");
     let calculate = |which: u32, a: i32, b: i32| {
         let mut sum: Vec<u8> = [a, b, 0].iter().flat_map(|n| n.to_ne_bytes()).collect();
@@ -107,7 +107,7 @@ pub(crate) fn the_log_ring_blocks_and_wakes(case: &Case) {
     if lacks_compiler(case) {
         return;
     }
-    let _driver = start(case, &example("logring"));
+    let _driver = start_example(case, "logring");
     let node = node(case);
     let reader = open_with(&node, OFlag::O_RDONLY).expect("open");
     let writer = open_with(&node, OFlag::O_WRONLY).expect("open");
@@ -147,7 +147,7 @@ pub(crate) fn a_counter_is_shared(case: &Case) {
     if case.lacks(Ability::Memory) || lacks_compiler(case) {
         return;
     }
-    let _driver = start(case, &example("counter"));
+    let _driver = start_example(case, "counter");
     let file = open(&node(case)).expect("open");
     let count = |number: u64| {
         let mapped = Mapping::new(&file, 0, 1, How::SHARED).expect("mmap");
