@@ -21,7 +21,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     install: install::Options,
 
-    /// Run the tests in every kernel of the lab, not in User-Mode Linux alone.
+    /// Run the tests in every kernel of the lab, not in User-Mode Linux alone; in those that QEMU
+    /// interprets, what depends on the processor.
     #[arg(long)]
     all: bool,
 
@@ -116,11 +117,11 @@ pub(crate) fn in_guests(
     filter: &str,
     results: &mut Results,
 ) -> Result<()> {
-    let chosen = in_guest::choose(programs, filter)?;
-    if chosen.is_empty() && !LINT.contains(filter) {
-        return Ok(());
-    }
     for &kernel in kernels {
+        let chosen = in_guest::choose(kernel, programs, filter)?;
+        if chosen.is_empty() && !LINT.contains(filter) {
+            continue;
+        }
         let name = kernel.name();
         if let Some(reason) = lab::prepare(kernel, consent)? {
             println!("\nSKIP {name}: {reason}");
