@@ -99,11 +99,12 @@ fn fusd_http(page: &Page) -> anyhow::Result<Served> {
     served.await_file()
 }
 
-/// httpdirfs as it is without options.
+/// httpdirfs without its check for ranges, which looks for a header that parts of pages from nginx do not
+/// have.
 fn httpdirfs(page: &Page) -> anyhow::Result<Served> {
     let mut served = Served::mounted("mount", "mount/page")?;
     let mut command = Command::new("httpdirfs");
-    command.arg("-f").arg(page.folder());
+    command.args(["-f", "--no-range-check"]).arg(page.folder());
     served.start(command.arg(served.below("mount")))?;
     served.await_file()
 }
@@ -185,7 +186,7 @@ impl Served {
         let peak = |server: &Child| {
             let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()))?;
             let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+            let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
             number.context("/proc does not tell how much memory a process has")
         };
         self.servers.iter().map(peak).sum()
