@@ -16,6 +16,9 @@ use crate::failure::Failure;
 use crate::ranged::Parts;
 use crate::version::Version;
 
+/// So many blocks are not worth breaking off a connection.
+const LITTLE: u64 = 4;
+
 /// The request, for those who want blocks of it.
 #[derive(Debug)]
 pub(crate) struct Fetch {
@@ -155,8 +158,11 @@ impl Fetch {
     /// Whether it is of use to somebody who reads from block `first` to block `edge`.
     pub(crate) fn is_near(&self, first: u64, edge: u64) -> bool {
         let state = self.orders.lock();
-        let goes_on = !state.has_failed && state.next < self.end;
-        goes_on && state.edge() >= first && state.next <= edge
+        if state.has_failed || state.next >= self.end {
+            return false;
+        }
+        // Of little that is left, the end is sooner there than another connection.
+        self.end - state.next <= LITTLE || state.edge() >= first && state.next <= edge
     }
 }
 
