@@ -9,6 +9,7 @@ mod contender;
 mod count;
 mod figures;
 mod fuse;
+mod http;
 mod lab;
 mod library;
 mod measure;
@@ -54,6 +55,8 @@ enum What {
     },
     /// Bytes and messages per second through fusd-pipe, a FIFO, and socat
     Pipe(throughput::Args),
+    /// Bytes and reads per second of a page, through fusd-http, curl, httpdirfs, and nbdkit
+    Http(http::Args),
     /// (in the guest) Count, and print the figures for `lab`
     #[command(hide = true)]
     Count {
@@ -91,6 +94,7 @@ fn run(what: What) -> anyhow::Result<()> {
         What::Fuse { rounds, turn } => fuse::run(rounds, turn),
         What::Lab { rounds } => lab::run(rounds),
         What::Pipe(args) => throughput::run(&args),
+        What::Http(args) => http::run(&args),
         What::Count { rounds } => count::run(rounds),
         What::ServeLibrary { backend, path } => library::serve(path, backend),
         What::ServeRaw { path } => raw::serve(&path),

@@ -43,8 +43,14 @@ pub(crate) fn content(driver: &Driver) -> Vec<u8> {
 
 /// Bytes of which no two blocks are alike.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
-    let words = (0_u32..).flat_map(|word| word.wrapping_mul(2_654_435_761).to_be_bytes());
-    words.take(length).collect()
+    pattern_at(0, length)
+}
+
+/// The same, from some byte on.
+pub(crate) fn pattern_at(offset: usize, length: usize) -> Vec<u8> {
+    let first = u32::try_from(offset / 4).expect("a short pattern");
+    let words = (first..).flat_map(|word| word.wrapping_mul(2_654_435_761).to_be_bytes());
+    words.skip(offset % 4).take(length).collect()
 }
 
 /// Runs a shell command in the test's directory with the node as `$0`; gives what it printed.
@@ -72,4 +78,26 @@ pub(crate) fn shell(case: &Case, node: &OsStr, script: &str) -> Vec<u8> {
         output.status
     );
     output.stdout
+}
+
+/// Makes a CA, and of it a certificate for 127.0.0.1 and one for a client.
+const CERTIFICATES: &str = r#"
+set -e
+new() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "$@" 2>/dev/null; }
+new -x509 -days 2 -subj /CN=ca -keyout ca.key -out ca.pem
+for name in server client; do
+    new -subj /CN=$name -keyout $name.key -out $name.csr
+    printf 'basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1' >$name.ext
+    openssl x509 -req -days 2 -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
+        -extfile $name.ext -out $name.pem 2>/dev/null
+done
+cat client.pem client.key >both.pem
+"#;
+
+/// Makes those in the test's directory; gives where there is a file of that name.
+#[track_caller]
+pub(crate) fn certificates(case: &Case) -> impl Fn(&str) -> String + use<> {
+    shell(case, "".as_ref(), CERTIFICATES);
+    let directory = case.directory().to_owned();
+    move |name| directory.join(name).display().to_string()
 }

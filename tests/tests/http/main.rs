@@ -43,6 +43,7 @@ mod network {
         network, Backend::Fuse;
         faults:
             statuses_are_errnos,
+            what_is_wrong_here_is_an_errno,
             servers_that_cannot_be_had_are_errnos,
             wrong_ranges_are_errors,
             a_broken_answer_goes_on_where_it_broke,
@@ -52,10 +53,12 @@ mod network {
             redirects_stay_within_bounds;
         live:
             a_closed_stream_is_closed_at_the_server,
-            events_are_followed;
+            events_are_followed,
+            slow_readers_stop_nobody_over_http_2;
         writing:
             what_may_be_sent_again_is,
             a_killed_writer_sends_nothing_whole,
+            a_last_line_comes_after_those_before_it,
             whoever_only_inherits_a_file_may_be_killed,
             a_server_that_answers_early_hears_the_rest;
         versions:
@@ -67,7 +70,8 @@ mod network {
             a_page_is_used_for_a_time,
             an_old_page_is_better_than_none,
             a_page_that_is_polled_is_asked_for_by_nobody,
-            one_value_of_a_page_is_served;
+            one_value_of_a_page_is_served,
+            the_progress_is_told_on_a_terminal;
         who:
             secrets_come_from_where_nobody_sees_them,
             a_command_is_asked_again_when_its_secret_is_refused,
@@ -79,8 +83,10 @@ mod network {
             nginx_gives_what_curl_gets,
             nginx_asks_for_a_password_and_takes_its_time,
             servers_are_reached_by_sockets_and_proxies,
-            parallel_readers_share_a_small_cache,
-            a_network_that_is_cut_is_no_end,
+            a_network_that_is_cut_is_no_end;
+        memory:
+            parallel_readers_share_a_small_cache;
+        encodings:
             compressed_pages_are_decoded;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -60,9 +61,20 @@ impl Line {
 
     /// Says what a good server says: the range that is asked for, of this version.
     pub(crate) fn page(&mut self, asked: &Asked, content: &[u8], etag: &str) {
+        let part = |part: Range<usize>| content[part].to_vec();
+        self.part(asked, content.len(), part, etag);
+    }
+
+    /// The same of a page of `total` bytes, which are made when they are asked for.
+    pub(crate) fn part(
+        &mut self,
+        asked: &Asked,
+        total: usize,
+        content: impl Fn(Range<usize>) -> Vec<u8>,
+        etag: &str,
+    ) {
         let tag = format!("ETag: {etag}\r\n");
         let same = asked.header("if-range").is_none_or(|it| it == etag);
-        let total = content.len();
         match asked.range().filter(|_| same) {
             Some((first, _)) if first >= total => {
                 let range = format!("Content-Range: bytes */{total}\r\n{tag}");
@@ -71,9 +83,9 @@ impl Line {
             Some((first, last)) => {
                 let last = last.min(total - 1);
                 let range = format!("Content-Range: bytes {first}-{last}/{total}\r\n{tag}");
-                self.answer("206 Partial Content", &range, &content[first..=last]);
+                self.answer("206 Partial Content", &range, content(first..last + 1));
             }
-            None => self.answer("200 OK", &tag, content),
+            None => self.answer("200 OK", &tag, content(0..total)),
         }
     }
 

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::{Access, AccessArgs};
 use crate::cache::{BLOCK, Cache};
 use crate::client;
+use crate::demand::Demand;
 use crate::device::HttpDevice;
 use crate::exchange::{Exchange, Setup};
 use crate::keeping::KeepArgs;
@@ -33,8 +34,9 @@ use crate::writing::StreamArgs;
 
 const READING: &str = "Reading";
 
-/// Threads that bring pages. They wait for the network most of the time; what takes long is TLS.
-const THREADS: usize = 2;
+/// Threads that bring pages. With more, what has come for one page would go from thread to thread; what
+/// takes long besides the network has threads of its own.
+const THREADS: usize = 1;
 
 /// How long the end of the tool waits for answers.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -137,7 +139,7 @@ impl Tool for Args {
         let writing = self.stream.writing()?;
         let patience = self.network.first_byte_timeout;
         let access = Access::new(self.access.clone(), patience)?;
-        let client = client::make(self.url.url(), &self.network)?;
+        let client = client::make(self.url.url(), &self.network, self.stream.is_live())?;
         let runtime = runtime()?;
         let status = self.status_file.as_deref().map(|path| {
             StatusFile::new(path).map_err(|error| {
@@ -211,6 +213,8 @@ impl Args {
             runtime: handle.clone(),
             exchange,
             cache: Cache::new(self.cache_size),
+            demand: Demand::new(self.cache_size),
+            may_last: self.network.max_time.is_none(),
             read_ahead: self.read_ahead,
             readers: AtomicUsize::new(0),
         };
@@ -286,7 +290,14 @@ fn end(runtime: Runtime, tasks: &TaskTracker) {
     runtime.shutdown_background();
 }
 
+/// Has the C library keep memory of such pieces, in bytes, for the next ones: what comes from the network
+/// comes in pieces of up to 408 KiB, and to get the pages of each from the kernel takes as long as to read it.
+/// That of glibc learns it from the largest piece that has been freed (mallopt(3), M_MMAP_THRESHOLD), and
+/// then keeps twice as much.
+const PIECES: usize = 4 << 20;
+
 fn runtime() -> Result<Runtime, ToolError> {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(PIECES)));
     let runtime = Builder::new_multi_thread()
         .worker_threads(THREADS)
         .thread_name("network")

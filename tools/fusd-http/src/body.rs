@@ -82,12 +82,10 @@ impl Body {
     /// # Errors
     /// The connection broke before the end, or was silent for too long.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let stall = self.stall.map(|stall| (Instant::now() + stall, stall));
-        let (at, failure) = match (stall, self.end) {
-            (Some((at, _)), Some((end, limit))) if end < at => (Some(end), ended(limit)),
-            (Some((at, stall)), _) => (Some(at), Failure::late("nothing more has come", stall)),
-            (None, Some((end, limit))) => (Some(end), ended(limit)),
-            (None, None) => (None, ended(Duration::ZERO)),
+        let stall = self.stall.map(|stall| Instant::now() + stall);
+        let at = match (stall, self.end) {
+            (Some(at), Some((end, _))) => Some(at.min(end)),
+            (at, end) => at.or(end.map(|it| it.0)),
         };
         loop {
             let next = match at {
@@ -95,7 +93,7 @@ impl Body {
                 Some(at) => tokio::select! {
                     biased;
                     next = self.chunks.next() => next,
-                    () = sleep_until(at) => return Err(failure),
+                    () = sleep_until(at) => return Err(self.late(at)),
                 },
             };
             match next.transpose()? {
@@ -104,10 +102,16 @@ impl Body {
             }
         }
     }
-}
 
-fn ended(limit: Duration) -> Failure {
-    Failure::late("the answer has not ended", limit)
+    /// It is `at`, and nothing has come.
+    fn late(&self, at: Instant) -> Failure {
+        match (self.end, self.stall) {
+            (Some((end, limit)), _) if end <= at => {
+                Failure::late("the answer has not ended", limit)
+            }
+            (_, stall) => Failure::late("nothing more has come", stall.unwrap_or_default()),
+        }
+    }
 }
 
 impl fmt::Debug for Body {

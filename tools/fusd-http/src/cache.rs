@@ -1,6 +1,11 @@
 //! What has been read of pages, block by block, as far as there is room: one cache for all readers.
+//!
+//! The limit is one of memory. Blocks that readers wait for or that are on their way count as well, and
+//! so does what a request needs besides; where they need more, less is kept.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -8,6 +13,16 @@ use lru::LruCache;
 
 /// A block, in bytes: what a read of less has the server send.
 pub(crate) const BLOCK: u64 = 32 << 10;
+
+/// The same, as memory.
+const ROOM: usize = BLOCK as usize;
+
+/// What a request needs while its answer comes, in bytes: hyper reads 8 KiB at a time from a
+/// connection at first, and up to 408 KiB from a fast one; most are none of either.
+const UNDER_WAY: usize = 128 << 10;
+
+/// How many pieces of memory are kept for the next blocks.
+const SPARE: usize = 32;
 
 /// The cache. Clones are the same.
 #[derive(Clone, Debug)]
@@ -17,26 +32,45 @@ pub(crate) struct Cache(Arc<Shared>);
 struct Shared {
     /// In bytes.
     limit: usize,
-    blocks: Mutex<Blocks>,
+    memory: Arc<Memory>,
+    /// By version and number, the ones used last first. Its lock comes before that of spare memory.
+    kept: Mutex<LruCache<(u64, u64), Bytes>>,
+}
+
+/// What blocks are made of.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Blocks that somebody has.
+    blocks: AtomicUsize,
+    requests: AtomicUsize,
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+/// The memory of a block, which goes back once nobody has the block any more.
+#[derive(Debug)]
+pub(crate) struct Part {
+    content: Content,
+    memory: Arc<Memory>,
 }
 
 #[derive(Debug)]
-struct Blocks {
-    /// By version and number, the ones used last first.
-    kept: LruCache<(u64, u64), Bytes>,
-    bytes: usize,
+enum Content {
+    Own(Vec<u8>),
+    /// A slice of what has come from the network, which keeps all of that.
+    Slice(Bytes),
 }
+
+/// What a request needs, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<Memory>);
 
 impl Cache {
     /// Keeps at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        let blocks = Blocks {
-            kept: LruCache::unbounded(),
-            bytes: 0,
-        };
         Self(Arc::new(Shared {
             limit,
-            blocks: Mutex::new(blocks),
+            memory: Arc::default(),
+            kept: Mutex::new(LruCache::unbounded()),
         }))
     }
 
@@ -46,30 +80,122 @@ impl Cache {
 
     /// A block that is wanted now.
     pub(crate) fn get(&self, version: u64, block: u64) -> Option<Bytes> {
-        self.lock().kept.get(&(version, block)).cloned()
+        self.lock().get(&(version, block)).cloned()
     }
 
     /// Whether a block is there that may be wanted later.
     pub(crate) fn has(&self, version: u64, block: u64) -> bool {
-        self.lock().kept.contains(&(version, block))
+        self.lock().contains(&(version, block))
     }
 
-    /// Keeps a block, and lets go of those that nobody has used for the longest time.
-    pub(crate) fn put(&self, version: u64, block: u64, content: Bytes) {
-        let mut blocks = self.lock();
-        blocks.bytes += content.len();
-        let replaced = blocks.kept.put((version, block), content);
-        blocks.bytes -= replaced.map_or(0, |old| old.len());
-        while blocks.bytes > self.0.limit {
-            let Some((_, old)) = blocks.kept.pop_lru() else {
-                break;
-            };
-            blocks.bytes -= old.len();
+    /// Memory for the next block.
+    pub(crate) fn part(&self) -> Part {
+        let memory = Arc::clone(&self.0.memory);
+        memory.blocks.fetch_add(1, Ordering::Relaxed);
+        let spare = memory.lock().pop();
+        let bytes = spare.unwrap_or_else(|| Vec::with_capacity(ROOM));
+        Part {
+            content: Content::Own(bytes),
+            memory,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Blocks> {
-        self.0.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A block that is a slice of something larger: for those that are let go soon.
+    pub(crate) fn slice(&self, bytes: Bytes) -> Part {
+        let memory = Arc::clone(&self.0.memory);
+        memory.blocks.fetch_add(1, Ordering::Relaxed);
+        Part {
+            content: Content::Slice(bytes),
+            memory,
+        }
+    }
+
+    /// Counts a request.
+    pub(crate) fn under_way(&self) -> UnderWay {
+        let memory = Arc::clone(&self.0.memory);
+        memory.requests.fetch_add(1, Ordering::Relaxed);
+        UnderWay(memory)
+    }
+
+    /// Keeps a block, and lets go of those that nobody has used for the longest time.
+    pub(crate) fn put(&self, version: u64, block: u64, content: Part) -> Bytes {
+        let content = Bytes::from_owner(content);
+        let mut kept = self.lock();
+        kept.put((version, block), content.clone());
+        while self.0.memory.used(self.0.limit) > self.0.limit {
+            if kept.pop_lru().is_none() {
+                break;
+            }
+        }
+        content
+    }
+
+    /// Keeps these blocks no longer.
+    pub(crate) fn let_go(&self, version: u64, blocks: Range<u64>) {
+        let mut kept = self.lock();
+        for block in blocks {
+            kept.pop(&(version, block));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<(u64, u64), Bytes>> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    /// In bytes. Many requests leave most of a small cache to what it is for.
+    fn used(&self, limit: usize) -> usize {
+        let requests = self.requests.load(Ordering::Relaxed) * UNDER_WAY;
+        self.blocks.load(Ordering::Relaxed) * ROOM + requests.min(limit / 4)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Part {
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.as_ref().len()
+    }
+
+    /// Adds bytes to one that is no slice, of which there are [`BLOCK`] at most in all.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        if let Content::Own(own) = &mut self.content {
+            own.extend_from_slice(bytes);
+        }
+    }
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        match &self.content {
+            Content::Own(bytes) => bytes,
+            Content::Slice(bytes) => bytes,
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.memory.blocks.fetch_sub(1, Ordering::Relaxed);
+        let Content::Own(bytes) = &mut self.content else {
+            return;
+        };
+        let mut bytes = std::mem::take(bytes);
+        bytes.clear();
+        let mut spare = self.memory.lock();
+        if spare.len() < SPARE {
+            spare.push(bytes);
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -83,29 +209,53 @@ pub(crate) const VERSIONS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is no
 mod tests {
     use super::*;
 
+    fn put(cache: &Cache, block: u64) -> Bytes {
+        let mut part = cache.part();
+        part.extend(&block.to_le_bytes());
+        cache.put(1, block, part)
+    }
+
+    fn there(cache: &Cache) -> Vec<u64> {
+        (0..10).filter(|it| cache.has(1, *it)).collect()
+    }
+
     #[test]
     fn what_was_used_last_stays() {
-        let cache = Cache::new(30);
-        let block = Bytes::from_static(&[0; 10]);
-        for number in 0..3 {
-            cache.put(1, number, block.clone());
+        let cache = Cache::new(3 * ROOM);
+        for block in 0..3 {
+            put(&cache, block);
         }
-        assert!(cache.get(1, 0).is_some());
-        cache.put(1, 3, block.clone());
-        let there: Vec<_> = (0..4).filter(|it| cache.has(1, *it)).collect();
-        assert_eq!(there, [0, 2, 3]);
+        assert_eq!(cache.get(1, 0).as_deref(), Some(&[0; 8][..]));
+        put(&cache, 3);
+        assert_eq!(there(&cache), [0, 2, 3]);
         assert!(cache.get(2, 0).is_none(), "another version");
     }
 
     #[test]
     fn a_block_that_is_replaced_counts_once() {
-        let cache = Cache::new(30);
+        let cache = Cache::new(3 * ROOM);
         for _ in 0..5 {
-            cache.put(1, 0, Bytes::from_static(&[0; 20]));
+            put(&cache, 0);
         }
-        assert!(cache.has(1, 0));
-        cache.put(1, 1, Bytes::from_static(&[0; 40]));
-        assert!(!cache.has(1, 1), "larger than the whole cache");
-        assert_eq!(cache.lock().bytes, 0);
+        put(&cache, 1);
+        put(&cache, 2);
+        assert_eq!(there(&cache), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_somebody_holds_counts_as_well() {
+        let cache = Cache::new(4 * ROOM);
+        let held: Vec<_> = (0..3).map(|block| put(&cache, block)).collect();
+        put(&cache, 3);
+        put(&cache, 4);
+        assert_eq!(there(&cache), [4], "there is room for one");
+        drop(held);
+        put(&cache, 5);
+        assert_eq!(there(&cache), [4, 5]);
+        put(&cache, 6);
+        put(&cache, 7);
+        let _requests = [cache.under_way(), cache.under_way()];
+        put(&cache, 8);
+        assert_eq!(there(&cache), [6, 7, 8]);
     }
 }

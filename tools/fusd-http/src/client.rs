@@ -23,11 +23,12 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// The same for all readers of a connection: the largest window there is (RFC 9113, 6.9.1).
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
-/// Makes the client.
+/// Makes the client. `live`: it asks for streams that may last for ever. Unless version 2 is demanded,
+/// each of them has a connection of its own then: on a shared one, servers allow some hundred.
 ///
 /// # Errors
 /// A file that an option names cannot be read, or is not what it should be.
-pub(crate) fn make(url: &Url, network: &NetworkArgs) -> Result<Client, ToolError> {
+pub(crate) fn make(url: &Url, network: &NetworkArgs, live: bool) -> Result<Client, ToolError> {
     // Where another part of the program has chosen one before, that is as good.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -41,8 +42,8 @@ pub(crate) fn make(url: &Url, network: &NetworkArgs) -> Result<Client, ToolError
         .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .dns_resolver(Lookup);
     builder = match network.http {
-        HttpVersion::Auto => builder,
-        HttpVersion::One => builder.http1_only(),
+        HttpVersion::Auto if !live => builder,
+        HttpVersion::Auto | HttpVersion::One => builder.http1_only(),
         HttpVersion::Two => builder.http2_prior_knowledge(),
     };
     if let Some(path) = &network.ca {

@@ -163,15 +163,16 @@ impl Pages {
             Page::Ranged(ranged) => ranged,
         };
         let (offset, length) = (request.offset(), request.len());
-        let piece = ranged.piece(offset, length);
-        if let Some(bytes) = piece.ready() {
+        let turn = self.source.parts.demand.try_take(length);
+        let begun = turn.map(|turn| (ranged.piece(offset, length), turn));
+        if let Some(bytes) = begun.as_ref().and_then(|begun| begun.0.ready()) {
             request.at_return().reply_parts(&slices(&bytes));
             return;
         }
         let (source, opened) = (Arc::clone(&self.source), Arc::clone(file));
-        let work = async move { opened.read(&source, piece, offset, length).await };
+        let work = async move { opened.read(&source, begun, offset, length).await };
         let answer = |request: ReadRequest, taken: Result<Taken, Failure>| match taken {
-            Ok(Taken::Bytes(bytes)) => {
+            Ok(Taken::Bytes(bytes, _turn)) => {
                 request.reply_parts(&slices(&bytes));
             }
             Ok(Taken::Elsewhere(page)) => match &*page {

@@ -1,115 +1,178 @@
-//! A request for some blocks of a version, which come one after the other. Dropped by all who wait for
-//! them, it is cancelled, at the server as well.
+//! A request for some blocks of a version, which come one after the other: as many as are wanted, and no
+//! more before more are. Dropped by all who want some, it is cancelled, at the server as well.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use fusd::Errno;
-use reqwest::StatusCode;
-use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
 
 use crate::body::Body;
-use crate::cache::{BLOCK, Cache};
-use crate::exchange::{Answer, Ask, Exchange};
-use crate::failure::{Again, Failure};
-use crate::head::{ContentRange, Validators, is_multipart};
+use crate::bring::Work;
+use crate::cache::BLOCK;
+use crate::failure::Failure;
+use crate::ranged::Parts;
 use crate::version::Version;
 
-/// The request, for those who wait.
+/// So many blocks are not worth breaking off a connection.
+const LITTLE: u64 = 4;
+
+/// The request, for those who want blocks of it.
 #[derive(Debug)]
 pub(crate) struct Fetch {
-    blocks: Range<u64>,
-    arrived: Arc<Arrived>,
+    /// The block behind the last that it can bring.
+    end: u64,
+    orders: Arc<Orders>,
     task: AbortHandle,
 }
 
-/// What has come of it.
+/// What to ask for.
+pub(crate) struct Order {
+    pub(crate) blocks: Range<u64>,
+    /// The first of them that is not wanted yet.
+    pub(crate) stop: u64,
+    /// They are let go once they have been read.
+    pub(crate) passing: bool,
+}
+
+/// What is wanted of it, for it and for them.
 #[derive(Debug)]
-struct Arrived {
-    /// From the first block on. They are in the cache as well, but may be thrown out there before
-    /// those who wait have seen them.
-    blocks: Mutex<Vec<Bytes>>,
-    /// Why no more come.
-    failure: watch::Sender<Option<Failure>>,
+pub(crate) struct Orders {
+    state: Mutex<State>,
+    /// More is wanted.
+    more: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The block that comes next.
+    next: u64,
+    /// The block that is not wanted yet.
+    stop: u64,
+    /// It comes to nothing more.
+    has_failed: bool,
+    waiting: Vec<(u64, Waiting)>,
+}
+
+type Waiting = oneshot::Sender<Result<Bytes, Failure>>;
+
+/// A block on its way.
+#[derive(Debug)]
+pub(crate) struct Coming {
+    block: oneshot::Receiver<Result<Bytes, Failure>>,
+    /// It is brought as long as somebody has this.
+    _fetch: Arc<Fetch>,
 }
 
 impl Fetch {
-    /// Asks for `blocks`, of which the beginning may be under way already: a body, and the byte before
-    /// which it ends.
-    pub(crate) fn begin(
-        runtime: &Handle,
-        exchange: Exchange,
-        cache: Cache,
-        version: Arc<Version>,
+    /// Goes on with `blocks`, which are under way already: a body, and the byte before which it ends.
+    pub(crate) fn go_on(
+        parts: &Arc<Parts>,
+        version: &Arc<Version>,
         blocks: Range<u64>,
-        begun: Option<(Body, u64)>,
+        begun: (Body, u64),
     ) -> Arc<Self> {
-        let arrived = Arc::new(Arrived {
-            blocks: Mutex::default(),
-            failure: watch::Sender::new(None),
-        });
-        let work = Work {
-            exchange,
-            cache,
-            at: blocks.start * BLOCK,
-            end: version.total.min(blocks.end * BLOCK),
-            part: Vec::new(),
-            version: Arc::clone(&version),
-            arrived: Arc::clone(&arrived),
-        };
-        let task = runtime.spawn(work.run(begun)).abort_handle();
-        let fetch = Arc::new(Self {
+        let order = Order::of(blocks);
+        Self::start(parts, version, order, Some(begun), Vec::new())
+    }
+
+    /// Asks for what is ordered.
+    pub(crate) fn begin(parts: &Arc<Parts>, version: &Arc<Version>, order: Order) -> Arc<Self> {
+        Self::start(parts, version, order, None, Vec::new())
+    }
+
+    /// Asks for `blocks`; gives the first of them.
+    pub(crate) fn order(parts: &Arc<Parts>, version: &Arc<Version>, blocks: Range<u64>) -> Coming {
+        let (here, block) = oneshot::channel();
+        let waiting = vec![(blocks.start, here)];
+        Coming {
+            block,
+            _fetch: Self::start(parts, version, Order::of(blocks), None, waiting),
+        }
+    }
+
+    fn start(
+        parts: &Arc<Parts>,
+        version: &Arc<Version>,
+        order: Order,
+        begun: Option<(Body, u64)>,
+        waiting: Vec<(u64, Waiting)>,
+    ) -> Arc<Self> {
+        let Order {
             blocks,
-            arrived,
-            task,
+            stop,
+            passing,
+        } = order;
+        let orders = Arc::new(Orders {
+            state: Mutex::new(State {
+                next: blocks.start,
+                stop,
+                has_failed: false,
+                waiting,
+            }),
+            more: Notify::new(),
         });
+        let work = Work::new(parts, version, &blocks, passing, Arc::clone(&orders));
+        let task = parts.runtime.spawn(work.run(begun)).abort_handle();
+        let end = blocks.end;
+        let fetch = Arc::new(Self { end, orders, task });
         version.share(&fetch);
         fetch
     }
 
-    /// Whether it brings a block, or has brought it, or would have.
+    /// Whether a block is wanted of it that is not there yet.
     pub(crate) fn brings(&self, block: u64) -> bool {
-        self.blocks.contains(&block) && self.arrived.failure.borrow().is_none()
+        self.orders.lock().brings(block)
     }
 
-    /// The first block.
-    pub(crate) fn start(&self) -> u64 {
-        self.blocks.start
+    /// A block, if it is wanted of this and not there yet.
+    pub(crate) fn wait_for(self: Arc<Self>, block: u64) -> Option<Coming> {
+        let mut state = self.orders.lock();
+        if !state.brings(block) {
+            return None;
+        }
+        let (here, there) = oneshot::channel();
+        state.waiting.push((block, here));
+        drop(state);
+        Some(Coming {
+            block: there,
+            _fetch: self,
+        })
     }
 
-    /// The block behind the last.
-    pub(crate) fn end(&self) -> u64 {
-        self.blocks.end
+    /// Has it bring all blocks before `stop`, as far as it can; false where `block` is none of those.
+    pub(crate) fn extend(&self, block: u64, stop: u64) -> bool {
+        let mut state = self.orders.lock();
+        let goes_on = !state.has_failed && (state.next..self.end).contains(&block);
+        if !goes_on || block > state.edge() {
+            return false;
+        }
+        state.stop = state.stop.max(stop.min(self.end));
+        drop(state);
+        self.orders.more.notify_one();
+        true
     }
 
-    /// A block, if it is there.
-    pub(crate) fn ready(&self, block: u64) -> Option<Bytes> {
-        let index = usize::try_from(block.checked_sub(self.blocks.start)?).ok()?;
-        self.arrived.lock().get(index).cloned()
+    /// Whether it is of use to somebody who reads from block `first` to block `edge`.
+    pub(crate) fn is_near(&self, first: u64, edge: u64) -> bool {
+        let state = self.orders.lock();
+        if state.has_failed || state.next >= self.end {
+            return false;
+        }
+        // Of little that is left, the end is sooner there than another connection.
+        self.end - state.next <= LITTLE || state.edge() >= first && state.next <= edge
     }
+}
 
-    /// A block, as soon as it is there.
-    ///
-    /// # Errors
-    /// It does not come.
-    pub(crate) async fn block(&self, block: u64) -> Result<Bytes, Failure> {
-        let mut news = self.arrived.failure.subscribe();
-        loop {
-            news.mark_unchanged();
-            // Why no more come is told after what has come.
-            let failure = news.borrow().clone();
-            if let Some(bytes) = self.ready(block) {
-                return Ok(bytes);
-            }
-            if let Some(failure) = failure {
-                return Err(failure);
-            }
-            // The sender is our own.
-            let _ = news.changed().await;
+impl Order {
+    /// All of `blocks`, now.
+    fn of(blocks: Range<u64>) -> Self {
+        Self {
+            stop: blocks.end,
+            blocks,
+            passing: false,
         }
     }
 }
@@ -120,172 +183,63 @@ impl Drop for Fetch {
     }
 }
 
-impl Arrived {
-    fn lock(&self) -> MutexGuard<'_, Vec<Bytes>> {
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+impl State {
+    /// The first block that has neither come nor is wanted.
+    fn edge(&self) -> u64 {
+        // What has come with the last that was wanted is more than that.
+        self.stop.max(self.next)
     }
 
-    fn end(&self, failure: Failure) {
-        self.failure.send_replace(Some(failure));
+    fn brings(&self, block: u64) -> bool {
+        !self.has_failed && (self.next..self.stop).contains(&block)
     }
 }
 
-/// The task.
-struct Work {
-    exchange: Exchange,
-    cache: Cache,
-    version: Arc<Version>,
-    arrived: Arc<Arrived>,
-    /// What is wanted still, in bytes of the page.
-    at: u64,
-    end: u64,
-    /// The beginning of the next block.
-    part: Vec<u8>,
+impl Orders {
+    /// The byte of the page up to which all is wanted.
+    pub(crate) fn stop(&self) -> u64 {
+        self.lock().stop * BLOCK
+    }
+
+    /// Resolves when more may be wanted than was before.
+    pub(crate) async fn more(&self) {
+        self.more.notified().await;
+    }
+
+    /// A block has come, and is in the cache. Who waits for it gets it, whatever the cache keeps.
+    pub(crate) fn give(&self, block: u64, content: &Bytes) {
+        let mut state = self.lock();
+        state.next = block + 1;
+        for (_, waiting) in state.waiting.extract_if(.., |it| it.0 <= block) {
+            // It may have gone.
+            let _ = waiting.send(Ok(content.clone()));
+        }
+    }
+
+    /// No more come.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        let mut state = self.lock();
+        state.has_failed = true;
+        for (_, waiting) in state.waiting.drain(..) {
+            // As above.
+            let _ = waiting.send(Err(failure.clone()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Tells those who wait, also where the task panics.
-struct Teller {
-    arrived: Arc<Arrived>,
-    done: bool,
-}
-
-impl Drop for Teller {
-    fn drop(&mut self) {
-        if !self.done {
+impl Coming {
+    /// The block, as soon as it is there.
+    ///
+    /// # Errors
+    /// It does not come.
+    pub(crate) async fn wait(self) -> Result<Bytes, Failure> {
+        self.block.await.unwrap_or_else(|_| {
             let text = "the request has ended before its time";
-            self.arrived.end(Failure::new(Errno::EIO, text));
-        }
+            Err(Failure::new(Errno::EIO, text))
+        })
     }
-}
-
-impl Work {
-    async fn run(mut self, begun: Option<(Body, u64)>) {
-        let mut teller = Teller {
-            arrived: Arc::clone(&self.arrived),
-            done: false,
-        };
-        if let Err(failure) = self.bring(begun).await {
-            let url = self.exchange.shown();
-            let errno = failure.errno;
-            tracing::warn!(url, %errno, at = self.at, "{failure}");
-            self.arrived.end(failure);
-        }
-        teller.done = true;
-    }
-
-    /// Brings all that is wanted, in as many requests as it takes.
-    async fn bring(&mut self, mut begun: Option<(Body, u64)>) -> Result<(), Failure> {
-        let mut tries = 0;
-        while self.at < self.end {
-            let before = self.at;
-            let result = match begun.take() {
-                Some((body, end)) => self.take(body, end).await,
-                None => self.ask().await,
-            };
-            if self.at > before {
-                tries = 0;
-            }
-            let Err(failure) = result else {
-                if self.at == before {
-                    return Err(Failure::new(Errno::EIO, "the server sends nothing"));
-                }
-                continue;
-            };
-            let Some(pause) = self.exchange.pause(&failure, tries) else {
-                return Err(failure);
-            };
-            tracing::info!(at = self.at, ?pause, "{failure}; asking for the rest");
-            sleep(pause).await;
-            tries += 1;
-        }
-        Ok(())
-    }
-
-    async fn ask(&mut self) -> Result<(), Failure> {
-        let condition = self.version.validators.condition();
-        let ask = Ask::get(&self.version.who).range(self.at, self.end - 1, condition);
-        let answer = self.exchange.send(&ask).await.map_err(|mut failure| {
-            // What can be done about it has been done.
-            failure.again = Again::Never;
-            failure
-        })?;
-        let end = check(&answer, &self.version, self.at..self.end)?;
-        self.take(answer.body, end).await
-    }
-
-    /// Takes what comes, up to `end`.
-    async fn take(&mut self, mut body: Body, end: u64) -> Result<(), Failure> {
-        while let Some(mut chunk) = body.chunk().await? {
-            if chunk.len() as u64 > end - self.at {
-                let text = "the server sends more than it has announced";
-                return Err(Failure::new(Errno::EIO, text));
-            }
-            while !chunk.is_empty() {
-                let start = self.at - self.part.len() as u64;
-                let size = BLOCK.min(self.version.total - start);
-                let size = usize::try_from(size).expect("a block fits into memory");
-                if self.part.is_empty() {
-                    self.part.reserve_exact(size);
-                }
-                let piece = chunk.split_to(chunk.len().min(size - self.part.len()));
-                self.part.extend_from_slice(&piece);
-                self.at += piece.len() as u64;
-                if self.part.len() == size {
-                    self.arrive(start / BLOCK);
-                }
-            }
-            if self.at == end {
-                break;
-            }
-        }
-        match self.at == end {
-            true => {
-                // Its connection can be used again once the end has been seen.
-                let _ = body.chunk().await;
-                Ok(())
-            }
-            false => {
-                let text = format!("the answer ends {} bytes too early", end - self.at);
-                Err(Failure::new(Errno::EIO, text).later(None))
-            }
-        }
-    }
-
-    fn arrive(&mut self, block: u64) {
-        let bytes = Bytes::from(std::mem::take(&mut self.part));
-        self.cache.put(self.version.id, block, bytes.clone());
-        self.arrived.lock().push(bytes);
-        self.arrived.failure.send_modify(|_| {});
-    }
-}
-
-/// Whether `answer` is what was asked for, `wanted` of `version`; up to where it goes.
-fn check(answer: &Answer, version: &Version, wanted: Range<u64>) -> Result<u64, Failure> {
-    let stale = || Failure::new(Errno::ESTALE, "the page has changed since it was opened");
-    let wrong = |text: &str| Err(Failure::new(Errno::EIO, text));
-    if version.validators.differ(&Validators::of(&answer.headers)) {
-        return Err(stale());
-    }
-    match answer.status {
-        StatusCode::PARTIAL_CONTENT => {}
-        StatusCode::RANGE_NOT_SATISFIABLE => return Err(stale()),
-        StatusCode::OK if answer.body.length() != Some(version.total) => return Err(stale()),
-        _ => return wrong("the server does not give parts of the page any more"),
-    }
-    let part = ContentRange::of(&answer.headers);
-    let Some((range, (first, end))) = part.and_then(|range| Some((range, range.part?))) else {
-        return wrong("the server does not say which part of the page it sends");
-    };
-    if range.total.is_some_and(|total| total != version.total) {
-        return Err(stale());
-    }
-    let length = answer.body.length();
-    let right = first == wanted.start && end <= wanted.end && end > first;
-    if !right || is_multipart(&answer.headers) || answer.body.is_encoded() {
-        return wrong("the server sends another part of the page than it was asked for");
-    }
-    if length.is_some_and(|length| length != end - first) {
-        return wrong("the server sends a part of the page whose length is not that of its range");
-    }
-    Ok(end)
 }

@@ -10,8 +10,10 @@
 mod access;
 mod args;
 mod body;
+mod bring;
 mod cache;
 mod client;
+mod demand;
 mod device;
 mod exchange;
 mod failure;

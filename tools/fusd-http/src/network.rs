@@ -64,7 +64,7 @@ pub struct NetworkArgs {
 /// What `--http` takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum HttpVersion {
-    /// 2 where the server offers it in the TLS handshake, else 1.1
+    /// 2 where the server offers it in the TLS handshake, else 1.1, as for live streams
     #[default]
     Auto,
     /// 1.1

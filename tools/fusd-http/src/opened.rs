@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use fusd::Errno;
 
+use crate::demand::Turn;
 use crate::failure::Failure;
 use crate::page::{OnChange, Page, Source};
 use crate::ranged::Piece;
@@ -22,7 +23,7 @@ pub(crate) struct Opened {
 
 /// What a read comes to.
 pub(crate) enum Taken {
-    Bytes(Vec<Bytes>),
+    Bytes(Vec<Bytes>, Turn),
     /// The page does not come in parts any more: here it is.
     Elsewhere(Arc<Page>),
 }
@@ -41,23 +42,33 @@ impl Opened {
         Arc::clone(&self.lock())
     }
 
-    /// Waits for `piece`, and where the page has changed, does as the rules say.
+    /// Waits for what a read is made of, once it has its turn for that, and where the page has changed,
+    /// does as the rules say.
     ///
     /// # Errors
     /// It does not come.
     pub(crate) async fn read(
         &self,
         source: &Source,
-        mut piece: Piece,
+        begun: Option<(Piece, Turn)>,
         offset: u64,
         length: usize,
     ) -> Result<Taken, Failure> {
+        let (begun, turn) = match begun {
+            Some((piece, turn)) => (Some(piece), turn),
+            None => (None, source.parts.demand.take(length).await),
+        };
+        let mut piece = match (begun, &*self.page()) {
+            (Some(piece), _) => piece,
+            (None, Page::Ranged(ranged)) => ranged.piece(offset, length),
+            (None, _) => return Ok(Taken::Elsewhere(self.page())),
+        };
         for _ in 0..VERSIONS {
             match piece.wait().await {
                 Err(failure) if failure.errno == Errno::ESTALE && source.may_reopen() => {
                     tracing::info!(url = source.parts.exchange.shown(), "the page has changed");
                 }
-                result => return result.map(Taken::Bytes),
+                result => return result.map(|bytes| Taken::Bytes(bytes, turn)),
             }
             let page = Arc::new(source.open(&self.who).await?);
             *self.lock() = Arc::clone(&page);

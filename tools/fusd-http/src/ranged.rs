@@ -10,11 +10,19 @@ use tokio::runtime::Handle;
 
 use crate::body::Body;
 use crate::cache::{BLOCK, Cache};
+use crate::demand::Demand;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
-use crate::fetch::Fetch;
+use crate::fetch::{Coming, Fetch, Order};
 use crate::readahead::ReadAhead;
 use crate::version::Version;
+
+/// How many requests one reader has for what is read next: one whose answer goes on, the one before it,
+/// and one for what the cache has let go.
+const HELD: usize = 3;
+
+/// How many blocks stay behind a reader of whom no more is kept.
+const BEHIND: u64 = 32;
 
 /// The parts that all readers share.
 #[derive(Debug)]
@@ -22,8 +30,11 @@ pub(crate) struct Parts {
     pub(crate) runtime: Handle,
     pub(crate) exchange: Exchange,
     pub(crate) cache: Cache,
+    pub(crate) demand: Demand,
     /// The most that is asked for before it is read, in bytes.
     pub(crate) read_ahead: usize,
+    /// One answer may last for as long as somebody reads on.
+    pub(crate) may_last: bool,
     pub(crate) readers: AtomicUsize,
 }
 
@@ -38,14 +49,18 @@ pub(crate) struct Ranged {
 #[derive(Debug, Default)]
 struct State {
     ahead: ReadAhead,
-    /// Requests for what is read next, which nobody waits for yet.
+    /// The block up to which all that is read next has been asked for.
+    asked: u64,
+    /// The block up to which has been let go of what was read.
+    passed: u64,
+    /// Requests for what is read next, which nobody waits for yet, the oldest first.
     held: VecDeque<Arc<Fetch>>,
 }
 
 /// A block that is there, or is on its way.
 enum Block {
     Ready(Bytes),
-    Coming(Arc<Fetch>, u64),
+    Coming(Coming),
 }
 
 /// What a read is made of.
@@ -68,7 +83,8 @@ impl Ranged {
         let there = |block| ranged.is_there(block);
         // Where others have read it before, the answer is not waited for.
         if !blocks.clone().all(there) {
-            let fetch = ranged.fetch(blocks, Some((body, end)));
+            let begun = (body, end);
+            let fetch = Fetch::go_on(&ranged.parts, &ranged.version, blocks, begun);
             ranged.lock().held.push_back(fetch);
         }
         ranged
@@ -83,22 +99,24 @@ impl Ranged {
     pub(crate) fn piece(&self, offset: u64, length: usize) -> Piece {
         let start = offset.min(self.total());
         let end = offset.saturating_add(length as u64).min(self.total());
-        let mut state = self.lock();
-        let window = state.ahead.note(start, end - start, self.most_ahead());
         let first = start / BLOCK;
         let last = end.div_ceil(BLOCK).max(first);
+        let mut state = self.lock();
+        let window = state.ahead.note(start, end - start, self.most_ahead());
+        // What is far away from where the reader has gone is not wanted any more.
+        if window == 0 {
+            (state.asked, state.passed) = (0, 0);
+        }
+        let edge = last + window.div_ceil(BLOCK);
+        state.held.retain(|fetch| fetch.is_near(first, edge));
+        if window > 0 {
+            self.let_go(&mut state, first);
+            self.hurry(&mut state, first..last, window);
+        }
         let blocks = match start == end {
             true => Vec::new(),
             false => (first..last).map(|block| self.block(block, last)).collect(),
         };
-        // What is far away from where the reader has gone is not wanted any more.
-        let edge = last + window.div_ceil(BLOCK);
-        state
-            .held
-            .retain(|fetch| fetch.end() > first && fetch.start() <= edge);
-        if window > 0 {
-            self.hurry(&mut state, last, window);
-        }
         Piece {
             blocks,
             range: start..end,
@@ -107,50 +125,85 @@ impl Ranged {
 
     /// Nobody waits any more: what was asked for before it is read is not wanted either.
     pub(crate) fn forget(&self) {
-        let held = std::mem::take(&mut self.lock().held);
-        drop(held);
+        let mut state = self.lock();
+        state.asked = 0;
+        state.held.clear();
     }
 
     /// A block; where nobody brings it, asks for it, and for all that is missing up to `last`.
     fn block(&self, block: u64, last: u64) -> Block {
-        if let Some(bytes) = self.parts.cache.get(self.version.id, block) {
+        let kept = || self.parts.cache.get(self.version.id, block);
+        if let Some(bytes) = kept() {
             return Block::Ready(bytes);
         }
-        if let Some(fetch) = self.version.fetch(block) {
-            return match fetch.ready(block) {
-                Some(bytes) => Block::Ready(bytes),
-                None => Block::Coming(fetch, block),
-            };
+        if let Some(coming) = self.version.wait_for(block) {
+            return Block::Coming(coming);
+        }
+        // It may have come meanwhile.
+        if let Some(bytes) = kept() {
+            return Block::Ready(bytes);
         }
         let end = (block + 1..last).find(|next| self.is_there(*next));
-        let fetch = self.fetch(block..end.unwrap_or(last), None);
-        Block::Coming(fetch, block)
+        let end = end.unwrap_or(last);
+        Block::Coming(Fetch::order(&self.parts, &self.version, block..end))
     }
 
-    /// Asks for what is behind `last`, unless enough of it is there.
-    fn hurry(&self, state: &mut State, last: u64, window: u64) {
-        let end = (self.total().div_ceil(BLOCK)).min(last + window.div_ceil(BLOCK));
-        let Some(edge) = (last..end).find(|block| !self.is_there(*block)) else {
-            return;
-        };
+    /// Asks for what a reader reads who has read `now` and reads on, unless enough of it is there.
+    fn hurry(&self, state: &mut State, now: Range<u64>, window: u64) {
+        let end = (self.total().div_ceil(BLOCK)).min(now.end + window.div_ceil(BLOCK));
         // One request for much, not many for little.
-        if (edge - last) * BLOCK * 2 > window {
+        let is_enough = |edge: u64| edge > now.end && (edge - now.end) * BLOCK * 2 > window;
+        if is_enough(state.asked.min(end)) {
             return;
         }
-        let stop = (edge + 1..end).find(|block| self.is_there(*block));
-        let fetch = self.fetch(edge..stop.unwrap_or(end), None);
+        let edge = (now.start..end).find(|block| !self.is_there(*block));
+        state.asked = edge.unwrap_or(end);
+        let Some(edge) = edge.filter(|edge| !is_enough(*edge)) else {
+            return;
+        };
+        state.asked = end;
+        if state.held.iter().any(|fetch| fetch.extend(edge, end)) {
+            return;
+        }
+        let more = match self.parts.may_last {
+            true => state.ahead.request(window).div_ceil(BLOCK),
+            false => 0,
+        };
+        let last = self.total().div_ceil(BLOCK).min(end.max(edge + more));
+        let there = (edge + 1..end).find(|block| self.is_there(*block));
+        let blocks = edge..there.unwrap_or(last);
+        let order = Order {
+            stop: end.min(blocks.end),
+            blocks,
+            passing: self.passes(&state.ahead),
+        };
+        let fetch = Fetch::begin(&self.parts, &self.version, order);
         state.held.push_back(fetch);
+        if state.held.len() > HELD {
+            state.held.pop_front();
+        }
+    }
+
+    /// Whether a reader reads so much that nothing of it could be kept until it is read again. Others may
+    /// come after the only reader, who have not.
+    fn passes(&self, ahead: &ReadAhead) -> bool {
+        let limit = self.parts.cache.limit() as u64;
+        let is_alone = self.parts.readers.load(Ordering::Relaxed) == 1;
+        is_alone && self.total() > limit && ahead.run() > limit / 8
+    }
+
+    /// Lets go of what is behind a reader who passes.
+    fn let_go(&self, state: &mut State, first: u64) {
+        if self.passes(&state.ahead) {
+            let end = first.saturating_sub(BEHIND);
+            let start = state.passed.max(end.saturating_sub(BEHIND));
+            self.parts.cache.let_go(self.version.id, start..end);
+            state.passed = end;
+        }
     }
 
     fn is_there(&self, block: u64) -> bool {
-        self.parts.cache.has(self.version.id, block) || self.version.fetch(block).is_some()
-    }
-
-    fn fetch(&self, blocks: Range<u64>, begun: Option<(Body, u64)>) -> Arc<Fetch> {
-        let parts = &self.parts;
-        let version = Arc::clone(&self.version);
-        let (exchange, cache) = (parts.exchange.clone(), parts.cache.clone());
-        Fetch::begin(&parts.runtime, exchange, cache, version, blocks, begun)
+        self.parts.cache.has(self.version.id, block) || self.version.is_coming(block)
     }
 
     /// What all readers have asked for shall not fill the cache that it goes to.
@@ -176,7 +229,7 @@ impl Piece {
     pub(crate) fn ready(&self) -> Option<Vec<Bytes>> {
         let blocks = self.blocks.iter().map(|block| match block {
             Block::Ready(bytes) => Some(bytes.clone()),
-            Block::Coming(fetch, block) => fetch.ready(*block),
+            Block::Coming(_) => None,
         });
         let blocks = blocks.collect::<Option<Vec<_>>>()?;
         Some(cut(blocks, &self.range))
@@ -188,12 +241,14 @@ impl Piece {
     /// Some do not come.
     pub(crate) async fn wait(self) -> Result<Vec<Bytes>, Failure> {
         let mut blocks = Vec::with_capacity(self.blocks.len());
-        for block in self.blocks {
+        // The last one comes last: it is woken once.
+        for block in self.blocks.into_iter().rev() {
             blocks.push(match block {
                 Block::Ready(bytes) => bytes,
-                Block::Coming(fetch, block) => fetch.block(block).await?,
+                Block::Coming(coming) => coming.wait().await?,
             });
         }
+        blocks.reverse();
         Ok(cut(blocks, &self.range))
     }
 }

@@ -4,9 +4,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use reqwest::Response;
+use reqwest::header::{HeaderName, SET_COOKIE};
 use tempfile::NamedTempFile;
 
-/// A file with the head of the last answer. For its owner alone: servers may tell secrets there.
+/// A file with the head of the last answer, but for the cookies that it sets. For its owner alone:
+/// servers may tell other secrets there.
 #[derive(Clone, Debug)]
 pub(crate) struct StatusFile(PathBuf);
 
@@ -29,14 +31,21 @@ impl StatusFile {
     fn write(&self, response: &Response) -> io::Result<()> {
         let mut text = format!("{:?} {}\n", response.version(), response.status()).into_bytes();
         for (name, value) in response.headers() {
-            text.extend_from_slice(
-                &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat(),
-            );
+            let value = shown(name, value.as_bytes());
+            text.extend_from_slice(&[name.as_str().as_bytes(), b": ", value, b"\n"].concat());
         }
         let mut file = NamedTempFile::new_in(folder(&self.0))?;
         file.write_all(&text)?;
         file.persist(&self.0)?;
         Ok(())
+    }
+}
+
+/// What may be shown of a header: of a cookie that the server sets, its name.
+fn shown<'a>(name: &HeaderName, value: &'a [u8]) -> &'a [u8] {
+    match *name == SET_COOKIE {
+        true => value.split(|byte| *byte == b'=').next().unwrap_or_default(),
+        false => value,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::cache::{Recent, VERSIONS};
-use crate::fetch::Fetch;
+use crate::fetch::{Coming, Fetch};
 use crate::head::Validators;
 use crate::who::Who;
 
@@ -23,11 +23,18 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// The request that brings a block, if one is under way.
-    pub(crate) fn fetch(&self, block: u64) -> Option<Arc<Fetch>> {
+    /// Whether a request brings a block.
+    pub(crate) fn is_coming(&self, block: u64) -> bool {
         let fetches = self.lock();
         let mut alive = fetches.iter().filter_map(Weak::upgrade);
-        alive.find(|fetch| fetch.brings(block))
+        alive.any(|fetch| fetch.brings(block))
+    }
+
+    /// A block, if a request brings it.
+    pub(crate) fn wait_for(&self, block: u64) -> Option<Coming> {
+        let fetches = self.lock();
+        let mut alive = fetches.iter().filter_map(Weak::upgrade);
+        alive.find_map(|fetch| fetch.wait_for(block))
     }
 
     /// Has others find `fetch`.

@@ -1,33 +1,87 @@
 //! Servers that refuse, break, or do wrong.
 
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fusd_tests::Case;
+use fusd_tests::client::open_with;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
-use crate::helper::{content, http, pattern, reader, try_open};
+use crate::helper::{content, http, pattern, reader, shell, try_open};
 use crate::server::{Asked, Server};
 
 /// Without other tries.
 const ONCE: [&str; 2] = ["--retries", "0"];
 
 pub(crate) fn statuses_are_errnos(case: &Case) {
-    let server = Server::start(|asked, line| line.answer(&asked.path[1..], "", "no"));
-    for (status, errno) in [
+    let status = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&status);
+    let server = Server::start(move |_, line| {
+        let status = now.load(Ordering::SeqCst);
+        line.answer(&format!("{status} So"), "", "no");
+    });
+    let driver = http(case, &server.url("/"), ONCE).start();
+    for (number, errno) in [
+        (400, Errno::EIO),
         (401, Errno::EACCES),
+        (403, Errno::EACCES),
         (404, Errno::ENOENT),
         (405, Errno::EPERM),
+        (407, Errno::EACCES),
         (408, Errno::ETIMEDOUT),
         (409, Errno::EBUSY),
+        (410, Errno::ENOENT),
         (413, Errno::EFBIG),
+        (423, Errno::EBUSY),
         (429, Errno::EAGAIN),
         (500, Errno::EIO),
+        (503, Errno::EAGAIN),
+        (504, Errno::ETIMEDOUT),
     ] {
-        let driver = http(case, &server.url(&format!("/{status}")), ONCE).start();
-        assert_eq!(try_open(&driver).map(drop), Err(errno), "{status}");
-        driver.await_error(&format!("the server answers {status}"));
-        driver.stop();
+        status.store(number, Ordering::SeqCst);
+        assert_eq!(try_open(&driver).map(drop), Err(errno), "{number}");
+        driver.await_error(&format!("the server answers {number}"));
     }
+    driver.stop();
+}
+
+/// With a file system of its own for temporary files, which has no room: reads the end of a page that
+/// the server does not give parts of.
+const FULL: &str = r#"
+mkdir full && mount -t tmpfs -o size=64k none full || exit 77
+TMPDIR=$PWD/full fusd-http -q $URL ./nodes/full -- bash -c '
+    head -c 10 nodes/full | cmp -n 10 - page && echo begun
+    tail -c 10 nodes/full 2>&1 | grep -o "No space left"
+'
+"#;
+
+pub(crate) fn what_is_wrong_here_is_an_errno(case: &Case) {
+    let page = pattern(5_000_000);
+    case.file("page", &page);
+    let server = Server::start(move |_, line| line.answer("200 OK", "", &page));
+    let options = ["-X", "POST", "--send", "line", "--body", "{data}"];
+    let driver = http(case, &server.url("/"), options).start();
+    let file = open_with(driver.node(), OFlag::O_WRONLY).expect("open");
+    assert_eq!(file.write(b"\xff\n"), Err(Errno::EINVAL), "not UTF-8");
+    let line = vec![b'x'; 1 << 20];
+    let written = (0..20)
+        .map(|_| file.write(&line))
+        .find(|it| *it != Ok(1 << 20));
+    assert_eq!(written, Some(Err(Errno::EMSGSIZE)), "too long");
+    driver.stop();
+    let bin = fusd_tests::binaries::directory().display().to_string();
+    let url = server.url("/");
+    let script =
+        format!("URL={url} PATH={bin}:$PATH unshare --mount bash -c \"$0\" 2>&1 || echo status $?");
+    let said = shell(case, FULL.as_ref(), &script);
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if said.contains("unshare failed") || said.ends_with("status 77\n") {
+        case.skip("there can be no file system of its own here: that takes root");
+        return;
+    }
+    assert_eq!(said, "begun\nNo space left\n");
 }
 
 pub(crate) fn servers_that_cannot_be_had_are_errnos(case: &Case) {
@@ -49,6 +103,10 @@ pub(crate) fn servers_that_cannot_be_had_are_errnos(case: &Case) {
 pub(crate) fn wrong_ranges_are_errors(case: &Case) {
     let server = Server::start(|asked, line| {
         let (first, _) = asked.range().unwrap_or_default();
+        if asked.path == "/shrunk" && first > 0 {
+            let range = "Content-Range: bytes */100000\r\n";
+            return line.answer("416 Range Not Satisfiable", range, "");
+        }
         let good = format!("Content-Range: bytes {first}-{}/300000\r\n", first + 99_999);
         let range = match (asked.path.as_str(), first) {
             ("/none", _) => String::new(),
@@ -57,7 +115,7 @@ pub(crate) fn wrong_ranges_are_errors(case: &Case) {
                 format!("{good}Content-Type: multipart/byteranges; boundary=x\r\n")
             }
             ("/shorter", _) => "Content-Range: bytes 0-9/300000\r\n".to_owned(),
-            ("/later", 0) => good,
+            ("/later" | "/shrunk", 0) => good,
             _ => "Content-Range: bytes 0-99999/300000\r\n".to_owned(),
         };
         line.answer("206 Partial Content", &range, pattern(100_000));
@@ -67,11 +125,13 @@ pub(crate) fn wrong_ranges_are_errors(case: &Case) {
         assert_eq!(try_open(&driver).map(drop), Err(Errno::EIO), "{path}");
         driver.stop();
     }
-    let driver = http(case, &server.url("/later"), ONCE).start();
-    let file = reader(&driver);
-    assert_eq!(file.read_at(0, 1000), Ok(pattern(1000)));
-    assert_eq!(file.read_at(200_000, 1000), Err(Errno::EIO));
-    driver.stop();
+    for (path, errno) in [("/later", Errno::EIO), ("/shrunk", Errno::ESTALE)] {
+        let driver = http(case, &server.url(path), ONCE).start();
+        let file = reader(&driver);
+        assert_eq!(file.read_at(0, 1000), Ok(pattern(1000)), "{path}");
+        assert_eq!(file.read_at(200_000, 1000), Err(errno), "{path}");
+        driver.stop();
+    }
 }
 
 pub(crate) fn a_broken_answer_goes_on_where_it_broke(case: &Case) {
@@ -109,7 +169,14 @@ pub(crate) fn a_truncated_page_is_an_error(case: &Case) {
         };
         line.say(format!("HTTP/1.1 200 OK\r\n{length}"));
         line.say(pattern(70_000));
+        if asked.path == "/whole" {
+            line.say(&pattern(100_000)[70_000..]);
+            line.say("\r\n0\r\n\r\n");
+        }
     });
+    let driver = http(case, &server.url("/whole"), ONCE).start();
+    assert!(content(&driver) == pattern(100_000));
+    driver.stop();
     for path in ["/length", "/chunked"] {
         let driver = http(case, &server.url(path), ONCE).start();
         let file = reader(&driver);
@@ -159,6 +226,15 @@ pub(crate) fn busy_servers_are_asked_again(case: &Case) {
 }
 
 pub(crate) fn slow_servers_have_their_time(case: &Case) {
+    // Its queue takes one connection, and nobody takes that.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    rustix::net::listen(&listener, 0).expect("a shorter queue");
+    let address = listener.local_addr().expect("its number");
+    let _first = TcpStream::connect(address).expect("a connection");
+    let url = format!("http://{address}/");
+    let driver = http(case, &url, ["--connect-timeout", "50ms"]).start();
+    assert_eq!(try_open(&driver).map(drop), Err(Errno::ETIMEDOUT));
+    driver.stop();
     let server = Server::start(|asked, line| {
         if asked.path == "/stalls" {
             line.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegin");

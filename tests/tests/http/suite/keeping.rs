@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use fusd_tests::Case;
+use fusd_tests::client::open_with;
+use fusd_tests::terminal::Terminal;
 use fusd_tests::wait::wait_until;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use crate::helper::{content, http, reader, try_open};
 use crate::server::Server;
@@ -116,4 +119,28 @@ pub(crate) fn one_value_of_a_page_is_served(case: &Case) {
     let read = try_open(&driver).and_then(|file| file.read(100));
     assert_eq!(read, Err(Errno::EFBIG));
     driver.stop();
+}
+
+pub(crate) fn the_progress_is_told_on_a_terminal(case: &Case) {
+    let server = Server::start(|_, line| line.answer("200 OK", "", vec![b'x'; 3 << 20]));
+    let node = case.node("node");
+    let mut command = case.program("fusd-http");
+    command
+        .args(["--backend", case.backend().name(), "--progress"])
+        .arg(server.url("/"))
+        .arg(&node)
+        .env("NO_PROXY", "*");
+    let mut terminal = Terminal::start(&command, 50, 200);
+    terminal.await_line(|line| line.contains(" 0 requests"));
+    let mut file = None;
+    wait_until("the node is there", || {
+        file = open_with(&node, OFlag::O_RDONLY).ok();
+        file.is_some()
+    });
+    let file = file.expect("it is there");
+    let read = fusd_tests::wait::start(move || file.read_all(65536));
+    assert_eq!(read.wait().map(|it| it.len()), Ok(3 << 20));
+    terminal.await_line(|line| line.starts_with("3.0MiB ") && line.ends_with(" 1 request"));
+    terminal.press("\x03");
+    assert!(terminal.wait().success());
 }

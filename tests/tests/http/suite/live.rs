@@ -5,11 +5,13 @@ use std::sync::mpsc;
 
 use fusd_tests::Case;
 use fusd_tests::client::open_with;
+use fusd_tests::wait::wait_until;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 
-use crate::helper::{content, http, reader, try_open};
+use crate::helper::{certificates, content, http, pattern, reader, try_open};
+use crate::programs::Program;
 use crate::server::Server;
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -87,4 +89,38 @@ pub(crate) fn events_are_followed(case: &Case) {
     let raw = "retry: 1\nid: 1\ndata: one\n\nid: 2\ndata: tw";
     assert_eq!(String::from_utf8_lossy(&content(&driver)), raw);
     driver.stop();
+}
+
+pub(crate) fn slow_readers_stop_nobody_over_http_2(case: &Case) {
+    // More than a reader's own window, and ten times of that more than the usual one of a connection.
+    let page = pattern(3 << 20);
+    case.file("page", &page);
+    let path = certificates(case);
+    let configuration = format!(
+        "listen 127.0.0.1:PORT ssl http2; ssl_certificate {}; ssl_certificate_key {};",
+        path("server.pem"),
+        path("server.key"),
+    );
+    let Some(server) = Program::nginx(case, &configuration) else {
+        return;
+    };
+    let url = server.url("/page").replace("http:", "https:");
+    let ca = path("ca.pem");
+    for (options, version) in [(&["--http", "2"][..], "HTTP/2.0"), (&[], "HTTP/1.1")] {
+        let options = [&["--live", "--ca", &ca], options].concat();
+        let driver = http(case, &url, options).start();
+        let slow: Vec<_> = (0..10).map(|_| reader(&driver)).collect();
+        for file in &slow {
+            assert_eq!(file.read(1000).expect("read"), page[..1000]);
+        }
+        assert!(content(&driver) == page, "{version}");
+        let rest = slow[0].read_all(65536).expect("read");
+        assert!(rest == page[1000..], "{version}: {} bytes", rest.len());
+        driver.stop();
+        let log = case.directory().join("nginx/access.log");
+        wait_until("nginx has noted the version", || {
+            let log = std::fs::read_to_string(&log).expect("the log");
+            log.contains(&format!("{version}\" 200"))
+        });
+    }
 }

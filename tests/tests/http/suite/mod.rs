@@ -1,8 +1,10 @@
 //! The bodies of the tests.
 
+pub(crate) mod encodings;
 pub(crate) mod faults;
 pub(crate) mod keeping;
 pub(crate) mod live;
+pub(crate) mod memory;
 pub(crate) mod reading;
 pub(crate) mod real;
 pub(crate) mod versions;

@@ -51,39 +51,6 @@ pub(crate) fn nginx_gives_what_curl_gets(case: &Case) {
     driver.stop();
 }
 
-pub(crate) fn compressed_pages_are_decoded(case: &Case) {
-    let page = pattern(300_000);
-    case.file("page", &page);
-    let compress = |program: &str| {
-        let script = format!("{program} -c page");
-        shell(case, "".as_ref(), &script)
-    };
-    let gzip = compress("gzip");
-    let server = Server::start(move |asked, line| {
-        let wanted = asked.header("accept-encoding").unwrap_or_default();
-        match asked.path.as_str() {
-            "/asked" if !wanted.contains("gzip") => line.answer("406 No", "", ""),
-            "/cut" => line.answer("200 OK", "Content-Encoding: gzip\r\n", &gzip[..10_000]),
-            "/odd" => line.answer("200 OK", "Content-Encoding: odd\r\n", &gzip),
-            _ => line.answer("200 OK", "Content-Encoding: gzip\r\n", &gzip),
-        }
-    });
-    let driver = http(case, &server.url("/unasked"), [""; 0]).start();
-    assert!(content(&driver) == page);
-    driver.stop();
-    let driver = http(case, &server.url("/asked"), ["--compressed"]).start();
-    assert!(content(&driver) == page);
-    driver.stop();
-    let driver = http(case, &server.url("/cut"), [""; 0]).start();
-    let read = reader(&driver).read_all(65536);
-    assert_eq!(read, Err(nix::errno::Errno::EIO));
-    driver.stop();
-    let driver = http(case, &server.url("/odd"), ["--retries", "0"]).start();
-    let opened = crate::helper::try_open(&driver);
-    assert_eq!(opened.map(drop), Err(nix::errno::Errno::EIO));
-    driver.stop();
-}
-
 pub(crate) fn nginx_asks_for_a_password_and_takes_its_time(case: &Case) {
     let page = pattern(300_000);
     case.file("page", &page);
@@ -133,32 +100,6 @@ pub(crate) fn servers_are_reached_by_sockets_and_proxies(case: &Case) {
     )
     .start();
     assert_eq!(content(&driver), b"http://name.invalid/page");
-    driver.stop();
-}
-
-pub(crate) fn parallel_readers_share_a_small_cache(case: &Case) {
-    const READERS: usize = 16;
-    let page = std::sync::Arc::new(pattern(8 << 20));
-    let served = std::sync::Arc::clone(&page);
-    let server = Server::start(move |asked, line| line.page(asked, &served, "\"1\""));
-    let driver = http(case, &server.url("/page"), ["--cache-size", "1M"]).start();
-    let readers: Vec<_> = (0..READERS)
-        .map(|number| {
-            let (file, page) = (reader(&driver), std::sync::Arc::clone(&page));
-            fusd_tests::wait::start(move || {
-                let mut offset = number * 7919;
-                for _ in 0..fusd_tests::wait::rounds(40) {
-                    offset = (offset * 31 + 1_234_567) % page.len();
-                    let end = page.len().min(offset + 4096);
-                    let read = file.read_at(offset as u64, 4096).expect("pread");
-                    assert!(read == page[offset..end], "at {offset}");
-                }
-            })
-        })
-        .collect();
-    for reader in readers {
-        reader.wait();
-    }
     driver.stop();
 }
 

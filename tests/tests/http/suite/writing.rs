@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use fusd_tests::client::{Handle, open_with, process};
@@ -147,18 +148,73 @@ pub(crate) fn a_file_is_one_request(case: &Case) {
 }
 
 pub(crate) fn a_killed_writer_sends_nothing_whole(case: &Case) {
-    let server = echo();
-    let driver = http(case, &server.url("/"), ["-X", "PUT"]).start();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("its number"));
+    let heard = case.directory().join("heard");
+    let server = fusd_tests::wait::start(move || {
+        let (mut stream, _) = listener.accept()?;
+        let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
+        loop {
+            match stream.read(&mut bytes) {
+                Ok(0) | Err(_) => return std::io::Result::Ok(said),
+                Ok(count) => said.extend(&bytes[..count]),
+            }
+            if said.ends_with(b"\r\n\r\n5\r\n01234\r\n") {
+                std::fs::write(&heard, "")?;
+            }
+        }
+    });
+    let driver = http(case, &url, ["-X", "PUT"]).start();
     let node = driver.node().as_os_str();
-    let script = "sh -c 'head -c 10 /dev/zero; kill -9 $$' >\"$0\" || true";
+    // It has come so far, and is killed then.
+    let script = "sh -c 'printf 01234; until test -e heard; do sleep 0.01; done; kill -9 $$' \
+                  >\"$0\" || true";
     shell(case, node, script);
     driver.await_error("the writer was killed");
-    server.await_idle();
-    assert_eq!(
-        bodies(&server),
-        [""; 0],
-        "the request has not come to its end"
+    let said = server.wait().expect("a connection");
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.starts_with("PUT / HTTP/1.1\r\n"), "{said}");
+    assert!(
+        said.ends_with("\r\n01234\r\n"),
+        "the request has come to its end: {said}"
     );
+    driver.stop();
+}
+
+pub(crate) fn a_last_line_comes_after_those_before_it(case: &Case) {
+    let (release, gate) = mpsc::channel::<&str>();
+    let gate = Mutex::new(gate);
+    let answered = AtomicBool::new(false);
+    let server = Server::start(move |asked, line| {
+        if asked.body == b"first" {
+            let status = gate.lock().expect("a lock").recv().expect("a word");
+            answered.store(true, Ordering::SeqCst);
+            line.answer(status, "", "");
+        } else {
+            let early = !answered.load(Ordering::SeqCst);
+            line.answer(if early { "400 Early" } else { "200 OK" }, "", "");
+        }
+    });
+    let options = ["-X", "POST", "--send", "line", "-v", "-v"];
+    let driver = http(case, &server.url("/"), options).start();
+    let begin = |count: usize| {
+        let file = open(&driver, OFlag::O_WRONLY | OFlag::O_NONBLOCK);
+        assert_eq!(file.write(b"first\nlast"), Ok(6));
+        assert_eq!(file.write(b"last"), Ok(4));
+        server.await_asked(count);
+        // Without waiting, as O_NONBLOCK says.
+        assert_eq!(close(file), Ok(()));
+    };
+    begin(1);
+    driver.await_error("the last line waits");
+    release.send("200 OK").expect("the server");
+    server.await_asked(2);
+    assert_eq!(bodies(&server), ["first", "last"]);
+    begin(3);
+    release.send("409 Conflict").expect("the server");
+    driver.await_error("the last line is dropped");
+    assert_eq!(bodies(&server), ["first", "last", "first"]);
+    assert!(!driver.errors().contains("400"), "{}", driver.errors());
     driver.stop();
 }
 

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use tokio::time::{sleep, timeout};
 
 use super::sse::{Events, Sse, TooLong};
-use super::{Opening, Server, WeakTalk};
+use super::{Reply, Server, WeakTalk};
 use crate::body::Body;
 use crate::exchange::{Ask, Exchange, Payload};
 use crate::failure::{Again, Failure};
@@ -41,13 +41,13 @@ pub(super) async fn run(
     server: Arc<Server>,
     mut ask: Ask,
     number: u64,
-    opened: Option<Opening>,
+    reply: Reply,
 ) {
     let live = server.live;
     let mut listener = Listener {
         talk,
         number,
-        opened,
+        reply,
         events: live.sse.map(Events::new),
     };
     let follows = live.follow && ask.method == Method::GET;
@@ -80,7 +80,7 @@ pub(super) async fn run(
                 (true, Err(failure.errno))
             }
         };
-        let begun = listener.opened.is_none();
+        let begun = listener.reply.opened.is_none();
         if !more || !follows || !begun {
             listener.end(result);
             return;
@@ -99,7 +99,7 @@ pub(super) async fn run(
 
 /// Has a request whose file is gone reach its end: the server may have answered before it has heard
 /// all, and takes no more once its answer is not wanted.
-async fn settle(payload: &Payload, mut body: Body) {
+pub(super) async fn settle(payload: &Payload, mut body: Body) {
     let answer = async { while let Ok(Some(_)) = body.chunk().await {} };
     match payload {
         Payload::Stream(upload) => {
@@ -148,16 +148,21 @@ enum Heard {
 struct Listener {
     talk: WeakTalk,
     number: u64,
-    opened: Option<Opening>,
+    reply: Reply,
     events: Option<Events>,
 }
 
 impl Listener {
     async fn hear(&mut self, exchange: &Exchange, ask: &Ask) -> Heard {
-        let answer = match exchange.send(ask).await {
+        let result = exchange.send(ask).await;
+        if let Some(told) = self.reply.told.take() {
+            // Mostly nobody listens.
+            let _ = told.send(result.as_ref().map(drop).map_err(Clone::clone));
+        }
+        let answer = match result {
             Ok(answer) => answer,
             Err(failure) => {
-                let Some(opened) = self.opened.take() else {
+                let Some(opened) = self.reply.opened.take() else {
                     return Heard::Refused(failure);
                 };
                 // Who does not wait for it reads it.
@@ -167,7 +172,7 @@ impl Listener {
                 };
             }
         };
-        if let Some(opened) = self.opened.take() {
+        if let Some(opened) = self.reply.opened.take() {
             let _ = opened.send(Ok(()));
         }
         let number = self.number;

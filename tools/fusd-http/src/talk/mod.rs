@@ -88,6 +88,8 @@ struct State {
     result: Option<Result<(), Errno>>,
     /// It, and then the rest of its answer. Dropped, it is cancelled.
     task: Option<Task>,
+    /// Tells the same to what is to follow it without the file.
+    outcome: Option<Outcome>,
     /// A failure that the next write or close tells of.
     untold: Option<Errno>,
     /// A request was given up in the middle: nobody knows whether the server has done it.
@@ -171,7 +173,13 @@ impl Shared {
         state.nobody_waits = false;
         state.inbox = Inbox::default();
         let (talk, server) = (Arc::downgrade(self), Arc::clone(&self.server));
-        let work = live::run(talk, server, ask, state.number, opened);
+        let (told, outcome) = oneshot::channel();
+        state.outcome = Some(outcome);
+        let reply = Reply {
+            opened,
+            told: Some(told),
+        };
+        let work = live::run(talk, server, ask, state.number, reply);
         let task = self.server.tasks.spawn_on(work, &self.server.runtime);
         state.task = Some(Task(Some(task.abort_handle())));
         state.number
@@ -180,6 +188,15 @@ impl Shared {
 
 /// Who waits for the answer of an open's request.
 type Opening = oneshot::Sender<Result<(), Failure>>;
+
+/// What a request has come to; nothing where it was given up.
+type Outcome = oneshot::Receiver<Result<(), Failure>>;
+
+/// Who is told of the head of a request's answer, or that there is none, beside the file.
+struct Reply {
+    opened: Option<Opening>,
+    told: Option<oneshot::Sender<Result<(), Failure>>>,
+}
 
 /// An open file that may be gone.
 type WeakTalk = Weak<Shared>;

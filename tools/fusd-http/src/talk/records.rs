@@ -6,9 +6,10 @@ use bytes::Bytes;
 use fusd::request::{FlushRequest, WriteRequest};
 use fusd::{Attempt, Delivery, Errno};
 
+use super::live::settle;
 use super::upload::is_killed;
 use super::writers::Writer;
-use super::{Send, Shared, State, WeakTalk};
+use super::{Outcome, Send, Shared, State, WeakTalk};
 use crate::exchange::Payload;
 
 /// The longest line, in bytes.
@@ -237,6 +238,34 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Sends the last line of a file that is gone, once the request `before` has been answered.
+    fn send_last(&self, line: Vec<u8>, before: Option<Outcome>) {
+        let server = Arc::clone(&self.server);
+        let Some(writing) = &server.writing else {
+            return;
+        };
+        let ask = writing.ask(&self.opener, Payload::Bytes(Bytes::from(line)));
+        let exchange = server.exchange.clone();
+        let work = async move {
+            if let Some(before) = before {
+                tracing::debug!("the last line waits for the request before it");
+                match before.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(failure)) => return drop_line(failure.errno),
+                    // It was given up.
+                    Err(_) => return drop_line(Errno::ECANCELED),
+                }
+            }
+            // A failure is in the log.
+            if let Ok(answer) = exchange.send(&ask).await {
+                settle(&ask.payload, answer.body).await;
+            }
+        };
+        server.tasks.spawn_on(work, &server.runtime);
+    }
+}
+
 pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
     if is_killed(&request) {
         let who = Writer::of(request.caller());
@@ -261,6 +290,13 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
             if state.is_asking() {
                 return Attempt::Wait(request);
             }
+            if let Some(errno) = state.untold.take() {
+                if !std::mem::take(&mut state.line).is_empty() {
+                    drop_line(errno);
+                }
+                request.fail(errno);
+                return Attempt::Served;
+            }
             if let (false, Some(shared)) = (state.line.is_empty(), talk.upgrade()) {
                 let line = std::mem::take(&mut state.line);
                 state.writers.clear();
@@ -271,10 +307,9 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
                 sent = Some(shared.send(state, line));
                 return Attempt::Wait(request);
             }
-            let result = state.result.filter(|_| sent == Some(state.number));
-            match (state.untold.take(), result) {
-                (Some(errno), _) | (None, Some(Err(errno))) => drop(request.fail(errno)),
-                (None, _) => drop(request.done()),
+            match state.result.filter(|_| sent == Some(state.number)) {
+                Some(Err(errno)) => drop(request.fail(errno)),
+                _ => drop(request.done()),
             }
             Attempt::Served
         });
@@ -284,17 +319,29 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
 
 /// Sends the line that is begun. Whoever has not been told by close(2) is told by the log.
 pub(super) fn release(shared: &Arc<Shared>, state: &mut State) {
-    if !state.line.is_empty() {
-        // What is under way goes on without the file, and so does this.
-        state.detach();
-        let line = std::mem::take(&mut state.line);
-        if shared.fits(&line) {
-            shared.send(state, line);
+    let is_under_way = state.is_asking();
+    if state.line.is_empty() {
+        if state.nobody_waits && is_under_way {
             state.detach();
         }
-    } else if state.nobody_waits && state.is_asking() {
-        state.detach();
+        return;
     }
+    // What is under way goes on without the file, and then this.
+    state.detach();
+    let line = std::mem::take(&mut state.line);
+    if let Some(errno) = state.untold {
+        drop_line(errno);
+    } else if shared.fits(&line) {
+        let before = state.outcome.take().filter(|_| is_under_way);
+        shared.send_last(line, before);
+    }
+}
+
+fn drop_line(errno: Errno) {
+    tracing::error!(
+        %errno,
+        "the last line is dropped: the server has refused what was before it"
+    );
 }
 
 #[cfg(test)]

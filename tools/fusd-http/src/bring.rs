@@ -1,0 +1,202 @@
+//! Brings the blocks of a [`Fetch`](crate::fetch::Fetch): one answer that goes on as long as its blocks
+//! are wanted, or, where it breaks, or has to wait for long, several.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusd::Errno;
+use reqwest::StatusCode;
+use tokio::time::{sleep, timeout};
+
+use crate::body::Body;
+use crate::cache::{BLOCK, Part};
+use crate::exchange::{Answer, Ask};
+use crate::failure::{Again, Failure};
+use crate::fetch::Orders;
+use crate::head::{ContentRange, Validators, is_multipart};
+use crate::ranged::Parts;
+use crate::version::Version;
+
+/// How long an answer is kept open of which nothing is wanted. Servers give up those that nobody takes
+/// after a minute or so, and have something better to do until then.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The task.
+pub(crate) struct Work {
+    parts: Arc<Parts>,
+    version: Arc<Version>,
+    orders: Arc<Orders>,
+    /// What has not come yet, in bytes of the page.
+    at: u64,
+    end: u64,
+    /// Its blocks are let go soon: they need not be copied.
+    passing: bool,
+    /// The beginning of the next block.
+    part: Option<Part>,
+}
+
+impl Work {
+    pub(crate) fn new(
+        parts: &Arc<Parts>,
+        version: &Arc<Version>,
+        blocks: &Range<u64>,
+        passing: bool,
+        orders: Arc<Orders>,
+    ) -> Self {
+        Self {
+            parts: Arc::clone(parts),
+            version: Arc::clone(version),
+            orders,
+            at: blocks.start * BLOCK,
+            end: version.total.min(blocks.end * BLOCK),
+            passing,
+            part: None,
+        }
+    }
+
+    /// Brings all that is wanted; of what is `begun`, the rest comes by itself.
+    pub(crate) async fn run(mut self, begun: Option<(Body, u64)>) {
+        if let Err(failure) = self.bring(begun).await {
+            let url = self.parts.exchange.shown();
+            let errno = failure.errno;
+            tracing::warn!(url, %errno, at = self.at, "{failure}");
+            self.orders.fail(&failure);
+        }
+    }
+
+    /// In as many requests as it takes.
+    async fn bring(&mut self, mut begun: Option<(Body, u64)>) -> Result<(), Failure> {
+        let mut tries = 0;
+        while self.at < self.end {
+            while !self.is_wanted() {
+                self.orders.more().await;
+            }
+            let before = self.at;
+            let _memory = self.parts.cache.under_way();
+            let result = match begun.take() {
+                Some((body, end)) => self.take(body, end).await,
+                None => self.ask().await,
+            };
+            if self.at > before {
+                tries = 0;
+            }
+            let Err(failure) = result else {
+                if self.at == before {
+                    return Err(Failure::new(Errno::EIO, "the server sends nothing"));
+                }
+                continue;
+            };
+            let Some(pause) = self.parts.exchange.pause(&failure, tries) else {
+                return Err(failure);
+            };
+            tracing::info!(at = self.at, ?pause, "{failure}; asking for the rest");
+            sleep(pause).await;
+            tries += 1;
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self) -> Result<(), Failure> {
+        let condition = self.version.validators.condition();
+        let ask = Ask::get(&self.version.who).range(self.at, self.end - 1, condition);
+        let answer = self
+            .parts
+            .exchange
+            .send(&ask)
+            .await
+            .map_err(|mut failure| {
+                // What can be done about it has been done.
+                failure.again = Again::Never;
+                failure
+            })?;
+        let end = check(&answer, &self.version, self.at..self.end)?;
+        self.take(answer.body, end).await
+    }
+
+    /// Takes what comes, up to `end`, or until nothing of it is wanted for a while.
+    async fn take(&mut self, mut body: Body, end: u64) -> Result<(), Failure> {
+        while self.at < end {
+            while !self.is_wanted() {
+                if timeout(PATIENCE, self.orders.more()).await.is_err() {
+                    return Ok(());
+                }
+            }
+            let Some(chunk) = body.chunk().await? else {
+                let text = format!("the answer ends {} bytes too early", end - self.at);
+                return Err(Failure::new(Errno::EIO, text).later(None));
+            };
+            if chunk.len() as u64 > end - self.at {
+                let text = "the server sends more than it has announced";
+                return Err(Failure::new(Errno::EIO, text));
+            }
+            self.put(chunk);
+        }
+        // Its connection can be used again once the end has been seen.
+        let _ = body.chunk().await;
+        Ok(())
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.at < self.orders.stop()
+    }
+
+    fn put(&mut self, mut chunk: Bytes) {
+        let cache = &self.parts.cache;
+        while !chunk.is_empty() {
+            let there = self.part.as_ref().map_or(0, Part::len);
+            let start = self.at - there as u64;
+            // Lossless: at most a block.
+            let size = BLOCK.min(self.version.total - start) as usize;
+            let piece = chunk.split_to(chunk.len().min(size - there));
+            self.at += piece.len() as u64;
+            let part = match self.passing && piece.len() == size {
+                true => cache.slice(piece),
+                false => {
+                    let mut part = self.part.take().unwrap_or_else(|| cache.part());
+                    part.extend(&piece);
+                    part
+                }
+            };
+            if part.len() < size {
+                self.part = Some(part);
+                return;
+            }
+            let block = start / BLOCK;
+            let content = cache.put(self.version.id, block, part);
+            self.orders.give(block, &content);
+        }
+    }
+}
+
+/// Whether `answer` is what was asked for, `wanted` of `version`; up to where it goes.
+fn check(answer: &Answer, version: &Version, wanted: Range<u64>) -> Result<u64, Failure> {
+    let stale = || Failure::new(Errno::ESTALE, "the page has changed since it was opened");
+    let wrong = |text: &str| Err(Failure::new(Errno::EIO, text));
+    if version.validators.differ(&Validators::of(&answer.headers)) {
+        return Err(stale());
+    }
+    match answer.status {
+        StatusCode::PARTIAL_CONTENT => {}
+        StatusCode::RANGE_NOT_SATISFIABLE => return Err(stale()),
+        StatusCode::OK if answer.body.length() != Some(version.total) => return Err(stale()),
+        _ => return wrong("the server does not give parts of the page any more"),
+    }
+    let part = ContentRange::of(&answer.headers);
+    let Some((range, (first, end))) = part.and_then(|range| Some((range, range.part?))) else {
+        return wrong("the server does not say which part of the page it sends");
+    };
+    if range.total.is_some_and(|total| total != version.total) {
+        return Err(stale());
+    }
+    let length = answer.body.length();
+    let right = first == wanted.start && end <= wanted.end && end > first;
+    if !right || is_multipart(&answer.headers) || answer.body.is_encoded() {
+        return wrong("the server sends another part of the page than it was asked for");
+    }
+    if length.is_some_and(|length| length != end - first) {
+        return wrong("the server sends a part of the page whose length is not that of its range");
+    }
+    Ok(end)
+}
