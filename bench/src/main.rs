@@ -15,6 +15,7 @@ mod measure;
 mod pipe;
 mod placement;
 mod raw;
+mod serial;
 mod server;
 mod table;
 mod throughput;
@@ -54,6 +55,8 @@ enum What {
     },
     /// Bytes and messages per second through fusd-pipe, a FIFO, and socat
     Pipe(throughput::Args),
+    /// Time and processor time that fusd-serial-proxy and socat add to a serial port
+    Serial(serial::Args),
     /// (in the guest) Count, and print the figures for `lab`
     #[command(hide = true)]
     Count {
@@ -91,6 +94,7 @@ fn run(what: What) -> anyhow::Result<()> {
         What::Fuse { rounds, turn } => fuse::run(rounds, turn),
         What::Lab { rounds } => lab::run(rounds),
         What::Pipe(args) => throughput::run(&args),
+        What::Serial(args) => serial::run(&args),
         What::Count { rounds } => count::run(rounds),
         What::ServeLibrary { backend, path } => library::serve(path, backend),
         What::ServeRaw { path } => raw::serve(&path),

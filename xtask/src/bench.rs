@@ -14,11 +14,12 @@ use crate::lab::kernel::Kernel;
 /// Without arguments: each of fuse and lab that can run here as things are.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `fuse`, `lab` or `pipe`, and its options (see `fuse --help` and so on)
+    /// `fuse`, `lab`, `pipe` or `serial`, and its options (see `fuse --help` and so on)
     ///
     /// fuse: the time of a read, natively (root). lab: the instructions of a read, counted in the
     /// lab's kernel x86, which is built first if need be. pipe: bytes a second through fusd-pipe,
-    /// beside a FIFO and socat, here (root) or, with `--in um`, in a guest.
+    /// beside a FIFO and socat, here (root) or, with `--in um`, in a guest. serial: what
+    /// fusd-serial-proxy and socat add to a serial port, likewise.
     #[arg(
         value_name = "WHAT",
         trailing_var_arg = true,
