@@ -1,6 +1,7 @@
 //! A port that may come and go.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::lines::counters;
 use crate::helper::{Cable, int, open, proxy, read, set_int, stty, text};
@@ -32,6 +33,9 @@ pub(crate) fn a_uart_is_joined_with_itself(case: &Case) {
         case.skip("there is no 16550 at /dev/ttyS1 that leads nowhere, as QEMU's guests have one");
         return;
     }
+    // There is one for all backends.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let driver = proxy(case, port, [""; 0]).start();
     let node = open(driver.node());
     stty(case, driver.node(), &["raw", "-echo", "clocal", "115200"]);
