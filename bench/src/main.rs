@@ -16,6 +16,7 @@ mod measure;
 mod pipe;
 mod placement;
 mod raw;
+mod serial;
 mod server;
 mod table;
 mod throughput;
@@ -57,6 +58,8 @@ enum What {
     Pipe(throughput::Args),
     /// Bytes and reads per second of a page, through fusd-http, curl, httpdirfs, and nbdkit
     Http(http::Args),
+    /// Time and processor time that fusd-serial-proxy and socat add to a serial port
+    Serial(serial::Args),
     /// (in the guest) Count, and print the figures for `lab`
     #[command(hide = true)]
     Count {
@@ -95,6 +98,7 @@ fn run(what: What) -> anyhow::Result<()> {
         What::Lab { rounds } => lab::run(rounds),
         What::Pipe(args) => throughput::run(&args),
         What::Http(args) => http::run(&args),
+        What::Serial(args) => serial::run(&args),
         What::Count { rounds } => count::run(rounds),
         What::ServeLibrary { backend, path } => library::serve(path, backend),
         What::ServeRaw { path } => raw::serve(&path),

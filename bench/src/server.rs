@@ -44,6 +44,11 @@ impl Server {
         }
         Ok(server)
     }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Server {

@@ -100,6 +100,39 @@ impl Terminal {
             .collect()
     }
 
+    /// All lines of the screen, without blanks at their ends.
+    pub fn rows(&self) -> Vec<String> {
+        let parser = self.lock();
+        let screen = parser.screen();
+        let (_, columns) = screen.size();
+        let rows = screen.rows(0, columns.get());
+        rows.map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    /// Whether a program has the screen for itself, so that what was there before comes back.
+    pub fn is_taken(&self) -> bool {
+        self.lock().screen().alternate_screen()
+    }
+
+    /// Waits until a line of the screen is one that `wanted` takes.
+    ///
+    /// # Panics
+    /// None is within the deadline.
+    #[track_caller]
+    pub fn await_row(&self, wanted: impl Fn(&str) -> bool) {
+        let there = holds_within(deadline(), || self.rows().iter().any(|row| wanted(row)));
+        assert!(there, "the screen is:\n{}", self.rows().join("\n"));
+    }
+
+    /// Its settings (tcgetattr(3)).
+    ///
+    /// # Panics
+    /// They cannot be had.
+    #[track_caller]
+    pub fn settings(&self) -> rustix::termios::Termios {
+        rustix::termios::tcgetattr(&self.keys).expect("the terminal's settings")
+    }
+
     /// The column of the cursor, from 0.
     pub fn column(&self) -> u16 {
         self.lock().screen().cursor_position().1

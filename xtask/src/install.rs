@@ -28,6 +28,8 @@ pub(crate) enum Proof {
     File(&'static str),
     /// A program at this place of a package that is [only unpacked](unpacked).
     Unpacked(&'static str),
+    /// A file at this place of the sources of a Python package of this version, likewise.
+    Sources(&'static str, &'static str),
 }
 
 impl Package {
@@ -36,11 +38,20 @@ impl Package {
             Proof::Program(program) => host::find_program(program).is_some(),
             Proof::File(path) => Path::new(path).exists(),
             Proof::Unpacked(path) => unpacked::find(self.name, path).is_some(),
+            Proof::Sources(path, _) => unpacked::find_sources(self.name, path).is_some(),
         }
     }
 
     fn is_installed(&self) -> bool {
-        !matches!(self.proof, Proof::Unpacked(_))
+        !matches!(self.proof, Proof::Unpacked(_) | Proof::Sources(..))
+    }
+
+    /// The commands that unpack it.
+    fn by_hand(&self) -> String {
+        match self.proof {
+            Proof::Sources(_, version) => unpacked::sources_by_hand(self.name, version),
+            _ => unpacked::by_hand(self.name),
+        }
     }
 }
 
@@ -138,6 +149,21 @@ pub(crate) const TESTS: Needs = Needs {
             name: "picocom",
             proof: Proof::Program("picocom"),
             why: "it is a program that people use such a port with",
+        },
+        Package {
+            name: "minicom",
+            proof: Proof::Program("minicom"),
+            why: "it is another",
+        },
+        Package {
+            name: "python3-pip",
+            proof: Proof::Program("pip3"),
+            why: "it gets the next one",
+        },
+        Package {
+            name: "pyserial",
+            proof: Proof::Sources("test/run_all_tests.py", "3.5"),
+            why: "its own tests run on such a port; only unpacked, as it is no program",
         },
         Package {
             name: "nginx",
@@ -245,7 +271,7 @@ fn by_hand(packages: &[&Package]) -> String {
         packages.iter().partition(|package| package.is_installed());
     let whole: Vec<_> = whole.iter().map(|package| package.name).collect();
     let install = (!whole.is_empty()).then(|| format!("apt-get install {}", whole.join(" ")));
-    let unpacked = unpacked.iter().map(|it| unpacked::by_hand(it.name));
+    let unpacked = unpacked.iter().map(|package| package.by_hand());
     install
         .into_iter()
         .chain(unpacked)
@@ -275,7 +301,10 @@ impl Needs {
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Program(text) | Self::File(text) | Self::Unpacked(text) => f.write_str(text),
+            Self::Program(text)
+            | Self::File(text)
+            | Self::Unpacked(text)
+            | Self::Sources(text, _) => f.write_str(text),
         }
     }
 }
@@ -322,6 +351,10 @@ fn install(needs: &Needs, packages: &[&Package], is_root: bool) -> Result<()> {
         succeeded(&output)?;
     }
     for package in unpacked {
+        if let Proof::Sources(_, version) = package.proof {
+            unpacked::unpack_sources(package.name, version)?;
+            continue;
+        }
         if unpacked::unpack(package.name).is_err() {
             succeeded(&apt_get(&["update"], is_root)?)?;
             unpacked::unpack(package.name)?;

@@ -1,5 +1,5 @@
 //! Packages that are unpacked into the cache folder and not installed: to install them would start a
-//! service.
+//! service, or leave out what is wanted of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,12 +36,64 @@ pub(crate) fn by_hand(package: &str) -> String {
     )
 }
 
+/// Where the file `path` of the Python package `package` is, whose sources are unpacked.
+pub(crate) fn find_sources(package: &str, path: &str) -> Option<PathBuf> {
+    let unpacked = folder(package).ok().map(|folder| folder.join(path));
+    unpacked.filter(|file| file.is_file())
+}
+
+/// The commands that do what [`unpack_sources`] does.
+pub(crate) fn sources_by_hand(package: &str, version: &str) -> String {
+    format!(
+        "cd ~/.cache/fusd/packages && python3 -m pip download --no-deps --no-binary :all: \
+         {package}=={version} && mkdir -p {package} && tar -xf {package}-{version}.tar.gz -C {package} \
+         --strip-components 1"
+    )
+}
+
+/// Downloads the sources of `package` as any user can, and unpacks them.
+///
+/// # Errors
+///
+/// There is no pip, it does not get them, or the folder cannot be written.
+pub(crate) fn unpack_sources(package: &str, version: &str) -> Result<()> {
+    place(package, |downloads, partial| {
+        let mut download = Command::new("python3");
+        download
+            .args(["-m", "pip", "download", "--quiet", "--no-deps"])
+            .args(["--no-binary", ":all:"])
+            .arg(format!("{package}=={version}"));
+        succeed(download.current_dir(downloads))?;
+        let file = only(downloads, "gz")?;
+        let unpack = ["--strip-components", "1", "-xf"];
+        succeed(
+            Command::new("tar")
+                .args(unpack)
+                .arg(&file)
+                .arg("-C")
+                .arg(partial),
+        )
+    })
+}
+
 /// Downloads `package` from the system's archive, as any user can, and unpacks it.
 ///
 /// # Errors
 ///
 /// The archive does not have it, or the folder cannot be written.
 pub(crate) fn unpack(package: &str) -> Result<()> {
+    place(package, |downloads, partial| {
+        let mut download = Command::new("apt-get");
+        // As the user who runs it: its own user may not reach the folder.
+        download.args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]);
+        succeed(download.current_dir(downloads))?;
+        let file = only(downloads, "deb")?;
+        succeed(Command::new("dpkg-deb").arg("-x").arg(&file).arg(partial))
+    })
+}
+
+/// Has `fill` download into one folder, and fill another, which becomes that of `package`.
+fn place(package: &str, fill: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
     let whole = folder(package)?;
     let partial = whole.with_extension("partial");
     let downloads = whole.with_extension("downloads");
@@ -50,18 +102,18 @@ pub(crate) fn unpack(package: &str) -> Result<()> {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    let mut download = Command::new("apt-get");
-    // As the user who runs it: its own user may not reach the folder.
-    download.args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]);
-    succeed(download.current_dir(&downloads))?;
-    let file = fs::read_dir(&downloads)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|ending| ending == "deb"))
-        .with_context(|| format!("apt-get left no package in {}", downloads.display()))?;
-    succeed(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&partial))?;
+    fill(&downloads, &partial)?;
     fs::remove_dir_all(&downloads)
         .with_context(|| format!("cannot remove {}", downloads.display()))?;
     fs::rename(&partial, &whole).with_context(|| format!("cannot make {}", whole.display()))
+}
+
+/// The file in `folder` whose name ends so.
+fn only(folder: &Path, ending: &str) -> Result<PathBuf> {
+    fs::read_dir(folder)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|found| found == ending))
+        .with_context(|| format!("nothing was left in {}", folder.display()))
 }
 
 fn succeed(command: &mut Command) -> Result<()> {

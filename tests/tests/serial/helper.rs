@@ -16,7 +16,17 @@ pub(crate) fn proxy<I: IntoIterator<Item: AsRef<OsStr>>>(
     port: impl AsRef<OsStr>,
     arguments: I,
 ) -> Launch {
-    let node = case.node("node");
+    proxy_at(case, "node", port, arguments)
+}
+
+/// Likewise, with a node of this name.
+pub(crate) fn proxy_at<I: IntoIterator<Item: AsRef<OsStr>>>(
+    case: &Case,
+    name: &str,
+    port: impl AsRef<OsStr>,
+    arguments: I,
+) -> Launch {
+    let node = case.node(name);
     let launch = Launch::new(case, case.program("fusd-serial-proxy"), &node)
         .args(["--backend", case.backend().name()])
         .arg(port)

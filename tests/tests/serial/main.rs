@@ -14,13 +14,18 @@ macro_rules! suite {
 
             fusd_tests::cases! {
                 $module, $backend;
+                elsewhere:
+                    lines_of_a_port_elsewhere;
                 hardware:
+                    a_uart_is_joined_with_itself,
                     settings_reach_the_port_and_come_back,
                     a_port_that_is_lost_comes_back,
                     kills_leave_nothing_and_double_nothing;
                 lines:
                     a_null_modem_has_its_lines,
                     breaks_are_told_and_counted;
+                pyserial:
+                    its_tests_pass;
                 sharing:
                     every_client_gets_everything,
                     a_slow_client_loses_its_own_alone,
@@ -29,6 +34,7 @@ macro_rules! suite {
                     one_byte_for_one_client;
                 terminal:
                     a_person_uses_a_terminal_program,
+                    a_person_uses_another,
                     it_is_a_terminal,
                     lines_are_edited_and_echoed,
                     reads_wait_as_they_are_told,
@@ -52,6 +58,11 @@ mod pseudo {
             a_serial_port_elsewhere,
             bytes_from_elsewhere,
             nobody_elsewhere;
+        monitor:
+            it_shows_what_goes_through,
+            the_terminal_is_given_back,
+            a_terminal_that_goes_ends_it,
+            it_needs_a_terminal;
         pseudo:
             it_stands_in_where_there_is_fuse_alone,
             a_killed_proxy_leaves_no_link,

@@ -69,5 +69,7 @@ pub use clock::Clock;
 pub use error::ToolError;
 pub use node::OwnNode;
 pub use run::{Driver, Tool, main};
+pub use signals::stop;
 pub use size::size;
+pub use status::{Screen, say, set_screen};
 pub use user::{group, owner};

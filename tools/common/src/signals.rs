@@ -62,6 +62,16 @@ enum Action {
     Forward,
 }
 
+/// Those of this process, once they are taken.
+static TAKEN_BY: OnceLock<Signals> = OnceLock::new();
+
+/// Asks the tool to end, as SIGTERM does, but for that a second time changes nothing. It does not wait.
+pub fn stop() {
+    if let Some(signals) = TAKEN_BY.get() {
+        signals.stop();
+    }
+}
+
 /// The thread that takes the signals, as the rest of the tool sees it.
 #[derive(Clone)]
 pub(crate) struct Signals {
@@ -85,7 +95,7 @@ impl Signals {
         let source = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)
             .map_err(|errno| failed(errno.into()))?;
         let signals = Self::new(Phase::Starting);
-        let thread = signals.clone();
+        let thread = TAKEN_BY.get_or_init(|| signals.clone()).clone();
         let hangup_ignored = ignored(Signal::SIGHUP);
         let had_terminal = has_terminal();
         thread::Builder::new()
@@ -157,13 +167,7 @@ impl Signals {
                 status::leave();
                 process::exit(i32::from(code(signal)))
             }
-            Action::Stop => {
-                if let Phase::Serving { stop, .. } = std::mem::replace(&mut *phase, Phase::Ending) {
-                    drop(phase);
-                    ready::stopping();
-                    stop();
-                }
-            }
+            Action::Stop => stop_serving(phase),
             Action::Reload => {
                 if let Phase::Serving {
                     reload: Some(reload),
@@ -181,8 +185,28 @@ impl Signals {
         }
     }
 
+    fn stop(&self) {
+        let mut phase = self.lock();
+        match &mut *phase {
+            Phase::Starting | Phase::Ending => {}
+            Phase::Registering { asked } => {
+                asked.get_or_insert(Signal::SIGTERM);
+            }
+            Phase::Serving { .. } => stop_serving(phase),
+            Phase::Accompanying { command } => command.signal(Signal::SIGTERM),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Phase> {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stop_serving(mut phase: MutexGuard<'_, Phase>) {
+    if let Phase::Serving { stop, .. } = std::mem::replace(&mut *phase, Phase::Ending) {
+        drop(phase);
+        ready::stopping();
+        stop();
     }
 }
 
@@ -289,6 +313,19 @@ mod tests {
                 Action::Exit
             );
         }
+    }
+
+    #[test]
+    fn to_be_asked_twice_by_the_tool_itself_is_to_be_asked_once() {
+        let (phase, serving) = serving(None);
+        let signals = Signals::new(phase);
+        signals.stop();
+        signals.stop();
+        serving.join().unwrap();
+        assert!(matches!(*signals.lock(), Phase::Ending));
+        let signals = Signals::new(Phase::Registering { asked: None });
+        signals.stop();
+        assert_eq!(signals.enter(Phase::Ending), Some(TERM));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 
 use nix::unistd::getpgrp;
 use rustix::termios::{tcgetpgrp, tcgetwinsize};
@@ -19,13 +19,38 @@ const COLUMNS: u16 = 80;
 /// Whether the line is there. Guards what is written to standard error as well.
 static SHOWN: Mutex<bool> = Mutex::new(false);
 
+/// What has the terminal for itself, if anything does.
+static SCREEN: RwLock<Option<Arc<dyn Screen>>> = RwLock::new(None);
+
+/// Something of a tool that has the terminal for itself, so that nothing else is to be written there.
+pub trait Screen: Send + Sync {
+    /// Shows whole lines that would go to standard error.
+    fn say(&self, lines: &[u8]);
+
+    /// The process ends at once: the terminal is to be as it was. It must not wait.
+    fn leave(&self);
+}
+
+/// Has what the tool says go to `screen` from now on, or to standard error again.
+pub fn set_screen(screen: Option<Arc<dyn Screen>>) {
+    *SCREEN.write().unwrap_or_else(PoisonError::into_inner) = screen;
+}
+
+fn screen() -> Option<Arc<dyn Screen>> {
+    let screen = SCREEN.read();
+    screen.unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 /// Whether standard error is a terminal that can show a line and take it away.
 pub(crate) fn can_show() -> bool {
     io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Writes lines. Where nobody reads them any more, nothing fails.
-pub(crate) fn say(lines: &[u8]) {
+pub fn say(lines: &[u8]) {
+    if let Some(screen) = screen() {
+        return screen.say(lines);
+    }
     let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
     write(*shown, lines);
     *shown = false;
@@ -46,6 +71,9 @@ pub(crate) fn show(text: &str) {
 /// Leaves the line as it is, if it is there, and goes to the next. Does not wait for a terminal that
 /// takes nothing.
 pub(crate) fn leave() {
+    if let Some(screen) = screen() {
+        screen.leave();
+    }
     let mut shown = match SHOWN.try_lock() {
         Ok(shown) => shown,
         Err(TryLockError::Poisoned(error)) => error.into_inner(),

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use fusd::{Errno, Error, ErrorKind};
+use fusd::{Error, ErrorKind};
 use fusd_tool::{BackendArg, CommonArgs, Driver, Tool, ToolError};
 
+use crate::connect::{self, Finish, no_thread};
 use crate::device::SerialDevice;
 use crate::hub::Hub;
-use crate::line::{self, Opener};
+use crate::monitor::{self, Clients, Monitor, Ring, Slot};
 use crate::options::{OnLost, Options, Policy, Share, WriteLock};
-use crate::port::{net, tty, wire};
 use crate::pty::{self, Access, Pty};
 use crate::rights::{Rights, Who, who};
 use crate::state::State;
@@ -104,6 +104,12 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = LOOKING)]
     pub pcap: Option<PathBuf>,
 
+    /// Show on this terminal what goes through, the modem lines, the numbers and the clients, live
+    ///
+    /// Keys: q ends the program, h shows bytes in hexadecimal, p pauses, c clears.
+    #[arg(long, conflicts_with = "command", help_heading = LOOKING)]
+    pub monitor: bool,
+
     /// At the end, say on standard error what has gone through
     ///
     /// SIGUSR1 has it said at any time.
@@ -135,9 +141,17 @@ impl Tool for Args {
         if let Some(text) = self.contradiction() {
             return Err(ToolError::usage(text));
         }
-        let target = self.port.as_ref().unwrap_or(&Target::Loop);
-        let hub = Hub::new(self.state(self.tap()?)).map_err(no_thread)?;
-        let other = self.connect(target, &hub)?;
+        if self.monitor && !monitor::has_terminal() {
+            return Err(ToolError::usage(
+                "the monitor needs a terminal as standard input and output; --log FILE notes the same in \
+                 a file",
+            ));
+        }
+        let ring = self.monitor.then(Ring::default);
+        let hub = Hub::new(self.state(self.tap(ring.clone())?)).map_err(no_thread)?;
+        let (other, finish) = self.connect(&hub)?;
+        let slot = Slot::default();
+        let show = self.show(&hub, ring, &slot)?;
         let rights = Rights::new(&self.writers);
         let pseudo = self.takes_pseudo_terminal();
         let (shown, ended, left) = (hub.clone(), hub.clone(), hub.clone());
@@ -145,7 +159,10 @@ impl Tool for Args {
         let mut driver = Driver::new(SerialDevice::new(hub.clone(), rights.clone()))
             .workers(1)
             .on_usr1(move || shown.queue().look(State::stats).to_string())
-            .after_end(move || left.change(|state, _| state.restore()));
+            .after_end(move || {
+                slot.empty();
+                left.change(|state, _| state.restore());
+            });
         if self.stats {
             driver = driver.on_end(move || ended.queue().look(State::stats).to_string());
         }
@@ -158,40 +175,24 @@ impl Tool for Args {
                     Some((path, hub)) => Some(Pty::new(&path, &hub, access)?),
                     None => None,
                 };
-                Ok(Box::new(Pty::new(&path, &hub, access)?.beside(beside)))
+                if let Some(finish) = finish {
+                    pty::vacant(&path)?;
+                    finish()?;
+                }
+                let node = Pty::new(&path, &hub, access)?.beside(beside);
+                show(Clients::Terminal(node.terminal().to_owned()))?;
+                Ok(Box::new(node))
             }));
         }
+        driver = driver.on_ready(move |_| {
+            finish.map_or(Ok(()), |finish| finish())?;
+            show(Clients::Device)
+        });
         if let Some((path, hub)) = second {
             driver = driver.beside(path, SerialDevice::new(hub, rights));
         }
         Ok(driver)
     }
-}
-
-fn no_thread(error: std::io::Error) -> ToolError {
-    Error::system(ErrorKind::Runtime, error, "start a thread").into()
-}
-
-/// What opens the port, if there is one.
-fn opener(target: &Target, adapter: Option<Adapter>) -> Option<Opener> {
-    Some(match target {
-        Target::Path(path) => {
-            let path = path.clone();
-            Box::new(move || {
-                let found = adapter.as_ref().and_then(Adapter::find);
-                tty::open_port(found.as_ref().unwrap_or(&path))
-            })
-        }
-        Target::Tcp(address) => {
-            let address = address.clone();
-            Box::new(move || net::open_port(&address, false))
-        }
-        Target::Rfc2217(address) => {
-            let address = address.clone();
-            Box::new(move || net::open_port(&address, true))
-        }
-        Target::Loop | Target::Pair => return None,
-    })
 }
 
 impl Args {
@@ -241,8 +242,11 @@ impl Args {
         state
     }
 
-    fn tap(&self) -> Result<Option<Tap>, ToolError> {
+    fn tap(&self, ring: Option<Ring>) -> Result<Option<Tap>, ToolError> {
         let mut tap = Tap::default();
+        if let Some(ring) = ring {
+            tap.show_in(ring);
+        }
         let failed = |path: &Path, error| {
             Error::system(ErrorKind::Runtime, error, "write to the file")
                 .on(path)
@@ -259,51 +263,46 @@ impl Args {
         Ok(tap.is_needed().then_some(tap))
     }
 
-    /// Joins `hub` with its port; the other end of a pair.
-    fn connect(&self, target: &Target, hub: &Hub) -> Result<Option<Hub>, ToolError> {
-        let Some(opener) = opener(target, self.find.clone()) else {
-            return self.join(hub, *target == Target::Loop);
-        };
-        let opened = opener().map_err(|error| {
-            let hint = match (target, Errno::from(&error)) {
-                (Target::Path(_), Errno::ENOTTY) => "give a terminal device, such as /dev/ttyS0",
-                (Target::Path(_), Errno::EBUSY) => {
-                    "another program has locked it; --list may tell which"
-                }
-                (Target::Path(_), Errno::EACCES) => {
-                    "join the group of the device (dialout), or run this as root"
-                }
-                (Target::Path(_), _) => "fusd-serial-proxy --list tells which there are",
-                (_, Errno::EPROTO) => "nobody there speaks RFC 2217; try tcp://",
-                _ => "is anybody listening there?",
-            };
-            Error::system(ErrorKind::Runtime, error, "open the port")
-                .on(target.name())
-                .hint(hint)
-        })?;
-        line::start(hub, target.name(), opened, opener).map_err(no_thread)?;
-        Ok(None)
+    /// Joins `hub` with its port: the other end of a pair, and what is left to be done when the node is
+    /// there.
+    fn connect(&self, hub: &Hub) -> Result<(Option<Hub>, Option<Finish>), ToolError> {
+        match self.port.as_ref().unwrap_or(&Target::Loop) {
+            Target::Path(path) => {
+                let finish = connect::device(hub, path, self.find.clone())?;
+                return Ok((None, Some(finish)));
+            }
+            Target::Tcp(address) => connect::elsewhere(hub, address, false)?,
+            Target::Rfc2217(address) => connect::elsewhere(hub, address, true)?,
+            Target::Loop => connect::join(hub, None, self.pace)?,
+            Target::Pair => {
+                let other = Hub::new(self.state(None)).map_err(no_thread)?;
+                connect::join(hub, Some(&other), self.pace)?;
+                return Ok((Some(other), None));
+            }
+        }
+        Ok((None, None))
     }
 
-    fn join(&self, hub: &Hub, looped: bool) -> Result<Option<Hub>, ToolError> {
-        let (ports, wires) = wire::cable(looped, self.pace);
-        let other = match looped {
-            true => None,
-            false => Some(Hub::new(self.state(None)).map_err(no_thread)?),
+    /// What starts the monitor, if there is to be one: in `slot`, until that is emptied.
+    fn show(
+        &self,
+        hub: &Hub,
+        ring: Option<Ring>,
+        slot: &Slot,
+    ) -> Result<impl FnOnce(Clients) -> Result<(), ToolError> + use<>, ToolError> {
+        let job = match self.monitor {
+            true => Some(monitor::prepare().map_err(no_thread)?),
+            false => None,
         };
-        let hubs = [hub, other.as_ref().unwrap_or(hub)];
-        for (port, hub) in ports.into_iter().zip(hubs) {
-            hub.change(|state, _| {
-                // With echo at both ends, each byte would go to and fro for ever.
-                let settings = state.settings().raw();
-                state.connect(port, Some(settings));
-            });
-        }
-        for (number, wire) in wires.into_iter().enumerate() {
-            let (sender, receiver) = (hubs[number].downgrade(), hubs[1 - number].downgrade());
-            wire::start(wire, sender, receiver, looped).map_err(no_thread)?;
-        }
-        Ok(other)
+        let name = self.port.as_ref().map(Target::name).unwrap_or_default();
+        let (hub, slot) = (hub.clone(), slot.clone());
+        Ok(move |clients| {
+            if let Some((ring, job)) = ring.zip(job) {
+                let monitor = Monitor::start(&hub, ring, name, clients, job);
+                slot.fill(monitor.map_err(no_thread)?);
+            }
+            Ok(())
+        })
     }
 
     fn access(&self) -> Access {
@@ -425,6 +424,7 @@ mod tests {
                 "all, first, exclusive",
             ),
             (&["loop", "/tmp/a", "--size", "0"], "16M"),
+            (&["loop", "/tmp/a", "--monitor", "--", "true"], "--monitor"),
         ] {
             let error = usage(line);
             assert!(error.contains(message), "{line:?}: {error}");

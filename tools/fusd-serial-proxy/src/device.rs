@@ -42,6 +42,7 @@ impl Device for SerialDevice {
             reads: flags.readable(),
             writes: flags.writable(),
             trusted: self.rights.may_write(request.caller()),
+            thread: request.caller().thread,
         };
         // One handler runs at a time: nobody comes in between.
         if !self.hub.queue().look(State::admits) {

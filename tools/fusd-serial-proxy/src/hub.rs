@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::Instant;
 
@@ -11,7 +11,8 @@ use fusd::WaitQueue;
 use fusd_tool::Clock;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::state::State;
+use crate::port::Unit;
+use crate::state::{Interest, State};
 
 /// Clones are the same one.
 #[derive(Clone)]
@@ -22,8 +23,21 @@ struct Shared {
     clock: OnceLock<Clock>,
     /// Wakes the port's thread.
     port_bell: Bell,
-    /// Wakes whoever looks on from within, if anybody does.
-    bell: OnceLock<Arc<Bell>>,
+    /// Whoever looks on from within, if anybody does. Locked under the queue's lock, or with no other.
+    onlooker: Mutex<Option<Arc<dyn Onlooker>>>,
+}
+
+/// Somebody within the program who has a part in every change of the state, on the thread that changes
+/// it and under the queue's lock: what is done there wakes no other thread.
+pub(crate) trait Onlooker: Send + Sync {
+    /// Bytes come from the port: how many of them it takes before the state has them.
+    fn offer(&self, state: &State, bytes: &[u8]) -> usize;
+
+    /// The state has changed: takes what there is to be taken.
+    fn take(&self, state: &mut State, now: Instant);
+
+    /// All that has become possible by that is done.
+    fn look(&self, state: &State);
 }
 
 /// A hub that may be gone.
@@ -61,7 +75,7 @@ impl Hub {
             queue: WaitQueue::new(state),
             clock: OnceLock::new(),
             port_bell: Bell::new()?,
-            bell: OnceLock::new(),
+            onlooker: Mutex::new(None),
         }));
         let weak = hub.downgrade();
         let clock = Clock::start(move || {
@@ -85,9 +99,14 @@ impl Hub {
         &self.0.port_bell
     }
 
-    /// Has `bell` rung at every change, from now on.
-    pub(crate) fn ring_at_changes(&self, bell: Arc<Bell>) {
-        self.0.bell.get_or_init(|| bell);
+    /// Has `onlooker` look on from now on, in place of another one, or nobody.
+    pub(crate) fn look_on(&self, onlooker: Option<Arc<dyn Onlooker>>) {
+        *self.onlooker() = onlooker;
+    }
+
+    fn onlooker(&self) -> MutexGuard<'_, Option<Arc<dyn Onlooker>>> {
+        let onlooker = self.0.onlooker.lock();
+        onlooker.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has the state looked at again at that time.
@@ -107,17 +126,43 @@ impl Hub {
         })
     }
 
+    /// Something has come from the port, and goes to whom it is for. What the port's thread is to wait
+    /// for from now on.
+    pub(crate) fn receive(&self, units: &mut Vec<Unit>) -> Interest {
+        let now = Instant::now();
+        self.0.queue.update(|state| {
+            let onlooker = self.onlooker();
+            for unit in units.drain(..) {
+                match (onlooker.as_deref(), &unit) {
+                    (Some(onlooker), Unit::Bytes(bytes)) => {
+                        let taken = onlooker.offer(state, bytes);
+                        state.receive_rest(unit, taken);
+                    }
+                    _ => state.receive(unit),
+                }
+            }
+            drop(onlooker);
+            self.changed(state, now);
+            state.interest()
+        })
+    }
+
     /// To be called after each change, under the queue's lock.
     pub(crate) fn changed(&self, state: &mut State, now: Instant) {
+        let onlooker = self.onlooker();
+        if let Some(onlooker) = onlooker.as_deref() {
+            onlooker.take(state, now);
+        }
         let effects = state.advance(now);
+        if let Some(onlooker) = onlooker.as_deref() {
+            onlooker.look(state);
+        }
+        drop(onlooker);
         if let Some(then) = effects.look_at {
             self.look_at(then);
         }
         if effects.interest {
             self.0.port_bell.ring();
-        }
-        if let Some(bell) = self.0.bell.get() {
-            bell.ring();
         }
         if let Some(drain) = effects.drain {
             let weak = self.downgrade();

@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod connect;
 mod device;
 mod discipline;
 mod hub;
@@ -14,6 +15,7 @@ mod ioctl;
 mod line;
 mod list;
 mod lockfile;
+mod monitor;
 mod options;
 mod port;
 mod pty;

@@ -4,11 +4,10 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::hub::{Hub, WeakHub};
 use crate::port::{Opened, Source};
-use crate::state::Interest;
 
 /// The pause between two looks for a port that was lost.
 const RETRY: Duration = Duration::from_millis(100);
@@ -62,41 +61,41 @@ pub(crate) fn start(hub: &Hub, name: String, first: Opened, opener: Opener) -> i
 
 /// Until the port is lost: why. `None` if there is nobody any more to serve.
 fn follow(weak: &WeakHub, source: &mut dyn Source) -> Option<Option<io::Error>> {
+    let interest = |hub: &Hub| hub.queue().look(|state| state.interest());
+    let mut waits_for = interest(&weak.upgrade()?);
+    let mut units = Vec::new();
     loop {
         let hub = weak.upgrade()?;
-        let Interest { input, output } = hub.queue().look(|state| state.interest());
         let mut events = PollFlags::empty();
-        events.set(PollFlags::POLLIN, input);
-        events.set(PollFlags::POLLOUT, output);
+        events.set(PollFlags::IN, waits_for.input);
+        events.set(PollFlags::OUT, waits_for.output);
         let bell = hub.port_bell();
         let mut ready = [
-            PollFd::new(source.descriptor(), events),
-            PollFd::new(bell.descriptor(), PollFlags::POLLIN),
+            PollFd::from_borrowed_fd(source.descriptor(), events),
+            PollFd::from_borrowed_fd(bell.descriptor(), PollFlags::IN),
         ];
-        match poll(&mut ready, PollTimeout::NONE) {
-            Err(nix::errno::Errno::EINTR) => continue,
+        match poll(&mut ready, None) {
+            Err(rustix::io::Errno::INTR) => continue,
             Err(errno) => return Some(lose(&hub, Some(errno.into()))),
             Ok(_) => {}
         }
-        let found = ready[0].revents().unwrap_or(PollFlags::empty());
-        let woken = ready[1].any().unwrap_or(false);
-        if woken {
+        let [found, woken] = ready.map(|ready| ready.revents());
+        // It is rung at every change of what is waited for.
+        if !woken.is_empty() {
             bell.quiet();
+            waits_for = interest(&hub);
         }
-        if found.contains(PollFlags::POLLIN) {
-            match source.read() {
-                Ok(Some(units)) => hub.change(|state, _| {
-                    for unit in units {
-                        state.receive(unit);
-                    }
-                }),
-                Ok(None) => return Some(lose(&hub, None)),
+        if found.contains(PollFlags::IN) {
+            match source.read(&mut units) {
+                Ok(true) => waits_for = hub.receive(&mut units),
+                Ok(false) => return Some(lose(&hub, None)),
                 Err(error) => return Some(lose(&hub, Some(error))),
             }
-        } else if found.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
+        } else if found.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
             return Some(lose(&hub, None));
-        } else if found.contains(PollFlags::POLLOUT) {
+        } else if found.contains(PollFlags::OUT) {
             hub.change(|_, _| ());
+            waits_for = interest(&hub);
         }
     }
 }

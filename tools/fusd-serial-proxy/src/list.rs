@@ -38,7 +38,7 @@ pub(crate) fn list() -> Result<String, String> {
 }
 
 /// Who has which device open, as far as this user may know.
-fn holders() -> BTreeMap<PathBuf, Vec<String>> {
+pub(crate) fn holders() -> BTreeMap<PathBuf, Vec<String>> {
     let mut found: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let name = process.file_name().to_string_lossy().into_owned();

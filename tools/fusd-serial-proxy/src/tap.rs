@@ -1,4 +1,4 @@
-//! What goes through, noted in files.
+//! What goes through, noted in files and for the monitor.
 
 mod pcap;
 mod text;
@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
+use crate::monitor::Ring;
 use crate::port::Unit;
 use text::Text;
 use writer::Writer;
@@ -26,7 +27,7 @@ pub(crate) enum Direction {
 
 /// What happens on a line.
 #[derive(Clone, Copy, Debug)]
-enum Event<'a> {
+pub(crate) enum Event<'a> {
     Bytes(Direction, &'a [u8]),
     Break,
     Error(u8),
@@ -34,11 +35,12 @@ enum Event<'a> {
     Lines,
 }
 
-/// The files.
+/// Where it is noted.
 #[derive(Default)]
 pub(crate) struct Tap {
     text: Option<(Writer, Text)>,
     pcap: Option<Writer>,
+    ring: Option<Ring>,
 }
 
 impl Tap {
@@ -63,9 +65,14 @@ impl Tap {
         Ok(())
     }
 
+    /// Notes all in `ring`.
+    pub(crate) fn show_in(&mut self, ring: Ring) {
+        self.ring = Some(ring);
+    }
+
     /// Whether there is anything to do.
     pub(crate) fn is_needed(&self) -> bool {
-        self.text.is_some() || self.pcap.is_some()
+        self.text.is_some() || self.pcap.is_some() || self.ring.is_some()
     }
 
     pub(crate) fn received(&mut self, unit: &Unit, lines: u32) {
@@ -100,6 +107,9 @@ impl Tap {
         }
         if let Some(file) = &mut self.pcap {
             file.write(|_| pcap::packet(event, lines, now));
+        }
+        if let Some(ring) = &self.ring {
+            ring.note(event, lines, now);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Ports at the other end of a connection: ser2net(8) offers one.
 
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
-use crate::helper::{Cable, has_program, open, proxy, read, stty, text};
+use crate::helper::{Cable, has_program, int, open, proxy, proxy_at, read, set_int, stty, text};
 use fusd_tests::Case;
 use fusd_tests::wait::wait_until;
 
@@ -16,13 +17,12 @@ struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    /// Offers `cable` in this way.
+    /// Offers the port at `path` in this way.
     ///
     /// `None` where there can be none: the test is then to return.
     #[track_caller]
-    fn start(case: &'a Case, cable: &Cable<'_>, way: &str) -> Option<Self> {
-        if std::env::var_os("FUSD_LAB").is_some() {
-            // It asks for addresses with AI_ADDRCONFIG (getaddrinfo(3)).
+    fn start(case: &'a Case, path: &Path, way: &str) -> Option<Self> {
+        if std::env::var_os("FUSD_LAB").is_some() && !has_address(case) {
             case.skip("ser2net does nothing on a machine whose only network is its own");
             return None;
         }
@@ -35,7 +35,7 @@ impl<'a> Server<'a> {
         let lines = format!(
             "connection: &port\n  accepter: {way},127.0.0.1,{port}\n  connector: \
              serialdev(nouucplock),{},9600n81,local\n  options:\n    max-connections: 8\n",
-            cable.port().display()
+            path.display()
         );
         let child = Self::spawn(case, &lines);
         let server = Self {
@@ -88,6 +88,16 @@ impl Drop for Server<'_> {
     }
 }
 
+/// Gives a guest of the lab, which has no other network, an address (of those for examples) besides
+/// 127.0.0.1: the server asks for addresses with AI_ADDRCONFIG (getaddrinfo(3)).
+fn has_address(case: &Case) -> bool {
+    let added = case
+        .command("ip")
+        .args(["address", "replace", "192.0.2.1/32", "dev", "lo"])
+        .status();
+    added.is_ok_and(|status| status.success())
+}
+
 pub(crate) fn a_serial_port_elsewhere(case: &Case) {
     if !has_program(case, "ser2net") {
         return;
@@ -95,7 +105,7 @@ pub(crate) fn a_serial_port_elsewhere(case: &Case) {
     let Some(cable) = Cable::new(case) else {
         return;
     };
-    let Some(mut server) = Server::start(case, &cable, "telnet(rfc2217),tcp") else {
+    let Some(mut server) = Server::start(case, &cable.port(), "telnet(rfc2217),tcp") else {
         return;
     };
     let url = format!("rfc2217://127.0.0.1:{}", server.port);
@@ -118,6 +128,42 @@ pub(crate) fn a_serial_port_elsewhere(case: &Case) {
     assert_eq!(text(&far, 5), "again");
 }
 
+pub(crate) fn lines_of_a_port_elsewhere(case: &Case) {
+    use libc::{TIOCM_CD, TIOCM_CTS, TIOCM_DSR, TIOCM_DTR, TIOCM_RTS};
+    if !has_program(case, "ser2net") {
+        return;
+    }
+    // The port is one end of a null modem, of whose other end the lines are seen.
+    let other = case.node("other");
+    let served = proxy_at(case, "served", "pair", [&other]).start();
+    let far = open(&other);
+    let Some(server) = Server::start(case, served.node(), "telnet(rfc2217),tcp") else {
+        return;
+    };
+    let url = format!("rfc2217://127.0.0.1:{}", server.port);
+    let driver = proxy(case, url, [""; 0]).start();
+    let near = open(driver.node());
+    let all = TIOCM_DSR | TIOCM_CD | TIOCM_CTS;
+    let sees = |file, lines| {
+        wait_until("the lines are seen", || {
+            int(file, libc::TIOCMGET) & all == lines
+        });
+    };
+    sees(&near, all);
+    sees(&far, all);
+    set_int(&near, libc::TIOCMBIC, TIOCM_DTR);
+    sees(&far, TIOCM_CTS);
+    set_int(&near, libc::TIOCMSET, TIOCM_DTR);
+    sees(&far, TIOCM_DSR | TIOCM_CD);
+    set_int(&far, libc::TIOCMBIC, TIOCM_RTS);
+    sees(&near, TIOCM_DSR | TIOCM_CD);
+    stty(case, &other, &["raw", "parmrk", "-ignbrk", "-brkint"]);
+    nix::sys::termios::tcsendbreak(&near, 0).expect("tcsendbreak");
+    assert_eq!(read(&far, 3), b"\xff\0\0");
+    set_int(&near, libc::TIOCMBIS, TIOCM_RTS);
+    sees(&far, all);
+}
+
 pub(crate) fn bytes_from_elsewhere(case: &Case) {
     if !has_program(case, "ser2net") {
         return;
@@ -125,7 +171,7 @@ pub(crate) fn bytes_from_elsewhere(case: &Case) {
     let Some(cable) = Cable::new(case) else {
         return;
     };
-    let Some(server) = Server::start(case, &cable, "tcp") else {
+    let Some(server) = Server::start(case, &cable.port(), "tcp") else {
         return;
     };
     let url = format!("tcp://127.0.0.1:{}", server.port);

@@ -1,11 +1,68 @@
 //! A port that may come and go.
 
-use crate::helper::{Cable, open, proxy, read, stty, text};
-use fusd_tests::Case;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use super::lines::counters;
+use crate::helper::{Cable, int, open, proxy, read, set_int, stty, text};
+use fusd_tests::client::open_with;
 use fusd_tests::wait::wait_until;
+use fusd_tests::{Case, sys};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 use nix::sys::termios::tcdrain;
+
+/// Whether there is a UART that a test may use: QEMU's, in a guest of the lab, which leads nowhere.
+fn has_uart(port: &Path) -> bool {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    let file = match std::env::var_os("FUSD_LAB") {
+        Some(_) => open_with(port, flags),
+        None => return false,
+    };
+    // Its type is the first int of struct serial_struct; 4 is a 16550A.
+    let mut what = [0; 72];
+    let told = file.and_then(|file| sys::ioctl(&file, 0x541e, &mut what));
+    told.is_ok() && what[..4] == 4_i32.to_ne_bytes()
+}
+
+pub(crate) fn a_uart_is_joined_with_itself(case: &Case) {
+    use libc::{TIOCM_CTS, TIOCM_DSR, TIOCM_DTR, TIOCM_RTS};
+    let port = Path::new("/dev/ttyS1");
+    if !has_uart(port) {
+        case.skip("there is no 16550 at /dev/ttyS1 that leads nowhere, as QEMU's guests have one");
+        return;
+    }
+    // There is one for all backends.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let driver = proxy(case, port, [""; 0]).start();
+    let node = open(driver.node());
+    stty(case, driver.node(), &["raw", "-echo", "clocal", "115200"]);
+    // Its output is its input then, RTS its CTS, and DTR its DSR (TIOCM_LOOP).
+    let joined = 0x8000;
+    set_int(&node, libc::TIOCMSET, joined | TIOCM_DTR | TIOCM_RTS);
+    let sees = |wanted| int(&node, libc::TIOCMGET) & (TIOCM_DSR | TIOCM_CTS) == wanted;
+    assert!(sees(TIOCM_DSR | TIOCM_CTS));
+    set_int(&node, libc::TIOCMBIC, TIOCM_DTR);
+    assert!(sees(TIOCM_CTS));
+    set_int(&node, libc::TIOCMSET, joined | TIOCM_DTR);
+    assert!(sees(TIOCM_DSR));
+    let before = counters(&node);
+    let sent: Vec<u8> = (0..=255).collect();
+    node.write(&sent).expect("write");
+    tcdrain(&node).expect("tcdrain");
+    assert!(read(&node, 256) == sent);
+    let after = counters(&node);
+    assert_eq!([after[4] - before[4], after[5] - before[5]], [256; 2]);
+    // RS485 is not for this one.
+    let refused = sys::ioctl(&node, 0x542f, &mut [0; 32]);
+    assert_eq!(refused, Err(Errno::ENOTTY), "TIOCSRS485");
+    for number in [0x5427, 0x5428] {
+        assert_eq!(sys::ioctl_value(&node, number, 0), Ok(0), "a break");
+    }
+    set_int(&node, libc::TIOCMSET, 0);
+}
 
 pub(crate) fn settings_reach_the_port_and_come_back(case: &Case) {
     let Some(cable) = Cable::new(case) else {
@@ -97,7 +154,7 @@ pub(crate) fn kills_leave_nothing_and_double_nothing(case: &Case) {
             writing.wait().expect("write");
             // What the first had sent before its end comes first: at least those 3000, at most all.
             while got.len() < 3000 + sent.len() || !got.ends_with(&sent) {
-                got.extend(read(&far, 1));
+                got.extend(far.start_read(4096).wait().expect("read"));
             }
         }
     }

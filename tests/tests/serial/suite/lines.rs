@@ -5,10 +5,11 @@ use std::thread;
 use crate::helper::{int, open, proxy, read, set_int, stty};
 use fusd_tests::wait::{start, wait_until};
 use fusd_tests::{Case, sys};
-use libc::{TIOCM_CD, TIOCM_CTS, TIOCM_DSR, TIOCM_DTR, TIOCM_RTS, TIOCMBIC, TIOCMBIS, TIOCMGET};
+use libc::{TIOCM_CD, TIOCM_CTS, TIOCM_DSR, TIOCM_DTR, TIOCM_RTS};
+use libc::{TIOCMBIC, TIOCMBIS, TIOCMGET, TIOCMSET};
 
 /// `struct serial_icounter_struct`, as numbers.
-fn counters(file: &fusd_tests::client::Handle) -> Vec<i32> {
+pub(super) fn counters(file: &fusd_tests::client::Handle) -> Vec<i32> {
     let mut bytes = [0; 80];
     sys::ioctl(file, 0x545d, &mut bytes).expect("TIOCGICOUNT");
     let number = |bytes: &[u8]| i32::from_ne_bytes(bytes.try_into().expect("four bytes"));
@@ -28,7 +29,20 @@ pub(crate) fn a_null_modem_has_its_lines(case: &Case) {
     let all = TIOCM_DSR | TIOCM_CD | TIOCM_CTS;
     let sees = |lines| wait_until("the lines are seen", || int(&near, TIOCMGET) & all == lines);
     sees(all);
-    // As esptool and avrdude reset what is connected.
+    // As esptool and avrdude reset what is connected: one line after the other, and both at once.
+    let both = TIOCM_DTR | TIOCM_RTS;
+    let reset = [
+        (TIOCMBIC, TIOCM_DTR, TIOCM_CTS),
+        (TIOCMBIC, TIOCM_RTS, 0),
+        (TIOCMBIS, TIOCM_DTR, TIOCM_DSR | TIOCM_CD),
+        (TIOCMSET, TIOCM_RTS, TIOCM_CTS),
+        (TIOCMSET, TIOCM_DTR, TIOCM_DSR | TIOCM_CD),
+        (TIOCMSET, both, all),
+    ];
+    for (number, lines, seen) in reset {
+        set_int(&far, number, lines);
+        sees(seen);
+    }
     set_int(&far, TIOCMBIC, TIOCM_DTR);
     sees(TIOCM_CTS);
     let before = counters(&near);

@@ -3,6 +3,8 @@
 pub(crate) mod elsewhere;
 pub(crate) mod hardware;
 pub(crate) mod lines;
+pub(crate) mod monitor;
 pub(crate) mod pseudo;
+pub(crate) mod pyserial;
 pub(crate) mod sharing;
 pub(crate) mod terminal;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
-use crate::helper::{Cable, has_program, open, proxy, read, stty, text};
+use crate::helper::{Cable, has_program, open, proxy, proxy_at, read, stty, text};
 use fusd_tests::Case;
 use fusd_tests::wait::wait_until;
 use nix::unistd::isatty;
@@ -116,7 +116,7 @@ pub(crate) fn a_port_is_locked_and_comes_back(case: &Case) {
     };
     let mut driver = proxy(case, cable.port(), ["--pty"]).start();
     let (node, far) = (open(driver.node()), cable.far());
-    let mut second = proxy(case, cable.port(), ["--pty"]).spawn();
+    let mut second = proxy_at(case, "second", cable.port(), ["--pty"]).spawn();
     assert_eq!(second.wait().code(), Some(1));
     let errors = second.errors();
     assert!(

@@ -7,6 +7,7 @@ use fusd_tests::wait::{start, wait_until};
 use fusd_tests::{Case, sys};
 use nix::errno::Errno;
 use nix::sys::termios::{BaudRate, SetArg, cfsetspeed, tcgetattr, tcsetattr};
+use rustix::fs::{FlockOperation, flock};
 
 /// Bytes that no two places have alike for long.
 fn bytes(count: usize) -> Vec<u8> {
@@ -107,6 +108,12 @@ pub(crate) fn rights_are_kept(case: &Case) {
     assert_eq!(sys::ioctl_value(&one, tiocnxcl, 0), Ok(0));
     assert_eq!(two.write(b"x"), Ok(1));
     assert_eq!(sys::ioctl_value(&one, tiocexcl, 0), Ok(0));
+    // Those who ask for this kind of lock keep each other out, and nobody else.
+    let alone = FlockOperation::NonBlockingLockExclusive;
+    flock(&two, alone).expect("flock");
+    let refused = flock(&one, alone).expect_err("another has it");
+    assert_eq!(refused, rustix::io::Errno::WOULDBLOCK);
+    assert_eq!(one.write(b"z"), Ok(1));
     drop(one);
     wait_until("a close gives it up", || two.write(b"x") == Ok(1));
     driver.stop();

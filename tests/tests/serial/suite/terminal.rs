@@ -38,6 +38,30 @@ pub(crate) fn a_person_uses_a_terminal_program(case: &Case) {
     assert!(terminal.wait().success());
 }
 
+pub(crate) fn a_person_uses_another(case: &Case) {
+    if !has_program(case, "minicom") {
+        return;
+    }
+    let other = case.node("other");
+    let driver = proxy(case, "pair", [&other]).start();
+    let far = open(&other);
+    let mut minicom = case.command("minicom");
+    minicom.args(["-o", "-b", "57600", "-D"]).arg(driver.node());
+    let mut terminal = Terminal::start(&minicom, 24, 80);
+    terminal.await_row(|row| row.starts_with("Press CTRL-A Z for help"));
+    let said = stty(case, driver.node(), &[]);
+    assert!(said.contains("speed 57600 baud"), "{said}");
+    far.write(b"login:\r\n").expect("write");
+    terminal.await_row(|row| row == "login:");
+    terminal.press("root\r");
+    assert_eq!(text(&far, 5), "root\r");
+    // Ctrl-a q ends it; it asks first.
+    terminal.press("\x01q");
+    terminal.await_row(|row| row.contains("Leave without reset?"));
+    terminal.press("\r");
+    assert!(terminal.wait().success());
+}
+
 pub(crate) fn it_is_a_terminal(case: &Case) {
     let driver = proxy(case, "loop", ["--size", "4096"]).start();
     let file = open(driver.node());
@@ -64,6 +88,9 @@ pub(crate) fn it_is_a_terminal(case: &Case) {
     assert_eq!(found, window);
     let controlling = sys::ioctl_value(&file, 0x540e, 0);
     assert_eq!(controlling, Err(Errno::ENOTTY), "TIOCSCTTY");
+    let mut rs485 = [0; 32];
+    let there = sys::ioctl(&file, 0x542e, &mut rs485);
+    assert_eq!(there, Err(Errno::ENOTTY), "TIOCGRS485");
     let mut ppp = 3_i32.to_ne_bytes();
     let refused = sys::ioctl(&file, 0x5423, &mut ppp);
     assert_eq!(refused, Err(Errno::EINVAL), "TIOCSETD");

@@ -191,7 +191,7 @@ impl Discipline {
     }
 
     /// No byte means anything.
-    fn is_raw(&self) -> bool {
+    pub(crate) fn is_raw(&self) -> bool {
         use libc::{ECHO, ICANON, ICRNL, IGNCR, INLCR, ISIG, ISTRIP, IUCLC, IXON, PARMRK};
         let input = ISTRIP | IUCLC | IGNCR | ICRNL | INLCR | IXON | PARMRK;
         self.settings.input & input == 0

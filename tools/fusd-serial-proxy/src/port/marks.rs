@@ -13,11 +13,12 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> Vec<Unit> {
+    /// Adds what the next bytes are to `units`.
+    pub(crate) fn take(&mut self, bytes: &[u8], units: &mut Vec<Unit>) {
         if self.begun == 0 && !bytes.contains(&MARK) {
-            return vec![Unit::Bytes(bytes.to_vec())];
+            units.push(Unit::Bytes(bytes.to_vec()));
+            return;
         }
-        let mut units = Vec::new();
         let mut plain = Vec::with_capacity(bytes.len());
         for byte in bytes {
             let unit = match (self.begun, *byte) {
@@ -51,7 +52,6 @@ impl Marks {
         if !plain.is_empty() {
             units.push(Unit::Bytes(plain));
         }
-        units
     }
 }
 
@@ -65,10 +65,16 @@ fn marks_are_found_wherever_the_pieces_end() {
         Unit::Error(b'p'),
         Unit::Bytes(b"\xffd\xff".to_vec()),
     ];
-    assert_eq!(Marks::default().take(bytes), whole);
+    let mut found = Vec::new();
+    Marks::default().take(bytes, &mut found);
+    assert_eq!(found, whole);
     let mut marks = Marks::default();
     let mut text = Vec::new();
-    for unit in bytes.chunks(1).flat_map(|piece| marks.take(piece)) {
+    let mut units = Vec::new();
+    for piece in bytes.chunks(1) {
+        marks.take(piece, &mut units);
+    }
+    for unit in units {
         match unit {
             Unit::Bytes(bytes) => text.extend(bytes),
             Unit::Break => text.extend(b"<break>"),

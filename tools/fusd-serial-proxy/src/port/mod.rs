@@ -157,11 +157,11 @@ pub(crate) trait Source: Send {
     /// What tells by poll(2) that there is some.
     fn descriptor(&self) -> BorrowedFd<'_>;
 
-    /// What there is; `None` where the port is lost.
+    /// Adds what there is to `units`; false where the port is lost.
     ///
     /// # Errors
     /// The port is lost.
-    fn read(&mut self) -> io::Result<Option<Vec<Unit>>>;
+    fn read(&mut self, units: &mut Vec<Unit>) -> io::Result<bool>;
 }
 
 /// A port that has been opened.

@@ -141,10 +141,9 @@ fn greet(input: &mut Input) -> io::Result<Vec<Unit>> {
             Some(false) => return Err(rustix::io::Errno::PROTO.into()),
             None => {}
         }
-        let Some(units) = input.read()?.filter(|_| Instant::now() <= deadline) else {
+        if !input.read(&mut early)? || Instant::now() > deadline {
             return Err(rustix::io::Errno::PROTO.into());
-        };
-        early.extend(units);
+        }
         flush(&input.stream, &mut input.shared.lock());
     }
     (&*input.stream).write_all(&telnet::watch())?;
@@ -306,21 +305,21 @@ impl Source for Input {
         self.stream.as_fd()
     }
 
-    fn read(&mut self) -> io::Result<Option<Vec<Unit>>> {
+    fn read(&mut self, units: &mut Vec<Unit>) -> io::Result<bool> {
         let mut buffer = [0; READ];
         let count = match (&*self.stream).read(&mut buffer) {
-            Ok(0) => return Ok(None),
+            Ok(0) => return Ok(false),
             Ok(count) => count,
             Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::Interrupted => return Ok(Some(Vec::new())),
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => return Ok(true),
                 _ => return Err(error),
             },
         };
         let Some(decoder) = &mut self.decoder else {
-            return Ok(Some(vec![Unit::Bytes(buffer[..count].to_vec())]));
+            units.push(Unit::Bytes(buffer[..count].to_vec()));
+            return Ok(true);
         };
         let decoded = decoder.take(&buffer[..count]);
-        let mut units = Vec::new();
         if !decoded.bytes.is_empty() {
             let mut state = self.shared.lock();
             let count = decoded.bytes.len() as u32;
@@ -328,13 +327,13 @@ impl Source for Input {
             units.push(Unit::Bytes(decoded.bytes));
         }
         for notice in decoded.notices {
-            self.notice(notice, &mut units);
+            self.notice(notice, units);
         }
         if !decoded.answer.is_empty() {
             let mut state = self.shared.lock();
             state.pending.extend(decoded.answer);
             flush(&self.stream, &mut state);
         }
-        Ok(Some(units))
+        Ok(true)
     }
 }

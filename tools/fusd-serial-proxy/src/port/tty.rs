@@ -1,7 +1,6 @@
 //! A terminal device of the machine: a serial port, or a pseudo-terminal.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +38,7 @@ type Lock = Arc<Mutex<Option<Watcher>>>;
 struct Input {
     file: Arc<OwnedFd>,
     lock: Lock,
-    reader: File,
+    buffer: Box<[u8; READ]>,
     marks: Marks,
 }
 
@@ -80,8 +79,8 @@ pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
     // Others, such as OUT2, are on for reasons of the driver's: they are lowered only for a client
     // that has raised them.
     let lines = sys::lines(&file).unwrap_or(0) & (libc::TIOCM_DTR | libc::TIOCM_RTS) as u32;
+    // The last thing that can fail: from here on, whoever has the port puts it right at the end.
     sys::set_settings(&file, &found.for_port())?;
-    let reader = File::from(file.try_clone()?);
     let file = Arc::new(file);
     let mut settings = found;
     // As another proxy that was killed has left it.
@@ -96,7 +95,7 @@ pub(crate) fn open_port(path: &Path) -> io::Result<Opened> {
         source: Box::new(Input {
             file,
             lock,
-            reader,
+            buffer: Box::new([0; READ]),
             marks: Marks::default(),
         }),
         settings,
@@ -218,15 +217,13 @@ impl Source for Input {
         self.file.as_fd()
     }
 
-    fn read(&mut self) -> io::Result<Option<Vec<Unit>>> {
-        let mut buffer = [0; READ];
-        match self.reader.read(&mut buffer) {
-            Ok(0) => Ok(None),
-            Ok(count) => Ok(Some(self.marks.take(&buffer[..count]))),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Some(Vec::new())),
-                _ => Err(error),
-            },
+    fn read(&mut self, units: &mut Vec<Unit>) -> io::Result<bool> {
+        match rustix::io::read(&self.file, &mut *self.buffer) {
+            Ok(0) => return Ok(false),
+            Ok(count) => self.marks.take(&self.buffer[..count], units),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
+        Ok(true)
     }
 }

@@ -46,6 +46,7 @@ impl State {
             may_change: access.trusted && !self.options.read_only,
             may_write: access.trusted && access.writes && !self.options.read_only,
             lost: 0,
+            thread: access.thread,
         };
         self.clients.insert(id, client);
     }
@@ -66,6 +67,11 @@ impl State {
         self.clients
             .get(&id)
             .is_some_and(|client| client.may_change)
+    }
+
+    /// The threads that have opened the node, in the order of their opens.
+    pub(crate) fn threads(&self) -> Vec<u32> {
+        self.clients.values().map(|client| client.thread).collect()
     }
 
     /// Bytes that a client has lost.

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use fusd::{Errno, PollEvents};
 
-use super::{Access, CLOSING, DRIVEN, Reading, State, Timing};
+use super::lines::{CLOSING, DRIVEN};
+use super::{Access, Reading, State, Timing};
 use crate::options::{Options, Policy, WriteLock};
 use crate::port::Unit;
 use crate::port::wire::{Wire, cable};
@@ -15,6 +16,7 @@ const ALL: Access = Access {
     reads: true,
     writes: true,
     trusted: true,
+    thread: 0,
 };
 
 /// A state with the settings of a new terminal (lines, echo, signals), and the wire of what it sends.

@@ -8,7 +8,11 @@ mod clients;
 #[cfg(test)]
 mod faults;
 mod later;
+mod lines;
 mod reading;
+mod receiving;
+mod sending;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -18,30 +22,20 @@ pub(crate) use reading::{Reading, Timing};
 pub(crate) use writing::Writing;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fusd::{Errno, PollEvents};
 
 use crate::discipline::Discipline;
-use crate::options::{OnLost, Options, Policy, Share};
-use crate::port::{Port, Unit};
+use crate::options::{OnLost, Options};
+use crate::port::Port;
 use crate::stats::Stats;
-use crate::tap::{Direction, Tap};
+use crate::tap::Tap;
 use crate::termios::Settings;
-
-/// Lines that the port's own side drives.
-const DRIVEN: u32 = (libc::TIOCM_DTR | libc::TIOCM_RTS) as u32;
-
-/// How long what is sent may take after the last close, until the line is hung up all the same
-/// (`closing_wait`).
-const CLOSING: Duration = Duration::from_secs(30);
+use lines::DRIVEN;
 
 /// A write is announced where fewer bytes than this wait (`WAKEUP_CHARS`).
 const WAKE_UP: usize = 256;
-
-/// Echoes are dropped where more bytes than this wait: what a write may fill, and as much again
-/// (`N_TTY_BUF_SIZE`).
-const ECHOES: usize = 2 * 4096;
 
 /// An open file.
 #[derive(Debug)]
@@ -54,6 +48,8 @@ struct Client {
     may_write: bool,
     /// Bytes it was too slow for.
     lost: u64,
+    /// The thread that has opened the node, or 0.
+    thread: u32,
 }
 
 /// How a client has opened the node, and whether it may do more than read.
@@ -62,6 +58,8 @@ pub(crate) struct Access {
     pub(crate) reads: bool,
     pub(crate) writes: bool,
     pub(crate) trusted: bool,
+    /// The thread that opens it; 0 if nobody knows.
+    pub(crate) thread: u32,
 }
 
 /// What is to be done outside of the state.
@@ -171,23 +169,6 @@ impl State {
         self.port = Some(port);
     }
 
-    /// From now on, clients have a line discipline of their own, whoever's settings count. What the
-    /// settings were.
-    pub(crate) fn bypass(&mut self) -> Settings {
-        let before = *self.settings();
-        self.bypassed = true;
-        self.set_discipline(before);
-        before
-    }
-
-    fn set_discipline(&mut self, mut new: Settings) {
-        if self.bypassed {
-            new.input &= libc::IXON | libc::IXOFF | libc::IXANY | libc::INPCK;
-            (new.output, new.local) = (0, 0);
-        }
-        self.discipline.set(new);
-    }
-
     /// The port is gone.
     pub(crate) fn disconnect(&mut self) {
         self.port = None;
@@ -212,66 +193,6 @@ impl State {
         Stats {
             clients: self.clients.len(),
             ..self.stats
-        }
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        self.discipline.settings()
-    }
-
-    /// Something has come from the port.
-    pub(crate) fn receive(&mut self, unit: Unit) {
-        if let Some(port) = &mut self.port {
-            port.came(&unit);
-        }
-        if let Some(tap) = &mut self.tap {
-            tap.received(&unit, self.lines);
-        }
-        match unit {
-            Unit::Bytes(bytes) => {
-                self.stats.received += bytes.len() as u64;
-                self.discipline.receive(&bytes);
-            }
-            Unit::Break => {
-                self.stats.breaks += 1;
-                self.discipline.receive_break();
-            }
-            Unit::Error(byte) => {
-                self.stats.errors += 1;
-                self.discipline.receive_error(byte);
-            }
-            Unit::Lines => {}
-            Unit::Speed(speed) => {
-                let mut settings = *self.settings();
-                (settings.input_speed, settings.output_speed) = (speed, speed);
-                self.set_discipline(settings.encoded());
-            }
-        }
-        if self.discipline.takes_output_back() {
-            self.drop_output();
-        }
-        let echo = self.discipline.take_echo();
-        // As a port that nobody has open. To read-only clients, nobody types.
-        if !self.clients.is_empty() && !self.options.read_only {
-            let room = ECHOES.saturating_sub(self.output.len());
-            self.output.extend(echo.into_iter().take(room));
-        }
-        self.drop_what_nobody_reads();
-    }
-
-    fn throttle(&mut self) {
-        let full = self.is_full();
-        if full == self.throttled {
-            return;
-        }
-        self.throttled = full;
-        let settings = *self.settings();
-        if let Some(port) = self.port.as_mut().filter(|port| !port.handles_flow()) {
-            port.want(!full);
-            let index = if full { libc::VSTOP } else { libc::VSTART };
-            if settings.i(libc::IXOFF) {
-                self.urgent = settings.character(index).or(self.urgent);
-            }
         }
     }
 
@@ -304,72 +225,8 @@ impl State {
         effects
     }
 
-    /// Hangs up, if that is to be done and all is sent. What is stopped is not waited for without end.
-    fn hang_up(&mut self, now: Instant, effects: &mut Effects) {
-        if !self.hangs_up {
-            self.hang_up_at = None;
-            return;
-        }
-        let latest = *self.hang_up_at.get_or_insert(now + CLOSING);
-        if now < latest && !self.is_sent(effects) {
-            effects.look_at = Some(effects.look_at.map_or(latest, |then| then.min(latest)));
-            return;
-        }
-        self.hangs_up = false;
-        self.hang_up_at = None;
-        self.drive(self.lines & !DRIVEN);
-    }
-
     pub(crate) fn interest(&self) -> Interest {
         self.interest
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.halted || self.discipline.stopped() || self.break_until.is_some()
-    }
-
-    /// Sends what the port takes.
-    fn pump(&mut self) {
-        let stopped = self.is_stopped();
-        let Some(port) = &mut self.port else { return };
-        if let Some(byte) = self.urgent
-            && port.send(&[byte]).is_ok_and(|count| count > 0)
-        {
-            self.urgent = None;
-            self.drained = false;
-            self.stats.sent += 1;
-            if let Some(tap) = &mut self.tap {
-                tap.bytes(Direction::Sent, &[byte], self.lines);
-            }
-        }
-        if stopped {
-            // What the port itself has to say is not stopped.
-            if port.has_unsent() {
-                let _lost = port.send(&[]);
-            }
-            return;
-        }
-        while !self.output.is_empty() || port.has_unsent() {
-            let (bytes, _) = self.output.as_slices();
-            // If it is lost, its thread finds out.
-            let count = port.send(bytes).unwrap_or(0);
-            if count == 0 {
-                break;
-            }
-            self.drained = false;
-            self.stats.sent += count as u64;
-            if let Some(tap) = &mut self.tap {
-                tap.bytes(Direction::Sent, &bytes[..count], self.lines);
-            }
-            self.output.drain(..count);
-        }
-    }
-
-    fn drop_output(&mut self) {
-        self.output.clear();
-        if let Some(port) = &mut self.port {
-            port.drop_output();
-        }
     }
 
     /// What poll(2) says of a file (`n_tty_poll`).
@@ -382,127 +239,6 @@ impl State {
         let has_turn = self.writer.is_none_or(|writer| writer == id);
         events.set(PollEvents::WRITE, lost || has_turn && queued < WAKE_UP);
         events
-    }
-
-    /// Changes the settings, as far as this client's count.
-    ///
-    /// # Errors
-    /// The port does not take them.
-    pub(crate) fn set(&mut self, id: u64, mut new: Settings) -> Result<(), Errno> {
-        let owner = self.clients.keys().next().is_none_or(|first| *first == id);
-        if !self.may_change(id) {
-            return Ok(());
-        }
-        match self.options.settings {
-            Policy::Last => {}
-            Policy::Owner if owner => {}
-            Policy::Owner | Policy::Fixed => return Ok(()),
-        }
-        let before = *self.settings();
-        match &mut self.port {
-            Some(port) => port.apply(&mut new)?,
-            None => new = new.encoded(),
-        }
-        self.set_discipline(new);
-        // B0 hangs up, and any other speed takes the line again (uart_set_termios).
-        if before.output_speed != 0 && new.output_speed == 0 {
-            self.drive(self.lines & !DRIVEN);
-        } else if before.output_speed == 0 && new.output_speed != 0 {
-            self.drive(self.lines | DRIVEN);
-        }
-        self.drop_what_nobody_reads();
-        Ok(())
-    }
-
-    /// Drops what has come and was not read by this client.
-    pub(crate) fn flush_input(&mut self, id: u64) {
-        let mut readers = self.clients.iter().filter(|(_, client)| client.readable);
-        if self.options.share == Share::First || readers.all(|(reader, _)| *reader == id) {
-            self.discipline.clear();
-        }
-        let start = self.discipline.start();
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.place = start;
-        }
-        if self.options.share == Share::First {
-            self.common = start;
-        }
-        self.drop_what_nobody_reads();
-    }
-
-    /// Drops what is not sent yet.
-    pub(crate) fn flush_output(&mut self) {
-        self.drop_output();
-    }
-
-    /// Stops or starts the output (`TCOOFF`, `TCOON`).
-    pub(crate) fn halt(&mut self, halted: bool) {
-        self.halted = halted;
-    }
-
-    /// Sends the stop character, or the start character, ahead of all else.
-    pub(crate) fn send_flow(&mut self, stop: bool) {
-        let index = if stop { libc::VSTOP } else { libc::VSTART };
-        let sends = |port: &mut Box<dyn Port>| port.send_flow(stop);
-        if !self.port.as_mut().is_some_and(sends) {
-            self.urgent = self.settings().character(index).or(self.urgent);
-        }
-    }
-
-    /// Bytes that are not sent yet.
-    pub(crate) fn queued(&mut self) -> usize {
-        self.output.len() + self.port.as_mut().map_or(0, |port| port.queued())
-    }
-
-    /// The modem lines. While the port is lost, there is no carrier.
-    ///
-    /// # Errors
-    /// The port has none.
-    pub(crate) fn lines(&mut self) -> Result<u32, Errno> {
-        match &mut self.port {
-            Some(port) => port.lines(),
-            None => Ok(self.lines),
-        }
-    }
-
-    /// The lines of this side.
-    pub(crate) fn driven(&self) -> u32 {
-        self.lines
-    }
-
-    /// Drives the lines of this side.
-    ///
-    /// # Errors
-    /// The port has none.
-    pub(crate) fn set_lines(&mut self, lines: u32) -> Result<(), Errno> {
-        if let Some(port) = &mut self.port {
-            port.set_lines(lines)?;
-        }
-        self.lines = lines;
-        if let Some(tap) = &mut self.tap {
-            tap.lines(lines);
-        }
-        Ok(())
-    }
-
-    /// Likewise; a port without lines has none to drive.
-    fn drive(&mut self, lines: u32) {
-        let _none = self.set_lines(lines);
-    }
-
-    /// Begins or ends a break at once.
-    ///
-    /// # Errors
-    /// The port cannot.
-    pub(crate) fn set_break_now(&mut self, on: bool) -> Result<(), Errno> {
-        match &mut self.port {
-            Some(port) => port.set_break(on),
-            None => Err(Errno::EIO),
-        }
-    }
-
-    fn set_break(&mut self, on: bool) {
-        let _lost = self.set_break_now(on);
     }
 
     /// The port, to be asked for what only it knows.

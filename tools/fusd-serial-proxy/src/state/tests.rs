@@ -13,6 +13,7 @@ const ALL: Access = Access {
     reads: true,
     writes: true,
     trusted: true,
+    thread: 0,
 };
 
 /// A node of these options, raw, with the clients 1 and 2.

@@ -44,9 +44,13 @@ impl State {
 
     /// The bytes are taken; `more` of the same write follow.
     pub(crate) fn write(&mut self, id: u64, bytes: &[u8], more: bool) {
-        let mut out = Vec::with_capacity(bytes.len());
-        self.discipline.write(bytes, &mut out);
-        self.output.extend(out);
+        if self.settings().o(libc::OPOST) {
+            let mut out = Vec::with_capacity(bytes.len());
+            self.discipline.write(bytes, &mut out);
+            self.output.extend(out);
+        } else {
+            self.output.extend(bytes);
+        }
         self.stats.written += bytes.len() as u64;
         let ended = matches!(bytes.last(), None | Some(b'\n' | b'\r'));
         let keeps = match self.options.write_lock {

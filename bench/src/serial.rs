@@ -1,0 +1,144 @@
+//! `fusd-bench serial`: what fusd-serial-proxy adds to a serial port, beside the port itself and beside
+//! socat: time on the way of a byte, and processor time at 3 Mbaud.
+//!
+//! The port is a pseudo-terminal, at whose other side this program is the hardware. All take turns, so
+//! that what else the machine does meets them alike: what counts are the ratios.
+
+mod line;
+mod turn;
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use self::line::{DIRECT, SOCAT, Way, ways};
+use self::turn::{Turn, turn};
+use crate::count::{MODULE, insert_module};
+use crate::lab::{build_module, lab};
+use crate::measure::{median, spread};
+
+/// Seconds that a guest may take.
+const TIMEOUT: u32 = 900;
+
+/// What is to be compared, and for how long.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Turns that each contender gets
+    #[arg(long, default_value_t = 7, value_parser = crate::positive)]
+    rounds: usize,
+    /// Milliseconds that bytes go through in a turn, each way
+    #[arg(long, default_value_t = 500)]
+    turn: u64,
+    /// In this kernel of the lab (um, for one), which has to be built, instead of here
+    #[arg(long = "in", value_name = "KERNEL")]
+    kernel: Option<String>,
+    /// (in the guest) fusd-serial-proxy is built
+    #[arg(long, hide = true)]
+    built: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if !args.built {
+        build_tool()?;
+    }
+    if let Some(kernel) = &args.kernel {
+        return in_guest(kernel, args);
+    }
+    if args.built {
+        insert_module()?;
+    }
+    let ways = ways();
+    let length = Duration::from_millis(args.turn);
+    let mut turns = vec![Vec::new(); ways.len()];
+    // The first round only warms up.
+    for round in 0..=args.rounds {
+        for (way, turns) in ways.iter().zip(&mut turns) {
+            let turn = turn(way, length).with_context(|| format!("{} does not run", way.name))?;
+            if round > 0 {
+                turns.push(turn);
+            }
+        }
+    }
+    print(&ways, &turns, args.rounds);
+    Ok(())
+}
+
+/// Prints the table.
+fn print(ways: &[Way], turns: &[Vec<Turn>], rounds: usize) {
+    let figures = |index: usize, figure: fn(&Turn) -> f64| -> Vec<f64> {
+        turns[index].iter().map(figure).collect()
+    };
+    let of = |name: &str, figure: fn(&Turn) -> f64| {
+        let found = ways.iter().position(|way| way.name == name);
+        found.map(|index| median(&figures(index, figure)))
+    };
+    println!(
+        "median of {rounds} turns (deviation of the extremes); CPU: of one processor, by the process \
+         between\n\n{:<26}{:>9} {:>14} {:>9}  {:>8} {:>14} {:>7}  {:>8} {:>14} {:>7}",
+        "", "one way", "", "added", "CPU in", "", "/socat", "CPU out", "", "/socat",
+    );
+    for (index, way) in ways.iter().enumerate() {
+        let time = figures(index, |turn| turn.one_way);
+        let direct = of(DIRECT, |turn| turn.one_way).unwrap_or(f64::NAN);
+        print!(
+            "{:<26}{:>6.1} us {} {:>6.1} us",
+            way.name,
+            median(&time),
+            extremes(&time),
+            median(&time) - direct,
+        );
+        let ways_in_and_out: [fn(&Turn) -> f64; 2] = [|turn| turn.cpu_in, |turn| turn.cpu_out];
+        for figure in ways_in_and_out {
+            let own = figures(index, figure);
+            if way.name == DIRECT {
+                print!("  {:>8} {:>14} {:>7}", "-", "", "-");
+                continue;
+            }
+            let socat = of(SOCAT, figure);
+            let ratio = socat.map_or_else(
+                || "-".to_owned(),
+                |socat| format!("{:.2}", median(&own) / socat),
+            );
+            print!("  {:>7.2}% {} {ratio:>7}", median(&own), extremes(&own));
+        }
+        println!();
+    }
+}
+
+fn extremes(values: &[f64]) -> String {
+    let (low, high) = spread(values);
+    format!("({low:>+5.0}%,{high:>+5.0}%)")
+}
+
+/// Builds fusd-serial-proxy beside this program.
+fn build_tool() -> anyhow::Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--release"])
+        .args(["--package", "fusd-serial-proxy"])
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "fusd-serial-proxy cannot be built");
+    Ok(())
+}
+
+/// Has this program run in a guest that has the project's module at hand, and one processor: with two,
+/// User-Mode Linux takes 10 ms now and then to wake the other.
+fn in_guest(kernel: &str, args: &Args) -> anyhow::Result<()> {
+    let module = build_module(kernel)?;
+    let status = lab()
+        .args(["run", kernel, "--cpus=1"])
+        .arg(format!("--timeout={TIMEOUT}"))
+        .arg("--")
+        .arg(std::env::current_exe()?)
+        .args(["serial", "--built"])
+        .arg(format!("--rounds={}", args.rounds))
+        .arg(format!("--turn={}", args.turn))
+        .env(MODULE, module)
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "the guest did not measure");
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The tests that pyserial has of its own, which want a port that is joined with itself.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::helper::{has_program, proxy};
+use fusd_tests::Case;
+use fusd_tests::wait::{deadline, holds_within};
+
+/// Where `cargo xtask test` unpacks its sources, in the user's cache folder.
+const TESTS: &str = "fusd/packages/pyserial/test";
+
+/// What runs them.
+const RUNNER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serial/pyserial.py");
+
+/// How many there are.
+const COUNT: usize = 61;
+
+/// What fails on any port that keeps 1 KiB to be sent, as those of the kernel do: it wants a write of
+/// that to wait.
+const FAILS: &str = "test_cancel.TestCancelWrite.test_cancel_once";
+
+pub(crate) fn its_tests_pass(case: &Case) {
+    let Some(tests) = unpacked() else {
+        case.skip("pyserial is not unpacked; `cargo xtask test` does that");
+        return;
+    };
+    if !has_program(case, "python3") {
+        return;
+    }
+    let driver = proxy(case, "loop", [""; 0]).start();
+    let log = case.directory().join("pyserial.log");
+    let output = File::create(&log).expect("a file");
+    // Half of it is for the first time that each runs.
+    let limit = deadline() / 2;
+    let mut child = case
+        .command("python3")
+        // The folder is the user's.
+        .args(["-B", RUNNER])
+        .arg(&tests)
+        .arg(driver.node())
+        .arg(limit.as_secs().to_string())
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().expect("a descriptor"))
+        .stderr(output)
+        .spawn()
+        .expect("python3 can be started");
+    let ended = holds_within(4 * deadline(), || {
+        child.try_wait().expect("it can be waited for").is_some()
+    });
+    if !ended {
+        child.kill().expect("it can be killed");
+    }
+    let said = fs::read_to_string(&log).expect("what it has said");
+    let last = said.lines().last().unwrap_or_default();
+    let none = format!("RAN {COUNT} FAILED");
+    let allowed = format!("{none} {FAILS}");
+    assert!(last == none || last == allowed, "{said}");
+}
+
+fn unpacked() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")))?;
+    Some(cache.join(TESTS)).filter(|folder| folder.is_dir())
+}

@@ -1,0 +1,140 @@
+//! `--monitor`: what goes through, the lines and the numbers, live on the terminal that the program was
+//! started from.
+
+mod keys;
+mod pulse;
+mod ring;
+mod screen;
+mod view;
+
+pub(crate) use ring::Ring;
+
+use std::cell::RefCell;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use crate::hub::{Bell, Hub};
+use keys::Job;
+use pulse::Pulse;
+
+/// How long the end waits for a terminal that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where the clients' names come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Clients {
+    /// The node's opens tell.
+    Device,
+    /// The system tells who has this terminal open.
+    Terminal(PathBuf),
+}
+
+/// The monitor. Dropped, it gives the terminal back and says what there was no room for.
+pub(crate) struct Monitor {
+    bell: Arc<Bell>,
+    /// Nothing comes, but the end.
+    ended: Receiver<()>,
+    said: Arc<Said>,
+}
+
+/// The place of a monitor that is started when the node is there.
+#[derive(Clone, Default)]
+pub(crate) struct Slot(Rc<RefCell<Option<Monitor>>>);
+
+impl Slot {
+    pub(crate) fn fill(&self, monitor: Monitor) {
+        *self.0.borrow_mut() = Some(monitor);
+    }
+
+    pub(crate) fn empty(&self) {
+        drop(self.0.borrow_mut().take());
+    }
+}
+
+/// Messages of the program: on the terminal they would be drawn over.
+struct Said {
+    ring: Ring,
+    all: std::sync::Mutex<Vec<Vec<u8>>>,
+}
+
+impl fusd_tool::Screen for Said {
+    fn say(&self, lines: &[u8]) {
+        let now = SystemTime::now();
+        for line in String::from_utf8_lossy(lines).lines() {
+            self.ring.say(line, now);
+        }
+        let all = self.all.lock();
+        let mut all = all.unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.push(lines.to_vec());
+    }
+
+    fn leave(&self) {
+        screen::leave();
+    }
+}
+
+/// Whether there is a terminal to show anything on.
+pub(crate) fn has_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Prepares what a monitor needs of the thread that starts all others: they are to leave SIGCONT to the
+/// monitor's own.
+///
+/// # Errors
+/// There is no descriptor to be had.
+pub(crate) fn prepare() -> io::Result<Job> {
+    Job::new()
+}
+
+impl Monitor {
+    /// Shows what is noted in `ring` and what the state of `hub` is; `port` is its name.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn start(
+        hub: &Hub,
+        ring: Ring,
+        port: String,
+        clients: Clients,
+        job: Job,
+    ) -> io::Result<Self> {
+        let bell = Arc::new(Bell::new()?);
+        let (end, ended) = channel();
+        let pulse = Pulse::new(hub.downgrade(), ring.clone(), port, clients);
+        let said = Arc::new(Said {
+            ring,
+            all: std::sync::Mutex::default(),
+        });
+        let stop = Arc::clone(&bell);
+        let run = move || {
+            let _end: std::sync::mpsc::Sender<()> = end;
+            keys::run(pulse, &stop, &job);
+            screen::leave();
+        };
+        thread::Builder::new().name("monitor".into()).spawn(run)?;
+        if io::stderr().is_terminal() {
+            fusd_tool::set_screen(Some(Arc::clone(&said) as _));
+        }
+        Ok(Self { bell, ended, said })
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.bell.ring();
+        let _end = self.ended.recv_timeout(PATIENCE);
+        screen::leave();
+        fusd_tool::set_screen(None);
+        let all = self.said.all.lock();
+        let mut all = all.unwrap_or_else(std::sync::PoisonError::into_inner);
+        for lines in all.drain(..) {
+            fusd_tool::say(&lines);
+        }
+    }
+}

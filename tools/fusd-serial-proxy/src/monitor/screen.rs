@@ -1,0 +1,140 @@
+//! The terminal that the monitor has for itself: taken, drawn on, and given back on every way to the
+//! end.
+
+use std::io::{self, Write};
+use std::panic;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
+
+use crossterm::cursor::{Hide, MoveTo, Show};
+use crossterm::style::{Attribute, Print, SetAttribute};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{execute, queue};
+use nix::unistd::getpgrp;
+use rustix::termios::{tcgetpgrp, tcgetwinsize};
+
+/// The size of a terminal that does not tell: rows and columns.
+const SIZE: (usize, usize) = (24, 80);
+
+/// Whether the terminal is taken. Locked for as long as something is written to it.
+static TAKEN: Mutex<bool> = Mutex::new(false);
+
+/// What is on the terminal.
+#[derive(Default)]
+pub(super) struct Screen {
+    rows: Vec<String>,
+    columns: usize,
+}
+
+fn taken() -> MutexGuard<'static, bool> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the terminal is this job's, or that of another session, which has no jobs here.
+pub(super) fn is_in_foreground() -> bool {
+    tcgetpgrp(io::stdin()).map_or(true, |group| {
+        group.as_raw_nonzero().get() == getpgrp().as_raw()
+    })
+}
+
+/// Rows and columns.
+pub(super) fn size() -> (usize, usize) {
+    match tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row.into(), size.ws_col.into()),
+        _ => SIZE,
+    }
+}
+
+/// Gives the terminal back. Does not wait for a terminal that takes nothing: then it has its settings
+/// back, and no more.
+pub(super) fn leave() {
+    let taken = match TAKEN.try_lock() {
+        Ok(taken) => Some(taken),
+        Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    };
+    match taken {
+        Some(mut taken) => {
+            if std::mem::take(&mut *taken) {
+                let _gone = execute!(io::stdout(), Show, LeaveAlternateScreen);
+                let _gone = disable_raw_mode();
+            }
+        }
+        None => drop(disable_raw_mode()),
+    }
+}
+
+/// From now on, a panic is said on the terminal as it was before.
+fn leave_at_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            leave();
+            before(info);
+        }));
+    });
+}
+
+impl Screen {
+    pub(super) fn is_taken() -> bool {
+        *taken()
+    }
+
+    /// Takes the terminal, or takes it again as another job may have left it.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(super) fn take(&mut self) -> io::Result<()> {
+        leave_at_panic();
+        let mut taken = taken();
+        // What another job has set is not what is to be there at the end.
+        disable_raw_mode()?;
+        enable_raw_mode()?;
+        *taken = true;
+        self.rows.clear();
+        execute!(
+            io::stdout(),
+            EnterAlternateScreen,
+            Hide,
+            Clear(ClearType::All)
+        )
+    }
+
+    /// Shows these rows, the first one as a title. Only what has changed is written.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub(super) fn draw(&mut self, rows: Vec<String>, columns: usize) -> io::Result<()> {
+        let taken = taken();
+        if !*taken {
+            return Ok(());
+        }
+        let mut out = Vec::new();
+        if rows.len() != self.rows.len() || columns != self.columns {
+            self.rows.clear();
+            queue!(out, Clear(ClearType::All))?;
+        }
+        for (number, row) in rows.iter().enumerate() {
+            if self.rows.get(number) == Some(row) {
+                continue;
+            }
+            // Lossless: a terminal has less than 65536 rows.
+            queue!(out, MoveTo(0, number as u16))?;
+            if number == 0 {
+                queue!(out, SetAttribute(Attribute::Reverse))?;
+            }
+            queue!(out, Print(row), SetAttribute(Attribute::Reset))?;
+            // After the last column, it would be the last letter that is erased.
+            if row.len() < columns {
+                queue!(out, Clear(ClearType::UntilNewLine))?;
+            }
+        }
+        self.rows = rows;
+        self.columns = columns;
+        let mut stdout = io::stdout();
+        stdout.write_all(&out)?;
+        stdout.flush()
+    }
+}
