@@ -69,5 +69,7 @@ pub use clock::Clock;
 pub use error::ToolError;
 pub use node::OwnNode;
 pub use run::{Driver, Tool, main};
+pub use signals::on_exit;
 pub use size::size;
+pub use status::{Held, hold, say};
 pub use user::{group, owner};
