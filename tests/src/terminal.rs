@@ -100,6 +100,51 @@ impl Terminal {
             .collect()
     }
 
+    /// All lines of the screen, without blanks at their ends. None while the cursor is hidden: programs
+    /// hide it until all is drawn.
+    pub fn screen(&self) -> Vec<String> {
+        let parser = self.lock();
+        if parser.screen().hide_cursor() {
+            return Vec::new();
+        }
+        let (_, columns) = parser.screen().size();
+        let rows = parser.screen().rows(0, columns.get());
+        rows.map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    /// Waits until a line of the screen is one that `wanted` takes.
+    ///
+    /// # Panics
+    /// None is within the deadline.
+    #[track_caller]
+    pub fn await_screen(&self, what: &str, wanted: impl Fn(&[String]) -> bool) {
+        let mut lines = Vec::new();
+        let there = holds_within(deadline(), || {
+            lines = self.screen();
+            !lines.is_empty() && wanted(&lines)
+        });
+        let text = lines.join("\n");
+        assert!(
+            there,
+            "not on the screen: {what}; it is:\n{}",
+            text.trim_end()
+        );
+    }
+
+    /// The settings of the terminal (termios(3)), to be compared.
+    ///
+    /// # Panics
+    /// They cannot be told.
+    pub fn settings(&self) -> String {
+        let settings = rustix::termios::tcgetattr(&self.keys);
+        format!("{:?}", settings.expect("the terminal's settings"))
+    }
+
+    /// The program's process number.
+    pub fn pid(&self) -> u32 {
+        self.program.id()
+    }
+
     /// The column of the cursor, from 0.
     pub fn column(&self) -> u16 {
         self.lock().screen().cursor_position().1

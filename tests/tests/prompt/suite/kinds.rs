@@ -1,0 +1,134 @@
+//! Each kind of question, in windows of each size.
+
+use fusd_tests::Case;
+
+use crate::helper::start;
+use crate::person::Person;
+
+pub(crate) fn each_kind_is_answered_in_each_window(case: &Case) {
+    let long = "0123456789".repeat(30);
+    let kinds: [(&[&str], &str, &str); 7] = [
+        (
+            &[],
+            &format!("{long}\x01\x04x\r"),
+            &format!("x{}\n", &long[1..]),
+        ),
+        (&["-a", "secret"], "pa\x1b[Dss\r", "pssa\n"),
+        (&["-a", "secret", "--echo", "off", "-n"], "word\r", "word"),
+        (
+            &["-a", "multiline"],
+            "one\rtwo\x1b[A!\r\x1b[F?\x1b[B\x1b[F\x04",
+            "one!\n?\ntwo\n",
+        ),
+        (
+            &["--choices", "red,green,blue", "--default", "green"],
+            "\x1b[B\r",
+            "blue\n",
+        ),
+        (&["-a", "confirm"], "y", "yes\n"),
+        (&["--default", "as ever"], "\r", "as ever\n"),
+    ];
+    let sizes = [(20, 5), (80, 24), (200, 60)];
+    for (number, (options, keys, answer)) in kinds.into_iter().enumerate() {
+        let size = sizes[number % sizes.len()];
+        let mut person = Person::start(case, size, [&["--again", "0"], options].concat());
+        // Once in its own window, and once with another size while it is typed.
+        for resized in [false, true] {
+            let caller = start(person.node());
+            person.is_asked();
+            if resized {
+                let (columns, rows) = sizes[(number + 1) % sizes.len()];
+                person.terminal.resize(rows, columns);
+                person.is_asked();
+            }
+            person.terminal.press(keys);
+            let said = caller.wait().expect("an answer");
+            assert_eq!(said, answer, "{options:?} at {size:?}");
+            assert!(!person.terminal.screen().concat().contains("pssa"));
+            person.is_left_alone();
+        }
+        person.ends_it();
+    }
+}
+
+pub(crate) fn pastes_and_wide_characters_are_taken(case: &Case) {
+    let mut person = Person::start(case, (30, 8), ["--again", "0"]);
+    let mut asks = |keys: &str, seen: &str| {
+        let caller = start(person.node());
+        person.is_asked();
+        person.terminal.press(keys);
+        person.sees(seen);
+        person.terminal.press("\r");
+        let said = caller.wait().expect("an answer");
+        person.is_left_alone();
+        said
+    };
+    assert_eq!(asks("größe 漢字 👍", "> größe 漢字 👍"), "größe 漢字 👍\n");
+    // A cursor between wide characters, and one of them deleted.
+    assert_eq!(asks("漢字漢\x1b[D\x7f", "> 漢漢"), "漢漢\n");
+    let paste = "\x1b[200~pasted\tline\r\x1b[201~";
+    assert_eq!(asks(paste, "> pasted"), "pasted\tline\n");
+    let lines = "a\x1b[200~one\rtwo\x1b[201~";
+    assert_eq!(asks(lines, "! several lines were"), "a\n");
+    person.ends_it();
+}
+
+pub(crate) fn several_answers_make_one_content(case: &Case) {
+    let options = [
+        "--template",
+        "USER={user}",
+        "--template",
+        "PASSWORD={password:secret}",
+        "--message",
+        "Log in",
+    ];
+    let mut person = Person::start(case, (80, 24), options);
+    let caller = start(person.node());
+    person.is_asked();
+    person.sees("Log in: user (1/2)");
+    person.terminal.press("me\r");
+    person.sees("Log in: password (2/2)");
+    person.terminal.press("hunter2");
+    person.sees("> *******");
+    person.terminal.press("\r");
+    assert_eq!(caller.wait(), Ok("USER=me\nPASSWORD=hunter2\n".to_owned()));
+    person.ends_it();
+}
+
+pub(crate) fn an_editor_writes_long_answers(case: &Case) {
+    let seen = case.directory().join("seen");
+    let editor = case.file(
+        "editor",
+        format!(
+            "stat -c %a \"$1\" >{}; printf 'more\\n' >>\"$1\"; cat \"$FUSD_TEST_NODE\" 2>>{}; true\n",
+            crate::helper::quoted(&seen),
+            crate::helper::quoted(&seen)
+        )
+        .as_bytes(),
+    );
+    let script = format!(
+        "export EDITOR='sh {}' FUSD_TEST_NODE=\"$1\" VISUAL=; \
+         exec \"$0\" --backend fuse -a multiline --path \"$1\"",
+        editor.display()
+    );
+    let mut person = Person::shell(case, &script);
+    let caller = start(person.node());
+    person.answers("begin\r\x18");
+    person.sees("> more");
+    person.answers("end\x1b\r");
+    assert_eq!(caller.wait(), Ok("begin\nmore\nend\n".to_owned()));
+    let said = std::fs::read_to_string(&seen).expect("what the editor saw");
+    assert!(
+        said.starts_with("600\n") && said.contains("deadlock"),
+        "{said}"
+    );
+    let left = |directory: &str| {
+        let entries = std::fs::read_dir(directory).expect("a directory");
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names
+            .filter(|name| name.to_string_lossy().starts_with("fusd-prompt-"))
+            .count()
+    };
+    fusd_tests::wait::wait_until("the file is gone", || left("/dev/shm") == 0);
+    person.ends_it();
+}
