@@ -41,6 +41,7 @@ mod asking {
             answers_are_remembered,
             decisions_are_noted,
             writes_are_shown_or_approved,
+            the_person_is_told,
             nobody_waits_for_itself,
             reads_are_asked_about;
         kinds:
@@ -53,7 +54,8 @@ mod asking {
             the_terminal_is_given_back_however_it_ends,
             it_stops_and_goes_on_like_any_job,
             a_terminal_that_goes_leaves_nothing,
-            it_works_in_tmux;
+            it_works_in_tmux,
+            no_copy_of_a_secret_stays;
         many:
             fifty_callers_of_whom_half_are_killed;
         others:

@@ -89,6 +89,14 @@ pub(crate) fn who_leaves_is_not_asked_about(case: &Case) {
     wait_until("the helper asks", || lines().len() == 3);
     driver.stop();
     assert!(waiting.wait().is_err());
+    // Killed, it leaves nothing running, also where the helper is more than one process.
+    let helper = format!("echo $FUSD_PID $$ >>{}; sleep 1000; :", quoted(&begun));
+    let driver = helped(case, &helper, [""; 0]).start();
+    let waiting = start(driver.node());
+    wait_until("the helper asks", || lines().len() == 4);
+    driver.kill();
+    assert!(waiting.wait().is_err());
+    case.check();
 }
 
 pub(crate) fn rules_count_in_their_order(case: &Case) {
@@ -218,6 +226,21 @@ pub(crate) fn writes_are_shown_or_approved(case: &Case) {
     let driver = prompt(case, ["--helper", &helper, "--on-write", "approve"]).start();
     assert_eq!(write(&driver, b"please\n"), Ok(7));
     assert_eq!(write(&driver, b"now\n"), Err(Errno::EACCES));
+    driver.stop();
+}
+
+pub(crate) fn the_person_is_told(case: &Case) {
+    let told = case.directory().join("told");
+    let notify = format!(
+        "printf '%s\\n' \"$FUSD_UID $FUSD_OPERATION $FUSD_MESSAGE\" >>{}",
+        quoted(&told)
+    );
+    let options = ["--notify", &notify, "--message", "Key?\n"];
+    let driver = helped(case, "echo x; :", options).start();
+    assert_eq!(content(driver.node()), Ok("x\n".to_owned()));
+    wait_until("the command has run", || {
+        fs::read_to_string(&told).is_ok_and(|text| text == "0 open Key?\\n\n")
+    });
     driver.stop();
 }
 

@@ -25,9 +25,16 @@ pub(crate) fn nothing_typed_gets_elsewhere(case: &Case) {
     person.terminal.press("\t");
     person.sees("this is number 2");
     person.sees_no_more("> for the first");
-    person.terminal.press("for the second");
+    person.answers("for the second");
+    person.sees("> for the second");
     person.terminal.press("\x1b[Z");
     person.sees("> for the first");
+    // The rest of a paste that is not marked as one is for nobody.
+    person.answers("\tthe rest\r");
+    person.sees("> for the second");
+    person.answers("\x1b[Z");
+    person.sees("> for the first");
+    person.is_asked();
     // It goes while something is typed for it.
     first.kill();
     person.sees_no_more("2 programs ask");
@@ -69,9 +76,9 @@ pub(crate) fn the_terminal_is_given_back_however_it_ends(case: &Case) {
         assert!(caller.wait().is_err());
         person.check();
     }
-    // With a command beside the device, its end is the end.
+    // With a command beside the device, its end is the end. Standard input is no terminal here.
     let script = "\"$0\" -q --backend fuse --path \"$1\" -- \
-                  sh -c 'echo Ctrl-C ends it; read line; cat $FUSD_PATH'; echo status $?";
+                  sh -c 'echo Ctrl-C ends it; read line </dev/tty; cat $FUSD_PATH' </dev/null; echo status $?";
     let mut person = Person::shell(case, script);
     person.terminal.press("\n");
     person.answers("said\r");
@@ -277,4 +284,74 @@ pub(crate) fn it_works_in_tmux(case: &Case) {
     let read = |name| std::fs::read_to_string(case.directory().join(name)).unwrap_or_default();
     wait_until("the tool has ended", || !read("after").is_empty());
     assert_eq!(read("after"), read("before"));
+}
+
+/// How many of the readable mappings of a process have these bytes (proc_pid_mem(5)), and the flags of
+/// those (`VmFlags`).
+fn mappings_with(pid: u32, bytes: &[u8]) -> Vec<String> {
+    use std::os::unix::fs::FileExt;
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).expect("smaps");
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).expect("mem");
+    let mut found = Vec::new();
+    let mut has = false;
+    for line in maps.lines() {
+        if let Some(flags) = line.strip_prefix("VmFlags:") {
+            if std::mem::take(&mut has) {
+                found.push(flags.to_owned());
+            }
+            continue;
+        }
+        let range = line
+            .split(' ')
+            .next()
+            .and_then(|range| range.split_once('-'));
+        let Some((begin, end)) = range else { continue };
+        let number = |text| u64::from_str_radix(text, 16);
+        let (Ok(begin), Ok(end)) = (number(begin), number(end)) else {
+            continue;
+        };
+        let mut part = vec![0; usize::try_from(end - begin).expect("a size")];
+        // Some cannot be read, such as [vvar].
+        if memory.read_exact_at(&mut part, begin).is_ok() {
+            has = part.windows(bytes.len()).any(|window| window == bytes);
+        }
+    }
+    found
+}
+
+pub(crate) fn no_copy_of_a_secret_stays(case: &Case) {
+    let mut person = Person::start(case, (80, 24), ["-a", "secret", "--again", "0"]);
+    let pid = person.terminal.pid();
+    let node = person.node().to_owned();
+    let opened = fusd_tests::wait::start(move || crate::helper::open(&node));
+    person.answers("correct horse battery");
+    person.sees("> *********************");
+    person.terminal.press(" staple\r");
+    let file = opened.wait().expect("open");
+    assert_eq!(
+        file.read(100),
+        Ok(b"correct horse battery staple\n".to_vec())
+    );
+    person.is_left_alone();
+    let there = mappings_with(pid, b"horse battery");
+    assert_eq!(
+        there.len(),
+        1,
+        "one copy, for as long as the file is open: {there:?}"
+    );
+    for flag in ["lo", "dd", "dc"] {
+        assert!(
+            there[0].split(' ').any(|one| one == flag),
+            "{flag} in {there:?}"
+        );
+    }
+    drop(file);
+    wait_until("it is nowhere", || mappings_with(pid, b"horse").is_empty());
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("limits");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let core = core.expect("a limit").split_whitespace().nth(4);
+    assert_eq!(core, Some("0"));
+    person.ends_it();
 }

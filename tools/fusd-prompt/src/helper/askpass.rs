@@ -16,10 +16,11 @@ use crate::settings::LONGEST;
 /// What runs the command, `$1`, with the question, `$2`.
 ///
 /// The keeper waits for a line on standard input, or for its end, which comes without a line when this
-/// process dies, however it dies: then it ends the command, which has this shell's process number.
+/// process dies, however it dies: then it ends the command, which has this shell's process number, or,
+/// with 0 for `$3`, all of the process group.
 const SCRIPT: &str = r#"
 exec 3<&0
-{ read -r _ <&3 || kill -TERM $$; } >/dev/null 2>&1 &
+{ read -r _ <&3 || kill -TERM "${3:-$$}"; } >/dev/null 2>&1 &
 exec 3<&-
 if (: </dev/tty) 2>/dev/null; then exec </dev/tty; else exec </dev/null; fi
 exec /bin/sh -c "$1 \"\$1\"" sh "$2"
@@ -41,7 +42,7 @@ pub(super) fn ask(shared: &Shared, ask: &Ask<'_>) -> Result<Secret, No> {
         program = program.env("SSH_ASKPASS_PROMPT", "confirm");
     }
     if !has_terminal() {
-        program = program.own_group();
+        program = program.arg("0").own_group();
     }
     let child = Arc::new(variables(program, ask.asked, shared.requests.settings()).spawn()?);
     let _own = shared.requests.own_processes().add(child.pid());

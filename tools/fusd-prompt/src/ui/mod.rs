@@ -151,8 +151,8 @@ struct Person {
     /// The prompts that the person has been told of by the bell, or in the background.
     told: BTreeSet<u64>,
     keys: Keys,
-    /// Until when keys are dropped.
-    guard: Option<Instant>,
+    /// Until when keys are dropped, and for how long after each.
+    guard: Option<(Instant, Duration)>,
     /// While the terminal is taken, messages are held back.
     taken: Option<Held>,
     /// When bytes came last.
@@ -212,14 +212,15 @@ impl Person {
         }
         if self.signals.resumed() && self.taken.is_some() && self.tty.is_ours() {
             self.tty.take_again()?;
-            self.begin_guard();
+            self.begin_guard(GUARD);
         }
         // The screen is drawn at the next turn anyway.
         let _resized = self.signals.resized();
+        if events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
+            return Err(End::Gone);
+        }
         if self.taken.is_some() && events.contains(PollFlags::POLLIN) {
             self.read()?;
-        } else if events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
-            return Err(End::Gone);
         }
         self.type_all();
         Ok(())
@@ -257,7 +258,9 @@ impl Person {
     /// How long nothing need be done unless something happens.
     fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
-        let guard = self.guard.map(|until| until.saturating_duration_since(now));
+        let guard = self
+            .guard
+            .map(|(until, _)| until.saturating_duration_since(now));
         let key = self.keys.is_partial().then(|| {
             let until = self.typed + KEY;
             until.saturating_duration_since(now)
@@ -290,14 +293,14 @@ impl Person {
             self.tty.take()?;
             self.keys.clear();
             // Whoever was typing in the shell goes on for a moment.
-            self.begin_guard();
+            self.begin_guard(GUARD);
         } else if shown.is_none() {
-            self.begin_guard();
+            self.begin_guard(GUARD);
         }
         let number = shown.unwrap_or(oldest.number);
         self.shown = Some(number);
         self.ring(&list)?;
-        if self.guard.is_some_and(|until| until <= Instant::now()) {
+        if self.guard.is_some_and(|(until, _)| until <= Instant::now()) {
             self.guard = None;
         }
         let place = list
@@ -320,11 +323,12 @@ impl Person {
         Ok(())
     }
 
-    /// What was typed so far was for another prompt, or for none.
-    fn begin_guard(&mut self) {
+    /// What was typed so far was for another prompt, or for none, and so is what comes until nothing has
+    /// come for `pause`.
+    fn begin_guard(&mut self, pause: Duration) {
         self.keys.clear();
         self.tty.drop_input();
-        self.guard = Some(Instant::now() + GUARD);
+        self.guard = Some((Instant::now() + pause, pause));
     }
 
     fn ring(&mut self, list: &[Asked]) -> Result<(), End> {
@@ -371,9 +375,9 @@ impl Person {
         };
         if count > 0 {
             self.typed = Instant::now();
-            if self.guard.is_some() {
+            if let Some((_, pause)) = self.guard {
                 // Each key has the guard begin anew.
-                self.begin_guard();
+                self.begin_guard(pause);
             }
         }
         Ok(())
@@ -422,8 +426,10 @@ impl Person {
         self.forms.get(&number).is_some_and(Form::is_pasting)
     }
 
-    /// Shows another of the prompts that wait. The person wants it, so keys count at once.
+    /// Shows another of the prompts that wait. The person wants it, so keys count soon; but what comes in
+    /// the same breath, as of a paste that is not marked as one, is for none of them.
     fn move_by(&mut self, step: isize) {
+        self.begin_guard(KEY);
         let list = self.requests.list();
         let place = list
             .iter()
