@@ -48,6 +48,7 @@ mod asking {
             each_kind_is_answered_in_each_window,
             pastes_and_wide_characters_are_taken,
             several_answers_make_one_content,
+            writes_are_seen_before_they_are_approved,
             an_editor_writes_long_answers;
         jobs:
             nothing_typed_gets_elsewhere,

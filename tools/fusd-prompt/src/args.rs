@@ -206,6 +206,11 @@ impl Args {
                 "--ask confirm has no answer for --template; give the content by --answer-file",
             );
         }
+        if self.per == Per::Read && self.answer_file.is_some() {
+            return usage(
+                "--per read would read --answer-file without end; do without one of both",
+            );
+        }
         if self.per == Per::Once && self.remember.is_some() {
             return usage("--per once remembers for good; do without --remember");
         }
@@ -280,6 +285,10 @@ mod tests {
             (
                 &["--per", "once", "--remember", "1s"],
                 "do without --remember",
+            ),
+            (
+                &["--per", "read", "--answer-file", "x"],
+                "without end; do without",
             ),
             (&["--remember-by", "pid"], "--remember"),
             (&["--no-terminal"], "--helper"),

@@ -169,7 +169,8 @@ impl Requests {
                     .find(|asked| asked.number == place.prompt);
                 drop(desk);
                 match (kept, asked) {
-                    (true, Some(asked)) => self.announce(&asked),
+                    (true, Some(asked)) if place.is_first() => self.announce(&asked),
+                    (true, Some(_)) => {}
                     _ => self.withdraw(place),
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use fusd_tests::Case;
 use fusd_tests::wait::wait_until;
@@ -136,7 +137,10 @@ struct Tmux<'a> {
 impl<'a> Tmux<'a> {
     /// Starts a shell command in a window of 80 columns and 24 rows.
     fn start(case: &'a Case, command: &str) -> Self {
-        let socket = case.directory().join("tmux");
+        // One that ends may still have its socket.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let socket = case.directory().join(format!("tmux-{number}"));
         let tmux = Self { case, socket };
         let words = [
             "-f",

@@ -1,6 +1,11 @@
 //! Each kind of question, in windows of each size.
 
+use std::path::Path;
+
 use fusd_tests::Case;
+use fusd_tests::client::open_with;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use crate::helper::start;
 use crate::person::Person;
@@ -92,6 +97,30 @@ pub(crate) fn several_answers_make_one_content(case: &Case) {
     person.sees("> *******");
     person.terminal.press("\r");
     assert_eq!(caller.wait(), Ok("USER=me\nPASSWORD=hunter2\n".to_owned()));
+    person.ends_it();
+}
+
+pub(crate) fn writes_are_seen_before_they_are_approved(case: &Case) {
+    let mut person = Person::start(case, (80, 24), ["-w", "approve"]);
+    let write = |node: &Path, data: &str| {
+        let file = open_with(node, OFlag::O_WRONLY).expect("open");
+        file.start_write(data.as_bytes())
+    };
+    let lines: String = (0..40).map(|line| format!("line {line}.\x07\n")).collect();
+    let writer = write(person.node(), &lines);
+    person.is_asked();
+    person.sees("| line 0.\\u{7}");
+    person.sees("rows more: Down");
+    assert!(writer.blocks());
+    person.terminal.press(&"\x1b[B".repeat(40));
+    person.sees("| line 39.");
+    person.terminal.press("y");
+    assert_eq!(writer.wait(), Ok(lines.len()));
+    person.is_left_alone();
+    let writer = write(person.node(), "no");
+    person.answers("n");
+    assert_eq!(writer.wait(), Err(Errno::EACCES));
+    person.is_left_alone();
     person.ends_it();
 }
 

@@ -136,6 +136,13 @@ pub(crate) struct Place {
     waiter: u64,
 }
 
+impl Place {
+    /// Whether its prompt was made for it, and not for an earlier call.
+    pub(crate) fn is_first(self) -> bool {
+        self.prompt == self.waiter
+    }
+}
+
 /// A prompt that has ended, with those who waited for it.
 #[derive(Debug)]
 pub(crate) struct Closed<W> {
@@ -243,7 +250,7 @@ impl<W> Desk<W> {
         if ruling == Some(Ruling::Allow) && at_hand {
             return Some(Decision::new(Verdict::Approve, By::Rule));
         }
-        if policy.unasked {
+        if policy.unasked && !operation.is_write() {
             return Some(match policy.rules.has_allow() {
                 true => Decision::new(Verdict::Deny, By::Rule),
                 false => Decision::new(Verdict::Approve, By::File),

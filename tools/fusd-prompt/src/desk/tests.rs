@@ -300,6 +300,19 @@ fn ignored_programs_are_refused_before_all_else() {
 }
 
 #[test]
+fn writes_are_asked_about_also_where_the_answer_is_there() {
+    let mut test = Test::new(Policy {
+        unasked: true,
+        content_is_there: true,
+        ..policy()
+    });
+    let write = Operation::Write(Arc::from(&b"x"[..]));
+    let who = Arc::new(process(1, 0, "/a"));
+    let arrival = test.desk.arrive(test.now, who, write, true, 1);
+    assert!(matches!(arrival, Arrival::Waits(_)), "{arrival:?}");
+}
+
+#[test]
 fn where_nobody_is_left_to_ask_all_are_refused() {
     let mut test = Test::new(policy());
     test.waits(process(1, 0, "/a"), 1);

@@ -23,6 +23,9 @@ use crate::settings::Settings;
 use crate::template::Question;
 use crate::text;
 
+/// How many bytes of what is written are in the question, at most.
+const WRITTEN: usize = 4096;
+
 /// How long a program may take to end that has been asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -199,7 +202,12 @@ impl Shared {
             settings.node(),
         );
         if let Operation::Write(data) = &asked.operation {
-            text = format!("{text}: {}", text::printable_bytes(data));
+            // More than that does not fit into an argument, nor into a window.
+            let part = &data[..data.len().min(WRITTEN)];
+            text = format!("{text}: {}", text::printable_bytes(part));
+            if part.len() < data.len() {
+                text.push_str(&format!(" ... and {} bytes more", data.len() - part.len()));
+            }
         }
         let ask = Ask {
             text,

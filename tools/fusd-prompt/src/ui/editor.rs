@@ -33,6 +33,9 @@ exec 3<&- </dev/tty
 exec /bin/sh -c "$1 \"\$1\"" sh "$2/answer"
 "#;
 
+/// How many times an editor is asked to end before it is made to.
+const REQUESTS: usize = 20;
+
 /// How often it is looked whether the answer is still wanted.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -92,14 +95,19 @@ fn wait(child: &Arc<Child>, wanted: impl Fn() -> bool) -> Result<bool, String> {
             let _unheard = done.send(theirs.wait());
         })
         .map_err(|error| error.to_string())?;
+    let mut asked = 0;
     loop {
         match ended.recv_timeout(PAUSE) {
             Ok(Ok(status)) => return Ok(status.success() && wanted()),
             Ok(Err(errno)) => return Err(errno.to_string()),
             Err(_) if wanted() => {}
             Err(_) => {
-                // Editors take that as the loss of their terminal, and give it back.
-                child.signal(Signal::SIGHUP);
+                asked += 1;
+                // Editors take SIGHUP as the loss of their terminal, and give it back.
+                child.signal(match asked < REQUESTS {
+                    true => Signal::SIGHUP,
+                    false => Signal::SIGKILL,
+                });
             }
         }
     }

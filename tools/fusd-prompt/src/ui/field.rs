@@ -99,6 +99,24 @@ pub(super) fn width(text: &str) -> usize {
     text.graphemes(true).map(UnicodeWidthStr::width).sum()
 }
 
+/// `text` in rows of at most so many columns, at least one.
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut rows = vec![String::new()];
+    let mut used = 0;
+    for grapheme in text.graphemes(true) {
+        let wide = width(grapheme);
+        if used > 0 && used + wide > columns {
+            rows.push(String::new());
+            used = 0;
+        }
+        used += wide;
+        if let Some(row) = rows.last_mut() {
+            row.push_str(grapheme);
+        }
+    }
+    rows
+}
+
 /// As much of `text` as fits in so many columns; that it is not all shows.
 pub(super) fn clip(text: &str, columns: usize) -> String {
     if width(text) <= columns {
@@ -166,6 +184,15 @@ mod tests {
         assert_eq!((field.rows.concat(), field.column), ("****".into(), 3));
         let field = lay_out("secret", 6, Shown::Not, (10, 1));
         assert_eq!((field.rows.concat(), field.column), (String::new(), 0));
+    }
+
+    #[test]
+    fn long_lines_have_several_rows() {
+        assert_eq!(wrap("hello", 5), ["hello"]);
+        assert_eq!(wrap("hello", 2), ["he", "ll", "o"]);
+        assert_eq!(wrap("漢字a", 3), ["漢", "字a"]);
+        assert_eq!(wrap("", 2), [""]);
+        assert_eq!(wrap("漢", 1), ["漢"]);
     }
 
     #[test]

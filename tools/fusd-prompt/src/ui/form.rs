@@ -33,6 +33,8 @@ pub(crate) struct Form {
     pub(crate) edit: Edit,
     /// Which of the choices is marked.
     pub(crate) selected: usize,
+    /// How many rows of what is written are above the window.
+    pub(crate) scroll: usize,
     /// What is being pasted.
     paste: Option<Secret>,
     /// What the person is to know.
@@ -48,6 +50,7 @@ impl Form {
             questions,
             answers: Vec::new(),
             selected: 0,
+            scroll: 0,
             paste: None,
             note: None,
         };
@@ -126,6 +129,15 @@ impl Form {
         match (key, default) {
             (Key::Letter('y' | 'Y'), _) | (Key::Enter, Some("yes")) => Outcome::Approved,
             (Key::Letter('n' | 'N'), _) | (Key::Enter, Some("no")) => Outcome::Denied,
+            // What is too far is seen where there are rows.
+            (Key::Down, _) if self.is_write => {
+                self.scroll += 1;
+                Outcome::Open
+            }
+            (Key::Up, _) if self.is_write => {
+                self.scroll = self.scroll.saturating_sub(1);
+                Outcome::Open
+            }
             _ => {
                 self.note = Some("type y or n");
                 Outcome::Open

@@ -28,6 +28,7 @@ use fusd::StopHandle;
 use fusd_tool::Held;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
 
 use self::form::{Form, Outcome};
 use self::keys::{Key, Keys};
@@ -161,6 +162,8 @@ struct Person {
 
 impl Person {
     fn serve(mut self, helper: Option<&str>, stop: &StopHandle) {
+        // To set the terminal up must not stop the tool, should a command have just taken it.
+        let _unblockable = SigSet::from(Signal::SIGTTOU).thread_block();
         let ended = catch_unwind(AssertUnwindSafe(|| {
             loop {
                 if let Err(end) = self.turn() {
@@ -460,8 +463,14 @@ impl Person {
         };
         let text = Secret::of(form.edit.secret().bytes());
         self.give_back();
-        let (requests, end) = (&self.requests, &self.end);
-        let wanted = || requests.has(number) && !end.load(Ordering::SeqCst);
+        let (requests, end, signals) = (&self.requests, &self.end, &self.signals);
+        let wanted = || {
+            // The editor has stopped by itself, and the shell waits for this process.
+            if signals.suspend() {
+                signals::stop();
+            }
+            requests.has(number) && !end.load(Ordering::SeqCst)
+        };
         let edited = editor::run(&text, requests.own_processes(), wanted);
         self.signals.drain();
         let Some(form) = self.forms.get_mut(&number) else {

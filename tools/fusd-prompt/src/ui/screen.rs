@@ -65,7 +65,8 @@ impl Screen {
         }
         let mut left = rows.saturating_sub(screen.rows.len());
         if let Operation::Write(data) = &asked.operation {
-            left = screen.written(data, left.saturating_sub(3), left);
+            let most = left.saturating_sub(3);
+            left = screen.written(data, view.form.scroll, width, most, left);
         }
         // The question, the field and the last row are what nobody can do without.
         if left >= 3 {
@@ -216,23 +217,35 @@ impl Screen {
         }
     }
 
-    /// What is written, in at most `most` rows; gives back how many rows are left of `left`.
-    fn written(&mut self, data: &[u8], most: usize, left: usize) -> usize {
-        let before = self.rows.len();
-        let lines: Vec<_> = data
+    /// What is written, in at most `most` rows, from the one on that was scrolled to; gives back how many
+    /// rows are left of `left`.
+    fn written(
+        &mut self,
+        data: &[u8],
+        scroll: usize,
+        width: usize,
+        most: usize,
+        left: usize,
+    ) -> usize {
+        let lines = data
             .strip_suffix(b"\n")
             .unwrap_or(data)
-            .split(|byte| *byte == b'\n')
+            .split(|byte| *byte == b'\n');
+        let room = width.saturating_sub(2).max(1);
+        let rows: Vec<_> = lines
+            .flat_map(|line| field::wrap(&text::printable_bytes(line), room))
             .collect();
-        for (number, line) in lines.iter().enumerate().take(most) {
-            let rest = lines.len() - number;
-            if number + 1 == most && rest > 1 {
-                self.push(Look::Weak, format!("... and {rest} lines more"));
+        let most = most.min(rows.len());
+        let first = scroll.min(rows.len().saturating_sub(most));
+        for (number, row) in rows.iter().enumerate().skip(first).take(most) {
+            let below = rows.len() - number;
+            if number + 1 == first + most && below > 1 {
+                self.push(Look::Weak, format!("... {below} rows more: Down"));
             } else {
-                self.push(Look::Plain, format!("| {}", text::printable_bytes(line)));
+                self.push(Look::Plain, format!("| {row}"));
             }
         }
-        left - (self.rows.len() - before)
+        left - most
     }
 
     fn question(&mut self, view: &View<'_>, asked: &Asked) {
