@@ -49,7 +49,8 @@ mod asking {
             pastes_and_wide_characters_are_taken,
             several_answers_make_one_content,
             writes_are_seen_before_they_are_approved,
-            an_editor_writes_long_answers;
+            an_editor_writes_long_answers,
+            a_killed_tool_leaves_no_editor_and_no_file;
         jobs:
             nothing_typed_gets_elsewhere,
             the_terminal_is_given_back_however_it_ends,

@@ -273,6 +273,8 @@ pub(crate) fn it_works_in_tmux(case: &Case) {
     tmux.sees("> ********");
     tmux.run(&["send-keys", "BSpace", "Home", "Delete", "Enter"]);
     assert_eq!(caller.wait(), Ok("ässwor\n".to_owned()));
+    // The question has gone: the next one is not taken for it.
+    tmux.sees("is ready (");
     let caller = start(&node);
     tmux.sees("Esc denies");
     tmux.run(&["set-buffer", "from the clipboard\n"]);
@@ -281,6 +283,7 @@ pub(crate) fn it_works_in_tmux(case: &Case) {
     tmux.sees("> ******************");
     tmux.run(&["send-keys", "Enter"]);
     assert_eq!(caller.wait(), Ok("from the clipboard\n".to_owned()));
+    tmux.sees("is ready (");
     let caller = start(&node);
     tmux.answers(&["Escape"]);
     assert!(caller.wait().is_err());

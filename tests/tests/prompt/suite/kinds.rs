@@ -1,11 +1,15 @@
 //! Each kind of question, in windows of each size.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use fusd_tests::Case;
 use fusd_tests::client::open_with;
+use fusd_tests::wait::wait_until;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::helper::start;
 use crate::person::Person;
@@ -124,7 +128,37 @@ pub(crate) fn writes_are_seen_before_they_are_approved(case: &Case) {
     person.ends_it();
 }
 
+/// A directory for editors' files, in memory if there is such a place, as a user's `XDG_RUNTIME_DIR` is.
+struct Runtime<'a> {
+    case: &'a Case,
+    directory: PathBuf,
+}
+
+impl<'a> Runtime<'a> {
+    fn new(case: &'a Case) -> Self {
+        let directory = Path::new("/dev/shm").join(case.token());
+        std::fs::create_dir_all(&directory).expect("a directory");
+        Self { case, directory }
+    }
+
+    /// How many editors' files there are, there or where temporary files are.
+    fn files(&self) -> usize {
+        let places = [&self.directory, &self.case.temporary()];
+        let entries = places.map(|place| std::fs::read_dir(place).expect("a directory"));
+        let names = entries.into_iter().flatten().flatten();
+        let is_ours = |name: OsString| name.to_string_lossy().starts_with("fusd-prompt-");
+        names.filter(|entry| is_ours(entry.file_name())).count()
+    }
+}
+
+impl Drop for Runtime<'_> {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
 pub(crate) fn an_editor_writes_long_answers(case: &Case) {
+    let runtime = Runtime::new(case);
     let seen = case.directory().join("seen");
     let editor = case.file(
         "editor",
@@ -136,8 +170,9 @@ pub(crate) fn an_editor_writes_long_answers(case: &Case) {
         .as_bytes(),
     );
     let script = format!(
-        "export EDITOR='sh {}' FUSD_TEST_NODE=\"$1\" VISUAL=; \
+        "export XDG_RUNTIME_DIR={} EDITOR='sh {}' FUSD_TEST_NODE=\"$1\" VISUAL=; \
          exec \"$0\" --backend fuse -a multiline --path \"$1\"",
+        runtime.directory.display(),
         editor.display()
     );
     let mut person = Person::shell(case, &script);
@@ -151,13 +186,25 @@ pub(crate) fn an_editor_writes_long_answers(case: &Case) {
         said.starts_with("600\n") && said.contains("deadlock"),
         "{said}"
     );
-    let left = |directory: &str| {
-        let entries = std::fs::read_dir(directory).expect("a directory");
-        let names = entries.flatten().map(|entry| entry.file_name());
-        names
-            .filter(|name| name.to_string_lossy().starts_with("fusd-prompt-"))
-            .count()
-    };
-    fusd_tests::wait::wait_until("the file is gone", || left("/dev/shm") == 0);
+    wait_until("the file is gone", || runtime.files() == 0);
     person.ends_it();
+}
+
+pub(crate) fn a_killed_tool_leaves_no_editor_and_no_file(case: &Case) {
+    let runtime = Runtime::new(case);
+    let script = format!(
+        "export XDG_RUNTIME_DIR={} EDITOR='sleep 1000 #' VISUAL=; \
+         exec \"$0\" --backend fuse --path \"$1\"",
+        runtime.directory.display()
+    );
+    let mut person = Person::shell(case, &script);
+    let caller = start(person.node());
+    person.answers("half of it\x18");
+    wait_until("the file is there", || runtime.files() == 1);
+    let pid = Pid::from_raw(person.terminal.pid().cast_signed());
+    kill(pid, Signal::SIGKILL).expect("kill");
+    assert!(caller.wait().is_err());
+    wait_until("the file is gone", || runtime.files() == 0);
+    drop(runtime);
+    case.check();
 }

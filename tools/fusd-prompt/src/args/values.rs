@@ -7,7 +7,7 @@ use clap::ValueEnum;
 /// What `--ask` takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// A line of text [default]
+    /// A line of text: the default
     #[default]
     Text,
     /// A line of which only stars are seen

@@ -20,7 +20,10 @@ use crate::settings::LONGEST;
 /// with 0 for `$3`, all of the process group.
 const SCRIPT: &str = r#"
 exec 3<&0
-{ read -r _ <&3 || kill -TERM "${3:-$$}"; } >/dev/null 2>&1 &
+{
+    trap '' TERM
+    read -r _ <&3 || kill -TERM ${3:-$(cat /proc/$$/task/$$/children) $$}
+} >/dev/null 2>&1 &
 exec 3<&-
 if (: </dev/tty) 2>/dev/null; then exec </dev/tty; else exec </dev/null; fi
 exec /bin/sh -c "$1 \"\$1\"" sh "$2"

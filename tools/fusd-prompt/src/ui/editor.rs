@@ -4,8 +4,8 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
-use std::io::{Write, pipe};
-use std::os::unix::fs::OpenOptionsExt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{PipeWriter, Write, pipe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,23 +18,29 @@ use crate::answer_file;
 use crate::process::OwnProcesses;
 use crate::secret::Secret;
 
-/// What runs the editor, `$1`, with the file in the directory `$2`.
+/// What runs the editor, `$1`, with a file in the directory `$2`, which begins with `$3` bytes from standard
+/// input.
 ///
-/// The keeper waits for the end of standard input, which comes when this process has what it wants, or
-/// dies, however it dies: then it ends the editor, if that still runs, and removes the directory.
+/// This shell makes the file, as it lives on where this process is killed. The keeper waits for a line
+/// on standard input, or for its end, which comes without a line when this process dies, however it
+/// dies: then it ends the editor, also one that a shell runs for it. In any case it removes the directory.
 const SCRIPT: &str = r#"
-exec 3<&0
+trap '' INT HUP TERM QUIT TSTP
+exec 3<&0 </dev/tty
+umask 077
+mkdir -- "$2" || exit 1
+head -c "$3" <&3 >"$2/answer"
 {
-    trap '' INT HUP TERM QUIT TSTP
-    read -r _ <&3 || kill -HUP $$
+    read -r _ <&3 || kill -HUP $(cat /proc/$$/task/$$/children) $$
     rm -rf -- "$2"
 } >/dev/null 2>&1 &
-exec 3<&- </dev/tty
+exec 3<&-
+trap - INT HUP TERM QUIT TSTP
 exec /bin/sh -c "$1 \"\$1\"" sh "$2/answer"
 "#;
 
-/// How many times an editor is asked to end before it is made to.
-const REQUESTS: usize = 20;
+/// After how many looks an editor that was asked to end is made to.
+const PATIENCE: usize = 20;
 
 /// How often it is looked whether the answer is still wanted.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -49,43 +55,48 @@ pub(super) fn run(
     wanted: impl Fn() -> bool,
 ) -> Result<Secret, String> {
     let because = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-    let directory = tempfile::Builder::new()
-        .prefix("fusd-prompt-")
-        .tempdir_in(place())
-        .map_err(|error| because("no directory for the file", &error))?;
-    let path = directory.path().join("answer");
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| file.write_all(text.bytes()))
-        .map_err(|error| because("no file", &error))?;
+    let directory = place().join(name());
+    let path = directory.join("answer");
     let (stdin, lifeline) = pipe().map_err(|error| because("no pipe", &error))?;
     let child = Program::new(["/bin/sh", "-c", SCRIPT, "sh"])
         .arg(editor())
-        .arg(directory.path())
+        .arg(&directory)
+        .arg(text.len().to_string())
         .stdin(stdin)
         .spawn()
         .map_err(|errno| because("no editor", &errno))?;
     let child = Arc::new(child);
     let _own = own.add(child.pid());
-    let status = wait(&child, wanted);
-    let edited = match status {
-        Ok(true) => answer_file::read(&path).map_err(|errno| because("the file", &errno)),
-        Ok(false) => Err("the editor failed, or the answer is not wanted any more".to_owned()),
-        Err(error) => Err(error),
+    let given = (&lifeline).write_all(text.bytes());
+    let mut lifeline = Some(lifeline);
+    let edited = match (given, wait(&child, &mut lifeline, wanted)) {
+        (Ok(()), Ok(true)) => answer_file::read(&path).map_err(|errno| because("the file", &errno)),
+        (Ok(()), Ok(false)) => {
+            Err("the editor failed, or the answer is not wanted any more".to_owned())
+        }
+        (Err(error), _) => Err(because("no file", &error)),
+        (_, Err(error)) => Err(error),
     };
     wipe(&path);
-    drop(directory);
-    let mut lifeline = lifeline;
-    // Where the keeper has gone, there is nothing left to remove.
-    let _gone = lifeline.write_all(b"\n");
+    // It is there no more where nothing came of it.
+    let _gone = fs::remove_dir_all(&directory);
+    let _gone = lifeline.map(|mut lifeline| lifeline.write_all(b"\n"));
     edited
 }
 
-/// Waits for the editor; true where it has succeeded.
-fn wait(child: &Arc<Child>, wanted: impl Fn() -> bool) -> Result<bool, String> {
+/// A name that nobody can guess, so that nobody can be there first.
+fn name() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("fusd-prompt-{:016x}{:016x}", random(), random())
+}
+
+/// Waits for the editor; true where it has succeeded. Where the answer is not wanted any more, the keeper
+/// learns that by the end of the lifeline.
+fn wait(
+    child: &Arc<Child>,
+    lifeline: &mut Option<PipeWriter>,
+    wanted: impl Fn() -> bool,
+) -> Result<bool, String> {
     let (done, ended) = std::sync::mpsc::channel();
     let theirs = Arc::clone(child);
     std::thread::Builder::new()
@@ -95,19 +106,19 @@ fn wait(child: &Arc<Child>, wanted: impl Fn() -> bool) -> Result<bool, String> {
             let _unheard = done.send(theirs.wait());
         })
         .map_err(|error| error.to_string())?;
-    let mut asked = 0;
+    let mut looks = 0;
     loop {
         match ended.recv_timeout(PAUSE) {
             Ok(Ok(status)) => return Ok(status.success() && wanted()),
             Ok(Err(errno)) => return Err(errno.to_string()),
             Err(_) if wanted() => {}
             Err(_) => {
-                asked += 1;
                 // Editors take SIGHUP as the loss of their terminal, and give it back.
-                child.signal(match asked < REQUESTS {
-                    true => Signal::SIGHUP,
-                    false => Signal::SIGKILL,
-                });
+                drop(lifeline.take());
+                looks += 1;
+                if looks == PATIENCE {
+                    child.signal(Signal::SIGKILL);
+                }
             }
         }
     }
