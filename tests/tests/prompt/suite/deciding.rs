@@ -62,6 +62,13 @@ pub(crate) fn refusals_are_errors_of_open(case: &Case) {
     let driver = helped(case, "echo no", ["--deny", "uid:0"]).start();
     assert_eq!(content(driver.node()), REFUSED);
     driver.stop();
+    let mut driver = prompt(case, [""; 0]).spawn();
+    assert_eq!(driver.wait().code(), Some(1), "there is nobody to ask");
+    let said = driver.errors();
+    assert!(
+        said.contains("no terminal to ask at; start it at one"),
+        "{said}"
+    );
 }
 
 pub(crate) fn who_leaves_is_not_asked_about(case: &Case) {

@@ -13,7 +13,7 @@ use crate::helper::{has_program, quoted, start};
 use crate::person::{Caller, Person};
 
 pub(crate) fn nothing_typed_gets_elsewhere(case: &Case) {
-    let script = "\"$0\" --backend fuse --again 0 --path \"$1\"; \
+    let script = "\"$0\" --backend fuse --again 0 --path \"$1\" </dev/tty; \
                   if read -t 0; then echo leaked; else echo clean; fi";
     let mut person = Person::shell(case, script);
     let first = Caller::start(case, person.node());

@@ -16,6 +16,7 @@ use crossterm::style::Print;
 use crossterm::terminal::{
     DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen,
 };
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush,
     tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
@@ -38,7 +39,10 @@ impl Tty {
     /// The terminal that standard input is, else the one that controls this process's session.
     pub(crate) fn find() -> Option<Self> {
         let stdin = io::stdin();
+        // In a shell, < opens it for reading alone.
+        let both_ways = fcntl_getfl(&stdin).is_ok_and(|flags| flags.contains(OFlags::RDWR));
         if stdin.is_terminal()
+            && both_ways
             && let Ok(file) = stdin.as_fd().try_clone_to_owned()
         {
             return Some(Self(file.into()));
@@ -196,7 +200,7 @@ mod tests {
             .unwrap();
         rustix::pty::unlockpt(&person).unwrap();
         let path = rustix::pty::ptsname(&person, Vec::new()).unwrap();
-        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
         let tty = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
         (person, Tty(tty.into()))
     }
