@@ -26,7 +26,10 @@ exec 3<&0
 } >/dev/null 2>&1 &
 exec 3<&-
 if (: </dev/tty) 2>/dev/null; then exec </dev/tty; else exec </dev/null; fi
-exec /bin/sh -c "$1 \"\$1\"" sh "$2"
+case $1 in
+*[\;\&\|\(\)=]*) exec /bin/sh -c "$1 \"\$1\"" sh "$2" ;;
+*) eval "exec $1 \"\$2\"" ;;
+esac
 "#;
 
 /// Bytes of one read.

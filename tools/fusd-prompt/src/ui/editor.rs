@@ -36,7 +36,10 @@ head -c "$3" <&3 >"$2/answer"
 } >/dev/null 2>&1 &
 exec 3<&-
 trap - INT HUP TERM QUIT TSTP
-exec /bin/sh -c "$1 \"\$1\"" sh "$2/answer"
+case $1 in
+*[\;\&\|\(\)=]*) exec /bin/sh -c "$1 \"\$1\"" sh "$2/answer" ;;
+*) eval "exec $1 \"\$2/answer\"" ;;
+esac
 "#;
 
 /// After how many looks an editor that was asked to end is made to.

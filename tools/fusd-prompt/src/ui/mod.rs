@@ -453,6 +453,10 @@ impl Person {
     fn decide(&mut self, number: u64, verdict: Verdict) {
         self.forms.remove(&number);
         self.keys.clear();
+        if self.requests.list().len() == 1 {
+            // First the terminal: what the caller says then would be gone with this screen.
+            self.give_back();
+        }
         self.requests.decide(number, verdict, By::Terminal);
     }
 
