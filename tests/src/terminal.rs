@@ -8,8 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use nix::pty::{Winsize, openpty};
-use rustix::termios::tcsetwinsize;
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::wait::{deadline, holds_within, wait_until};
 
@@ -30,9 +30,13 @@ impl Terminal {
     /// There is no pseudo-terminal to be had, or the program cannot be started (setsid(1)).
     #[track_caller]
     pub fn start(command: &Command, rows: u16, columns: u16) -> Self {
-        let size = winsize(rows, columns);
-        let pty = openpty(&size, None).expect("a pseudo-terminal");
-        let theirs = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
+        // Close-on-exec: what other tests start at this moment must not keep it open.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let pty = openpt(flags).expect("a pseudo-terminal");
+        unlockpt(&pty).expect("a pseudo-terminal of this user");
+        let slave = ioctl_tiocgptpeer(&pty, flags).expect("its other side");
+        tcsetwinsize(&pty, winsize(rows, columns)).expect("the window's size");
+        let theirs = || Stdio::from(slave.try_clone().expect("a descriptor"));
         let mut session = Command::new("setsid");
         session
             .arg("--ctty")
@@ -51,10 +55,10 @@ impl Terminal {
         let program = session.spawn().expect("setsid can be started");
         let screen = Arc::new(Mutex::new(parser(rows, columns)));
         let shared = Arc::clone(&screen);
-        let master = pty.master.try_clone().expect("a descriptor");
+        let master = pty.try_clone().expect("a descriptor");
         thread::spawn(move || draw(master, &shared));
         Self {
-            keys: pty.master.into(),
+            keys: pty.into(),
             screen,
             program,
         }
@@ -78,13 +82,7 @@ impl Terminal {
     pub fn resize(&self, rows: u16, columns: u16) {
         let (lines, width) = (count(rows), count(columns));
         self.lock().screen_mut().set_size(lines, width);
-        let size = rustix::termios::Winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&self.keys, size).expect("the window's size");
+        tcsetwinsize(&self.keys, winsize(rows, columns)).expect("the window's size");
     }
 
     /// The lines on the screen, down to that of the cursor, without blanks at their ends.
@@ -109,6 +107,15 @@ impl Terminal {
         rows.map(|line| line.trim_end().to_owned()).collect()
     }
 
+    /// Likewise; none while the cursor is hidden, as by programs that hide it until all is drawn.
+    pub fn screen(&self) -> Vec<String> {
+        let is_drawing = self.lock().screen().hide_cursor();
+        match is_drawing {
+            true => Vec::new(),
+            false => self.rows(),
+        }
+    }
+
     /// Whether a program has the screen for itself, so that what was there before comes back.
     pub fn is_taken(&self) -> bool {
         self.lock().screen().alternate_screen()
@@ -124,13 +131,46 @@ impl Terminal {
         assert!(there, "the screen is:\n{}", self.rows().join("\n"));
     }
 
+    /// Waits until the [screen](Self::screen) is one that `wanted` takes.
+    ///
+    /// # Panics
+    /// It is not within the deadline; `what` says what is missing.
+    #[track_caller]
+    pub fn await_screen(&self, what: &str, wanted: impl Fn(&[String]) -> bool) {
+        let mut lines = Vec::new();
+        let there = holds_within(deadline(), || {
+            lines = self.screen();
+            !lines.is_empty() && wanted(&lines)
+        });
+        let text = lines.join("\n");
+        assert!(
+            there,
+            "not on the screen: {what}; it is:\n{}",
+            text.trim_end()
+        );
+    }
+
     /// Its settings (tcgetattr(3)).
     ///
     /// # Panics
     /// They cannot be had.
     #[track_caller]
-    pub fn settings(&self) -> rustix::termios::Termios {
+    pub fn termios(&self) -> rustix::termios::Termios {
         rustix::termios::tcgetattr(&self.keys).expect("the terminal's settings")
+    }
+
+    /// All of its settings, to be compared.
+    ///
+    /// # Panics
+    /// They cannot be had.
+    #[track_caller]
+    pub fn settings(&self) -> String {
+        format!("{:?}", self.termios())
+    }
+
+    /// The program's process number.
+    pub fn pid(&self) -> u32 {
+        self.program.id()
     }
 
     /// The column of the cursor, from 0.

@@ -185,6 +185,21 @@ pub(crate) const TESTS: Needs = Needs {
             proof: Proof::Program("ip"),
             why: "a network is cut with it",
         },
+        Package {
+            name: "tmux",
+            proof: Proof::Program("tmux"),
+            why: "a person uses fusd-prompt in it",
+        },
+        Package {
+            name: "pinentry-tty",
+            proof: Proof::Program("pinentry-tty"),
+            why: "fusd-prompt has it ask a person",
+        },
+        Package {
+            name: "python3-dotenv",
+            proof: Proof::File("/usr/lib/python3/dist-packages/dotenv/__init__.py"),
+            why: "it reads a file that fusd-prompt makes",
+        },
     ]],
     without: Some("cargo xtask test --no-install"),
 };

@@ -6,7 +6,7 @@ pub(crate) struct Tool {
     pub(crate) command: fn() -> clap::Command,
 }
 
-pub(crate) const TOOLS: [Tool; 4] = [
+pub(crate) const TOOLS: [Tool; 5] = [
     Tool {
         name: "fusd-echo",
         command: fusd_echo::command,
@@ -18,6 +18,10 @@ pub(crate) const TOOLS: [Tool; 4] = [
     Tool {
         name: "fusd-pipe",
         command: fusd_pipe::command,
+    },
+    Tool {
+        name: "fusd-prompt",
+        command: fusd_prompt::command,
     },
     Tool {
         name: "fusd-serial-proxy",

@@ -7,6 +7,7 @@ mod echo;
 mod http;
 mod page;
 mod pipe;
+mod prompt;
 mod scene;
 mod serial;
 
@@ -81,6 +82,12 @@ fn the_examples_of_fusd_http_work() {
 fn the_examples_of_fusd_echo_work() {
     let page = include_str!("../../../man/fusd-echo.1.in");
     run("the_examples_of_fusd_echo_work", page, &echo::EXAMPLES);
+}
+
+#[test]
+fn the_examples_of_fusd_prompt_work() {
+    let page = include_str!("../../../man/fusd-prompt.1.in");
+    run("the_examples_of_fusd_prompt_work", page, &prompt::EXAMPLES);
 }
 
 #[test]

@@ -141,6 +141,11 @@ pub struct Child {
 }
 
 impl Child {
+    /// Its process number, which stays its own until it has been waited for.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw().unsigned_abs()
+    }
+
     /// Waits for its end. To be called once.
     ///
     /// # Errors

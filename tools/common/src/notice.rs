@@ -47,6 +47,6 @@ impl Notices {
     }
 
     fn line(&self, text: &dyn fmt::Display) {
-        status::say(format!("{}: {text}\n", self.tool).as_bytes());
+        status::say(format!("{}: {text}\n", self.tool));
     }
 }

@@ -32,6 +32,16 @@ const TAKEN: [Signal; 4] = [
     Signal::SIGUSR1,
 ];
 
+/// What is done before a signal ends the tool at once.
+static RESTORE: OnceLock<fn()> = OnceLock::new();
+
+/// Has `restore` called before a signal ends the tool at once, without the end of anything: the place to
+/// give back what outlives the process, such as the settings of a terminal. It must not wait. Only the
+/// first one counts.
+pub fn on_exit(restore: fn()) {
+    let _first_counts = RESTORE.set(restore);
+}
+
 /// Asks whatever serves the device to end. It does not wait.
 pub(crate) type Stop = Box<dyn Fn() + Send>;
 
@@ -164,6 +174,9 @@ impl Signals {
         match react(&mut phase, signal, terminal, hangup_ignored) {
             Action::Nothing => {}
             Action::Exit => {
+                if let Some(restore) = RESTORE.get() {
+                    restore();
+                }
                 status::leave();
                 process::exit(i32::from(code(signal)))
             }

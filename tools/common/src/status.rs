@@ -16,6 +16,9 @@ const CLEAR: &[u8] = b"\r\x1b[K";
 /// Columns of a terminal that does not tell how many it has.
 const COLUMNS: u16 = 80;
 
+/// The most bytes that are held back; what comes after that is left out, and said to be.
+const MOST_HELD: usize = 1 << 20;
+
 /// Whether the line is there. Guards what is written to standard error as well.
 static SHOWN: Mutex<bool> = Mutex::new(false);
 
@@ -41,19 +44,60 @@ fn screen() -> Option<Arc<dyn Screen>> {
     screen.unwrap_or_else(PoisonError::into_inner).clone()
 }
 
+/// What is held back, while something else is on the terminal. Taken after `SHOWN`.
+static HELD: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+
 /// Whether standard error is a terminal that can show a line and take it away.
 pub(crate) fn can_show() -> bool {
     io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Writes lines. Where nobody reads them any more, nothing fails.
-pub fn say(lines: &[u8]) {
+/// Writes lines to standard error, past all that is shown there. Where nobody reads them any more,
+/// nothing fails.
+pub fn say(lines: impl AsRef<[u8]>) {
+    let lines = lines.as_ref();
     if let Some(screen) = screen() {
         return screen.say(lines);
     }
     let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    write(*shown, lines);
-    *shown = false;
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    match &mut *held {
+        Some(held) if held.len() < MOST_HELD => held.extend_from_slice(lines),
+        Some(_) => {}
+        None => {
+            write(*shown, lines);
+            *shown = false;
+        }
+    }
+}
+
+/// Holds back all that is to be written to standard error, because something else is on that terminal,
+/// until the result is dropped. Only one may be there at a time.
+#[must_use]
+pub fn hold() -> Held {
+    HELD.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_or_insert_default();
+    Held(())
+}
+
+/// Messages are held back for as long as this lives.
+#[derive(Debug)]
+pub struct Held(());
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _order = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        release(&mut HELD.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn release(held: &mut Option<Vec<u8>>) {
+    let Some(lines) = held.take() else { return };
+    write(false, &lines);
+    if lines.len() >= MOST_HELD {
+        write(false, b"... and more, which is left out\n");
+    }
 }
 
 /// Shows the line, or what it is now, as much of it as the terminal is wide. `text` is plain ASCII.
@@ -81,6 +125,9 @@ pub(crate) fn leave() {
     };
     if std::mem::take(&mut *shown) {
         write(false, b"\n");
+    }
+    if let Ok(mut held) = HELD.try_lock() {
+        release(&mut held);
     }
 }
 

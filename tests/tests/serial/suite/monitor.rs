@@ -26,7 +26,7 @@ fn monitored(case: &Case) -> Command {
 fn given_back(terminal: &Terminal) {
     assert!(!terminal.is_taken(), "{}", terminal.rows().join("\n"));
     let cooked = LocalModes::ICANON | LocalModes::ECHO;
-    assert!(terminal.settings().local_modes.contains(cooked));
+    assert!(terminal.termios().local_modes.contains(cooked));
 }
 
 pub(crate) fn it_shows_what_goes_through(case: &Case) {

@@ -1,0 +1,273 @@
+//! What is decided, by whom, and for how long.
+
+use std::fs;
+
+use fusd_tests::client::{Whence, open_with};
+use fusd_tests::wait::wait_until;
+use fusd_tests::{Ability, Case};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+
+use crate::helper::{REFUSED, content, helped, open, prompt, quoted, start};
+use crate::person::Caller;
+
+/// A helper that counts the questions in a file, and answers with their number.
+fn counting(case: &Case) -> String {
+    let count = quoted(case.directory().join("count"));
+    format!("echo x >>{count}; wc -l <{count} | tr -d ' '; :")
+}
+
+pub(crate) fn an_answer_is_for_one_open(case: &Case) {
+    let options = ["--again", "0", "--template", "answer {} of many"];
+    let driver = helped(case, &counting(case), options).start();
+    let first = open(driver.node()).expect("open");
+    let second = open(driver.node()).expect("open");
+    assert_eq!(second.read_all(3), Ok(b"answer 2 of many\n".to_vec()));
+    assert_eq!(first.read(8), Ok(b"answer 1".to_vec()));
+    assert_eq!(first.read_all(4096), Ok(b" of many\n".to_vec()));
+    assert_eq!(first.read(10), Ok(Vec::new()));
+    if case.can(Ability::Offsets) {
+        assert_eq!(first.seek(7, Whence::SeekSet), Ok(7));
+        assert_eq!(first.read(1), Ok(b"1".to_vec()));
+        assert_eq!(first.read_at(9, 100), Ok(b"of many\n".to_vec()));
+    }
+    let nonblocking = open_with(driver.node(), OFlag::O_RDONLY | OFlag::O_NONBLOCK);
+    assert_eq!(nonblocking.map(drop), Err(Errno::EAGAIN));
+    let writing = open_with(driver.node(), OFlag::O_WRONLY);
+    assert_eq!(writing.map(drop), Err(Errno::EACCES));
+    let count = fs::read_to_string(case.directory().join("count")).expect("count");
+    assert_eq!(count.lines().count(), 2);
+    driver.stop();
+}
+
+pub(crate) fn refusals_are_errors_of_open(case: &Case) {
+    let driver = helped(case, "false", [""; 0]).start();
+    assert_eq!(content(driver.node()), REFUSED, "the helper says no");
+    driver.stop();
+    let driver = helped(case, "sleep 1000; :", ["--timeout", "100ms"]).start();
+    assert_eq!(content(driver.node()), REFUSED, "the time is over");
+    driver.stop();
+    let options = [
+        "--timeout",
+        "100ms",
+        "--default",
+        "d",
+        "--on-timeout",
+        "default",
+    ];
+    let driver = helped(case, "sleep 1000; :", options).start();
+    assert_eq!(content(driver.node()), Ok("d\n".to_owned()));
+    driver.stop();
+    let driver = helped(case, "echo no", ["--deny", "uid:0"]).start();
+    assert_eq!(content(driver.node()), REFUSED);
+    driver.stop();
+    let mut driver = prompt(case, [""; 0]).spawn();
+    assert_eq!(driver.wait().code(), Some(1), "there is nobody to ask");
+    let said = driver.errors();
+    assert!(
+        said.contains("no terminal to ask at; start it at one"),
+        "{said}"
+    );
+}
+
+pub(crate) fn who_leaves_is_not_asked_about(case: &Case) {
+    let begun = case.file("begun", b"");
+    let helper = format!("echo $FUSD_PID $$ >>{}; exec sleep 1000; :", quoted(&begun));
+    let driver = helped(case, &helper, [""; 0]).start();
+    let lines = || {
+        let text = fs::read_to_string(&begun).expect("a file of the test");
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for round in 0..2 {
+        let caller = Caller::start(case, driver.node());
+        wait_until("the helper asks", || lines().len() == round + 1);
+        let line = lines().remove(round);
+        let (who, helper) = line.split_once(' ').expect("two numbers");
+        assert_eq!(who, caller.pid().to_string());
+        caller.kill();
+        let helper = format!("/proc/{helper}/cmdline");
+        wait_until("the helper has been ended", || {
+            fs::read(&helper).unwrap_or_default().is_empty()
+        });
+    }
+    // One that is ended with a question open ends the helper, and its caller.
+    let waiting = start(driver.node());
+    wait_until("the helper asks", || lines().len() == 3);
+    driver.stop();
+    assert!(waiting.wait().is_err());
+    // Killed, it leaves nothing running, also where the helper is more than one process.
+    let helper = format!("echo $FUSD_PID $$ >>{}; sleep 1000; :", quoted(&begun));
+    let driver = helped(case, &helper, [""; 0]).start();
+    let waiting = start(driver.node());
+    wait_until("the helper asks", || lines().len() == 4);
+    driver.kill();
+    assert!(waiting.wait().is_err());
+    case.check();
+}
+
+pub(crate) fn rules_count_in_their_order(case: &Case) {
+    let answer = case.file("answer", b"text\n").display().to_string();
+    let options = [
+        "--answer-file",
+        &answer,
+        "--deny",
+        "uid:1234",
+        "--allow",
+        "gid:1234",
+        "--allow",
+        "uid:4711",
+        "--mode",
+        "666",
+    ];
+    let driver = prompt(case, options).start();
+    let node = driver.node().to_owned();
+    let said = |uid, gid| case.cat_as(&node, uid, gid).1;
+    assert_eq!(said(1234, 1234), "");
+    assert_eq!(said(4321, 1234), "text\n");
+    assert_eq!(said(4711, 1), "text\n");
+    assert_eq!(said(0, 0), "", "others are let in by name");
+    driver.stop();
+    let driver = prompt(case, ["--answer-file", &answer, "--ignore", "cat"]).start();
+    assert_eq!(said(0, 0), "");
+    assert_eq!(
+        content(driver.node()),
+        Ok("text\n".to_owned()),
+        "it is not cat"
+    );
+    fs::write(&answer, "new").expect("a file of the test");
+    assert_eq!(content(driver.node()), Ok("new".to_owned()));
+    driver.stop();
+}
+
+pub(crate) fn answers_are_remembered(case: &Case) {
+    let helper = counting(case);
+    for (options, answers) in [
+        (&["--again", "0"][..], ["1", "2", "3"]),
+        (&["--again", "1h"], ["4", "4", "4"]),
+        (&["--again", "0", "--per", "once"], ["5", "5", "5"]),
+        (&["--again", "0", "--remember", "1h"], ["6", "6", "6"]),
+        (
+            &["--again", "0", "--remember", "1h", "--remember-by", "pid"],
+            ["7", "8", "9"],
+        ),
+        (
+            &["--again", "0", "--remember", "1h", "--remember-by", "user"],
+            ["10", "10", "10"],
+        ),
+    ] {
+        let mut driver = helped(case, &helper, options).start();
+        for answer in answers {
+            let caller = Caller::start(case, driver.node());
+            assert_eq!(caller.wait(), Ok(format!("{answer}\n")), "{options:?}");
+        }
+        if options.contains(&"once") {
+            driver.signal(Signal::SIGHUP);
+            let asked_again = || {
+                let said = Caller::start(case, driver.node()).wait();
+                said != Ok("5\n".to_owned())
+            };
+            wait_until("it has forgotten", asked_again);
+            // The counter goes on from there.
+            fs::write(case.directory().join("count"), "x\n".repeat(5)).expect("write");
+        }
+        driver.stop_by(Signal::SIGTERM);
+    }
+}
+
+pub(crate) fn decisions_are_noted(case: &Case) {
+    let log = case.directory().join("log");
+    let helper = "test \"$FUSD_UID\" = 0 && echo hunter2; :";
+    let helper = helper.replace("; :", " #");
+    let options = ["--audit", log.to_str().expect("UTF-8"), "--mode", "666"];
+    let driver = helped(case, &helper, options).start();
+    let (pid, said) = case.cat_as(driver.node(), 0, 0);
+    assert_eq!(said, "hunter2\n");
+    assert_eq!(case.cat_as(driver.node(), 1234, 1234).1, "");
+    driver.stop();
+    let text = fs::read_to_string(&log).expect("the log");
+    assert!(!text.contains("hunter2"), "{text}");
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    let has = |line: &str, parts: &[&str]| {
+        for part in parts {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+    };
+    let pid = format!("\"pid\":{pid},");
+    has(
+        lines[0],
+        &[
+            "\"decision\":\"answered\"",
+            "\"by\":\"helper\"",
+            &pid,
+            "/cat\"",
+        ],
+    );
+    has(
+        lines[1],
+        &[
+            "\"decision\":\"denied\"",
+            "\"uid\":1234,",
+            "\"command\":[\"cat\"",
+        ],
+    );
+    let driver = prompt(case, ["--helper", "echo x", "--audit", "/dev/full"]).start();
+    assert_eq!(content(driver.node()), Err(Errno::EIO));
+    driver.stop();
+}
+
+pub(crate) fn writes_are_shown_or_approved(case: &Case) {
+    let write = |driver: &fusd_tests::Driver, data: &[u8]| {
+        let file = open_with(driver.node(), OFlag::O_WRONLY).expect("open");
+        file.start_write(data).wait()
+    };
+    let driver = prompt(case, ["--helper", "false", "--on-write", "show"]).start();
+    assert_eq!(write(&driver, b"one\n\x1b[2Jtwo\n"), Ok(12));
+    driver.await_error("(root): one\n");
+    driver.await_error("(root): \\e[2Jtwo\n");
+    driver.stop();
+    // What is written is in the question.
+    let helper = "case \"$1\" in *please*) exit 0;; esac; exit 1";
+    let helper = format!("sh -c '{}' sh", helper);
+    let driver = prompt(case, ["--helper", &helper, "--on-write", "approve"]).start();
+    assert_eq!(write(&driver, b"please\n"), Ok(7));
+    assert_eq!(write(&driver, b"now\n"), Err(Errno::EACCES));
+    driver.stop();
+}
+
+pub(crate) fn the_person_is_told(case: &Case) {
+    let told = case.directory().join("told");
+    let notify = format!(
+        "printf '%s\\n' \"$FUSD_UID $FUSD_OPERATION $FUSD_MESSAGE\" >>{}",
+        quoted(&told)
+    );
+    let options = ["--notify", &notify, "--message", "Key?\n"];
+    let driver = helped(case, "echo x; :", options).start();
+    assert_eq!(content(driver.node()), Ok("x\n".to_owned()));
+    wait_until("the command has run", || {
+        fs::read_to_string(&told).is_ok_and(|text| text == "0 open Key?\\n\n")
+    });
+    driver.stop();
+}
+
+pub(crate) fn nobody_waits_for_itself(case: &Case) {
+    let said = case.directory().join("said");
+    let helper = format!("cat $FUSD_PATH 2>{}; echo answer; :", quoted(&said));
+    let driver = helped(case, &helper, [""; 0]).start();
+    assert_eq!(content(driver.node()), Ok("answer\n".to_owned()));
+    let said = fs::read_to_string(&said).expect("what cat has said");
+    assert!(said.contains("deadlock"), "{said}");
+    driver.stop();
+}
+
+pub(crate) fn reads_are_asked_about(case: &Case) {
+    let driver = helped(case, &counting(case), ["--per", "read"]).start();
+    let file = open(driver.node()).expect("open");
+    assert_eq!(file.start_read(10).wait(), Ok(b"1\n".to_vec()));
+    assert_eq!(file.start_read(1).wait(), Ok(b"2".to_vec()));
+    assert_eq!(file.start_read(10).wait(), Ok(b"\n".to_vec()));
+    assert_eq!(file.start_read(10).wait(), Ok(b"3\n".to_vec()));
+    assert_eq!(file.seek(0, Whence::SeekSet), Err(Errno::ESPIPE));
+    driver.stop();
+}

@@ -1,0 +1,52 @@
+//! Many callers at once.
+
+use fusd_tests::Case;
+
+use crate::person::{Caller, Person};
+
+/// The number after "Process" on the screen: who is asked about.
+fn shown(person: &Person) -> Option<u32> {
+    let lines = person.terminal.screen();
+    let line = lines.iter().find_map(|line| line.strip_prefix("Process"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+pub(crate) fn fifty_callers_of_whom_half_are_killed(case: &Case) {
+    let mut person = Person::start(case, (100, 40), ["--again", "0"]);
+    let mut callers: Vec<_> = (0..50)
+        .map(|_| Caller::start(case, person.node()))
+        .collect();
+    person.sees("50 programs ask");
+    // One of them is answered while all others wait.
+    person.is_asked();
+    let number = callers.len();
+    for number in (0..number).rev().step_by(2) {
+        callers.remove(number).kill();
+    }
+    person.sees("25 programs ask");
+    assert!(callers.iter_mut().all(Caller::waits));
+    for round in 0..4 {
+        person.is_asked();
+        let before = shown(&person);
+        // The person picks one: the screen says which.
+        let keys = ["", "\t", "\x1b[Z", "\x1b[Z"][round];
+        person.terminal.press(keys);
+        if !keys.is_empty() {
+            person
+                .terminal
+                .await_screen("another one", |_| shown(&person) != before);
+        }
+        person.is_asked();
+        let pid = shown(&person).expect("a process on the screen");
+        let place = callers.iter().position(|caller| caller.pid() == pid);
+        let caller = callers.remove(place.expect("one of those that live"));
+        person.terminal.press(&format!("for {pid}\r"));
+        assert_eq!(caller.wait(), Ok(format!("for {pid}\n")));
+        person.sees(&format!("{} programs ask", callers.len()));
+    }
+    assert!(callers.iter_mut().all(Caller::waits));
+    person.ends_it();
+    for caller in callers {
+        assert!(caller.wait().is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! The convention of ssh-askpass: the question is the argument, the answer the standard output, and a
+//! status other than 0 a refusal.
+
+use std::fs::File;
+use std::io::{self, Read, Write, pipe};
+use std::sync::Arc;
+
+use fusd_tool::{Child, Program};
+
+use super::{Ask, No, Shared, has_terminal};
+use crate::args::Kind;
+use crate::notify::variables;
+use crate::secret::Secret;
+use crate::settings::LONGEST;
+
+/// What runs the command, `$1`, with the question, `$2`.
+///
+/// The keeper waits for a line on standard input, or for its end, which comes without a line when this
+/// process dies, however it dies: then it ends the command, which has this shell's process number, or,
+/// with 0 for `$3`, all of the process group.
+const SCRIPT: &str = r#"
+exec 3<&0
+{
+    trap '' TERM
+    read -r _ <&3 || kill -TERM ${3:-$(cat /proc/$$/task/$$/children) $$}
+} >/dev/null 2>&1 &
+exec 3<&-
+if (: </dev/tty) 2>/dev/null; then exec </dev/tty; else exec </dev/null; fi
+case $1 in
+*[\;\&\|\(\)=]*) exec /bin/sh -c "$1 \"\$1\"" sh "$2" ;;
+*) eval "exec $1 \"\$2\"" ;;
+esac
+"#;
+
+/// Bytes of one read.
+const PART: usize = 4096;
+
+pub(super) fn ask(shared: &Shared, ask: &Ask<'_>) -> Result<Secret, No> {
+    let (output, stdout) = pipe()?;
+    let (stdin, mut lifeline) = pipe()?;
+    let mut program = Program::new(["/bin/sh", "-c", SCRIPT, "sh"])
+        .arg(&shared.command)
+        .arg(&ask.text)
+        .stdin(stdin)
+        .stdout(stdout);
+    if ask.kind == Kind::Confirm {
+        // What ssh-askpass and its like know.
+        program = program.env("SSH_ASKPASS_PROMPT", "confirm");
+    }
+    if !has_terminal() {
+        program = program.arg("0").own_group();
+    }
+    let child = Arc::new(variables(program, ask.asked, shared.requests.settings()).spawn()?);
+    let _own = shared.requests.own_processes().add(child.pid());
+    if !shared.runs(ask.asked.number, &child) {
+        super::end(&child);
+    }
+    let answer = read(output.into(), &child);
+    let status = child.wait();
+    shared.runs_no_more();
+    // Where the keeper has gone already, nothing is lost.
+    let _gone = lifeline.write_all(b"\n");
+    let mut answer = answer?;
+    if !status?.success() {
+        return Err(No::Refused);
+    }
+    answer.trim_line_ends();
+    Ok(answer)
+}
+
+/// All that the program says.
+fn read(output: std::os::fd::OwnedFd, child: &Arc<Child>) -> Result<Secret, No> {
+    let mut output = File::from(output);
+    let mut answer = Secret::new();
+    loop {
+        match output.read(answer.room(PART)) {
+            Ok(0) => return Ok(answer),
+            Ok(count) => answer.grown(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                super::end(child);
+                return Err(error.into());
+            }
+        }
+        if answer.len() > LONGEST {
+            super::end(child);
+            return Err(No::Failed("it says too much".to_owned()));
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! `--helper`: a program that asks the person, where there is no terminal to ask at.
+//!
+//! One question is asked at a time, the oldest first. A program whose question is not wanted any more,
+//! because its caller has gone or the time is over, is ended.
+
+mod askpass;
+mod pinentry;
+
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use fusd::Errno;
+use fusd_tool::Child;
+use nix::sys::signal::Signal;
+
+use crate::args::Kind;
+use crate::desk::{Asked, By, Operation, Verdict};
+use crate::requests::Requests;
+use crate::secret::Secret;
+use crate::settings::Settings;
+use crate::template::Question;
+use crate::text;
+
+/// How many bytes of what is written are in the question, at most.
+const WRITTEN: usize = 4096;
+
+/// How long a program may take to end that has been asked to.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+enum No {
+    /// The person has said so.
+    Refused,
+    /// The program does not work.
+    Failed(String),
+}
+
+impl From<Errno> for No {
+    fn from(errno: Errno) -> Self {
+        Self::Failed(errno.to_string())
+    }
+}
+
+impl From<std::io::Error> for No {
+    fn from(error: std::io::Error) -> Self {
+        Errno::from(error).into()
+    }
+}
+
+/// One question, ready to be asked.
+struct Ask<'a> {
+    /// In one line, with who asks.
+    text: String,
+    name: &'a str,
+    kind: Kind,
+    asked: &'a Asked,
+}
+
+/// The thread that runs the program.
+pub(crate) struct Helper {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    command: String,
+    requests: Requests,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// There may be something new.
+    rung: bool,
+    running: Option<(u64, Arc<Child>)>,
+    ended: bool,
+}
+
+impl Helper {
+    /// Asks by `command` from now on.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn start(requests: &Requests, command: &str) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            command: command.to_owned(),
+            requests: requests.clone(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let theirs = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("helper".into());
+        let thread = thread.spawn(move || theirs.serve())?;
+        let weak = Arc::downgrade(&shared);
+        requests.set_asker(Arc::new(move || {
+            if let Some(shared) = weak.upgrade() {
+                shared.ring();
+            }
+        }));
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        let running = {
+            let mut state = self.shared.lock();
+            state.ended = true;
+            state.running.clone()
+        };
+        self.shared.changed.notify_all();
+        if let Some((_, child)) = running {
+            end(&child);
+        }
+        // Where it has panicked, that is in the log.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Shared {
+    /// Something has changed: there may be a new question, or the one that is asked may have ended.
+    fn ring(&self) {
+        let running = {
+            let mut state = self.lock();
+            state.rung = true;
+            state.running.clone()
+        };
+        self.changed.notify_all();
+        if let Some((number, child)) = running
+            && !self.requests.has(number)
+        {
+            end(&child);
+        }
+    }
+
+    fn serve(&self) {
+        while self.wait() {
+            // Each one anew: others may have gone meanwhile.
+            while let Some(asked) = self.requests.list().into_iter().next() {
+                if self.lock().ended {
+                    return;
+                }
+                let verdict = match self.ask(&asked) {
+                    Ok(verdict) => verdict,
+                    Err(No::Refused) => Verdict::Deny,
+                    Err(No::Failed(error)) => {
+                        // Whom nobody waits for any more has been ended by us.
+                        if self.requests.has(asked.number) {
+                            let command = &self.command;
+                            tracing::warn!(command, error, "the helper gives no answer");
+                        }
+                        Verdict::Deny
+                    }
+                };
+                self.requests.decide(asked.number, verdict, By::Helper);
+            }
+        }
+    }
+
+    /// Waits until there may be something new; false at the end.
+    fn wait(&self) -> bool {
+        let idle = |state: &mut State| !state.rung && !state.ended;
+        let state = self.changed.wait_while(self.lock(), idle);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.rung = false;
+        !state.ended
+    }
+
+    /// Asks all that there is to ask for one prompt.
+    fn ask(&self, asked: &Asked) -> Result<Verdict, No> {
+        let settings = self.requests.settings();
+        if matches!(asked.operation, Operation::Write(_)) || settings.kind == Kind::Confirm {
+            self.ask_one(asked, "", Kind::Confirm)?;
+            return Ok(Verdict::Approve);
+        }
+        let questions = settings.template.questions().iter();
+        let answers = questions.map(|Question { name, kind }| {
+            let answer = self.ask_one(asked, name, *kind)?;
+            checked(answer, *kind, settings)
+        });
+        let answers = answers.collect::<Result<Vec<_>, No>>()?;
+        Ok(Verdict::Answer(Arc::new(settings.template.fill(&answers))))
+    }
+
+    fn ask_one(&self, asked: &Asked, name: &str, kind: Kind) -> Result<Secret, No> {
+        let settings = self.requests.settings();
+        let who = &asked.who;
+        let mut text = format!(
+            "{} ({}, process {} of {}, {} of {})",
+            settings.question(asked, name),
+            text::printable(who.title()),
+            who.pid,
+            text::printable(who.user.as_ref()),
+            asked.operation.word(),
+            settings.node(),
+        );
+        if let Operation::Write(data) = &asked.operation {
+            // More than that does not fit into an argument, nor into a window.
+            let part = &data[..data.len().min(WRITTEN)];
+            text = format!("{text}: {}", text::printable_bytes(part));
+            if part.len() < data.len() {
+                text.push_str(&format!(" ... and {} bytes more", data.len() - part.len()));
+            }
+        }
+        let ask = Ask {
+            text,
+            name,
+            kind,
+            asked,
+        };
+        match pinentry::is(&self.command) {
+            true => pinentry::ask(self, &ask),
+            false => askpass::ask(self, &ask),
+        }
+    }
+
+    /// Makes a program known that asks for a prompt, so that it is ended with it. False where the
+    /// prompt has ended already.
+    fn runs(&self, number: u64, child: &Arc<Child>) -> bool {
+        let mut state = self.lock();
+        state.running = Some((number, Arc::clone(child)));
+        let ended = state.ended;
+        drop(state);
+        !ended && self.requests.has(number)
+    }
+
+    fn runs_no_more(&self) {
+        self.lock().running = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer as it may be, or why it may not.
+fn checked(mut answer: Secret, kind: Kind, settings: &Settings) -> Result<Secret, No> {
+    if answer.is_empty()
+        && let Some(default) = &settings.default
+    {
+        answer.push(default.as_bytes());
+    }
+    let choices = &settings.choices;
+    if kind == Kind::Choice
+        && !choices
+            .iter()
+            .any(|choice| choice.as_bytes() == answer.bytes())
+    {
+        return Err(No::Failed("what it says is none of --choices".to_owned()));
+    }
+    Ok(answer)
+}
+
+/// Asks a program to end, and sees to it that it does.
+fn end(child: &Arc<Child>) {
+    signal(child, Signal::SIGTERM);
+    let child = Arc::clone(child);
+    // Where there is no thread to be had, it has been asked all the same.
+    let _late = thread::Builder::new()
+        .name("helper-end".into())
+        .spawn(move || {
+            thread::sleep(PATIENCE);
+            signal(&child, Signal::SIGKILL);
+        });
+}
+
+fn signal(child: &Child, signal: Signal) {
+    match has_terminal() {
+        true => child.signal(signal),
+        false => child.signal_group(signal),
+    }
+}
+
+/// Whether there is a terminal that a program might ask at: then it is in this one's process group, as
+/// one in another could not read it.
+fn has_terminal() -> bool {
+    Path::new("/dev/tty").exists() && std::fs::File::open("/dev/tty").is_ok()
+}

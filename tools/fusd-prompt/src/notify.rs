@@ -1,0 +1,84 @@
+//! `--notify`: a command that tells the person that somebody asks.
+
+use std::fs::{File, OpenOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use fusd::Errno;
+use fusd_tool::Program;
+
+use crate::desk::Asked;
+use crate::process::OwnProcesses;
+use crate::settings::Settings;
+
+/// Commands that run at a time: where more ask at once, the person knows already.
+const MOST: usize = 4;
+
+/// Runs the command.
+pub(crate) struct Notifier {
+    command: String,
+    running: Arc<AtomicUsize>,
+}
+
+impl Notifier {
+    pub(crate) fn new(command: &str) -> Self {
+        Self {
+            command: command.to_owned(),
+            running: Arc::default(),
+        }
+    }
+
+    /// Starts the command, unless as many run already as may. Does not wait for its end.
+    pub(crate) fn tell(&self, asked: &Asked, settings: &Settings, own: &OwnProcesses) {
+        if self.running.fetch_add(1, Ordering::SeqCst) >= MOST {
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            return;
+        }
+        if let Err(error) = self.start(asked, settings, own) {
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            tracing::warn!(command = self.command, %error, "the command of --notify cannot be run");
+        }
+    }
+
+    fn start(&self, asked: &Asked, settings: &Settings, own: &OwnProcesses) -> Result<(), Errno> {
+        let program = Program::new(["/bin/sh", "-c"])
+            .arg(&self.command)
+            .env("FUSD_MESSAGE", settings.question(asked, ""))
+            .stdin(File::open("/dev/null")?)
+            .stdout(OpenOptions::new().write(true).open("/dev/null")?)
+            .own_group();
+        let child = variables(program, asked, settings).spawn()?;
+        let added = own.add(child.pid());
+        let running = Arc::clone(&self.running);
+        thread::Builder::new()
+            .name("notify".into())
+            .spawn(move || {
+                if let Ok(status) = child.wait()
+                    && !status.success()
+                {
+                    tracing::warn!(%status, "the command of --notify failed");
+                }
+                drop(added);
+                running.fetch_sub(1, Ordering::SeqCst);
+            })?;
+        Ok(())
+    }
+}
+
+/// What a command is told of who asks.
+pub(crate) fn variables(program: Program, asked: &Asked, settings: &Settings) -> Program {
+    let who = &asked.who;
+    let path = who.program.clone().unwrap_or_default();
+    let program = program
+        .env("FUSD_PID", who.pid.to_string())
+        .env("FUSD_UID", who.uid.to_string())
+        .env("FUSD_GID", who.gid.to_string())
+        .env("FUSD_COMM", &who.name)
+        .env("FUSD_PROGRAM", path)
+        .env("FUSD_OPERATION", asked.operation.word());
+    match settings.node.get() {
+        Some(node) => program.env("FUSD_PATH", node),
+        None => program,
+    }
+}

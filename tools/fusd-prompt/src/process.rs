@@ -1,0 +1,117 @@
+//! This process: kept from being looked into, and known together with what it has started.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::sys::prctl::set_dumpable;
+use nix::sys::resource::{Resource, setrlimit};
+
+use crate::who::Stat;
+
+/// How far up the processes a caller's ancestors are looked at: more than anybody has, and an end.
+const DEPTH: usize = 64;
+
+/// Keeps what is typed from core dumps, and from other processes of the same user that would look into
+/// this one by ptrace(2) or /proc/PID/mem (proc_pid_mem(5)).
+pub(crate) fn protect() {
+    if let Err(errno) = set_dumpable(false) {
+        tracing::warn!(error = %fusd::Errno::from(errno), "this process can be looked into");
+    }
+    if let Err(errno) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        tracing::warn!(error = %fusd::Errno::from(errno), "this process may dump core");
+    }
+}
+
+/// Processes that this program runs while somebody waits: an editor, a helper. If one of them opened the
+/// node, it would wait for itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnProcesses(Arc<Mutex<Vec<u32>>>);
+
+impl OwnProcesses {
+    /// Adds a process for as long as the result lives.
+    pub(crate) fn add(&self, pid: u32) -> OwnProcess {
+        self.lock().push(pid);
+        OwnProcess(self.clone(), pid)
+    }
+
+    /// Whether a process is this one, or one that was added, or was started by such a one.
+    pub(crate) fn holds(&self, pid: u32) -> bool {
+        if pid == std::process::id() {
+            return true;
+        }
+        let own = self.lock().clone();
+        if own.is_empty() || pid == 0 {
+            return false;
+        }
+        let is_own = |pid: u32| own.contains(&pid);
+        let mut next = pid;
+        for _ in 0..DEPTH {
+            let Some(stat) = Stat::of(next) else {
+                return is_own(next);
+            };
+            let group = u32::try_from(stat.group).unwrap_or(0);
+            let session = u32::try_from(stat.session).unwrap_or(0);
+            if is_own(next) || is_own(group) || is_own(session) {
+                return true;
+            }
+            if stat.parent <= 1 {
+                return false;
+            }
+            next = stat.parent;
+        }
+        false
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A process that was added.
+#[must_use]
+pub(crate) struct OwnProcess(OwnProcesses, u32);
+
+impl Drop for OwnProcess {
+    fn drop(&mut self) {
+        let mut own = self.0.lock();
+        if let Some(place) = own.iter().position(|pid| *pid == self.1) {
+            own.remove(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn what_a_helper_starts_is_known_with_it() {
+        let own = OwnProcesses::default();
+        assert!(own.holds(std::process::id()));
+        let mut child = Command::new("sh")
+            .args(["-c", "sleep 1000 & echo $!; wait"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let grandchild: u32 = line.trim().parse().unwrap();
+        assert!(
+            !own.holds(grandchild),
+            "the command beside the device is no helper"
+        );
+        let added = own.add(child.id());
+        assert!(own.holds(child.id()));
+        assert!(own.holds(grandchild));
+        assert!(!own.holds(1));
+        drop(added);
+        assert!(!own.holds(grandchild));
+        let pid = nix::unistd::Pid::from_raw(grandchild.cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,120 @@
+//! Signals that are about the terminal: noted where they come, and handled by the thread of the
+//! terminal.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::signal::{Signal, raise};
+use nix::unistd::{getpgrp, getpid, getsid};
+use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
+use signal_hook::{flag, low_level};
+
+use crate::who::Stat;
+
+/// How far up a job's processes are looked at.
+const DEPTH: usize = 64;
+
+/// What has come since it was asked last.
+pub(super) struct Signals {
+    suspend: Arc<AtomicBool>,
+    resumed: Arc<AtomicBool>,
+    resized: Arc<AtomicBool>,
+    wake: UnixStream,
+}
+
+/// Wakes the thread of the terminal.
+#[derive(Clone)]
+pub(super) struct Waker(Arc<UnixStream>);
+
+impl Waker {
+    pub(super) fn wake(&self) {
+        // Where it is full, it wakes anyway.
+        let _full = nix::unistd::write(&*self.0, b"w");
+    }
+}
+
+impl Signals {
+    /// Takes the signals from now on.
+    ///
+    /// # Errors
+    /// They cannot be taken.
+    pub(super) fn take() -> io::Result<(Self, Waker)> {
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        waker.set_nonblocking(true)?;
+        let signals = Self {
+            suspend: Arc::default(),
+            resumed: Arc::default(),
+            resized: Arc::default(),
+            wake,
+        };
+        for (number, noted) in [
+            (SIGTSTP, &signals.suspend),
+            (SIGCONT, &signals.resumed),
+            (SIGWINCH, &signals.resized),
+        ] {
+            // In this order: it is noted when the thread wakes.
+            flag::register(number, Arc::clone(noted))?;
+            low_level::pipe::register(number, waker.try_clone()?)?;
+        }
+        Ok((signals, Waker(Arc::new(waker))))
+    }
+
+    /// Whether Ctrl-Z was typed, or somebody else has asked for a pause.
+    pub(super) fn suspend(&self) -> bool {
+        self.suspend.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether the process was stopped, and goes on.
+    pub(super) fn resumed(&self) -> bool {
+        self.resumed.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether the window has another size.
+    pub(super) fn resized(&self) -> bool {
+        self.resized.swap(false, Ordering::SeqCst)
+    }
+
+    /// Takes what has woken the thread.
+    pub(super) fn drain(&self) {
+        let mut part = [0; 64];
+        while matches!((&self.wake).read(&mut part), Ok(1..)) {}
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+/// Stops this process, as SIGTSTP would have; returns when it goes on. Where nobody could make it go on
+/// again, it does nothing, as the kernel itself does then (kernel/signal.c, `is_current_pgrp_orphaned`).
+pub(super) fn stop() {
+    if has_parent_in_session() {
+        let _stopped = raise(Signal::SIGSTOP);
+    }
+}
+
+/// Whether a process of the same session, but another job, waits for this job: a shell.
+fn has_parent_in_session() -> bool {
+    let session = getsid(None).map_or(0, nix::unistd::Pid::as_raw);
+    let group = getpgrp().as_raw();
+    let mut pid = getpid().as_raw().unsigned_abs();
+    for _ in 0..DEPTH {
+        let Some(stat) = Stat::of(pid) else {
+            return false;
+        };
+        if stat.session != session {
+            return false;
+        }
+        if stat.group != group {
+            return true;
+        }
+        pid = stat.parent;
+    }
+    false
+}

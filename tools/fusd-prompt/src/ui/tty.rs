@@ -1,0 +1,252 @@
+//! The terminal that the person is at: taken while there is something to ask, and given back on every
+//! way out of here.
+//!
+//! While it is taken it sends keys one by one and echoes nothing, but Ctrl-C and Ctrl-Z still are
+//! signals to the whole job, as people expect. What was typed before, and what was typed and not read,
+//! is dropped at each change.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, TryLockError};
+
+use crossterm::cursor::Show;
+use crossterm::queue;
+use crossterm::style::Print;
+use crossterm::terminal::{
+    DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen,
+};
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush,
+    tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
+};
+
+/// The terminal that is taken, and its settings as they were.
+static TAKEN: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+
+/// Has the terminal say where a paste begins and ends (xterm's mode 2004), or not.
+const PASTES_ARE_MARKED: &str = "\x1b[?2004h";
+const PASTES_ARE_NOT: &str = "\x1b[?2004l";
+
+/// Columns and rows of a terminal that does not tell.
+const SIZE: (u16, u16) = (80, 24);
+
+/// The person's terminal.
+pub(crate) struct Tty(File);
+
+impl Tty {
+    /// The terminal that standard input is, else the one that controls this process's session.
+    pub(crate) fn find() -> Option<Self> {
+        let stdin = io::stdin();
+        // In a shell, < opens it for reading alone.
+        let both_ways = fcntl_getfl(&stdin).is_ok_and(|flags| flags.contains(OFlags::RDWR));
+        if stdin.is_terminal()
+            && both_ways
+            && let Ok(file) = stdin.as_fd().try_clone_to_owned()
+        {
+            return Some(Self(file.into()));
+        }
+        let file = OpenOptions::new().read(true).write(true).open("/dev/tty");
+        file.ok().map(Self)
+    }
+
+    /// Whether the terminal is this job's now: in the background it must not be touched.
+    pub(crate) fn is_ours(&self) -> bool {
+        // A terminal of another session has no jobs here.
+        tcgetpgrp(&self.0).map_or(true, |group| {
+            group.as_raw_nonzero().get() == nix::unistd::getpgrp().as_raw()
+        })
+    }
+
+    /// Takes the terminal; what was typed up to now is dropped.
+    ///
+    /// # Errors
+    /// It has gone.
+    pub(crate) fn take(&self) -> io::Result<()> {
+        let saved = tcgetattr(&self.0)?;
+        let mut taken = lock();
+        if taken.is_none() {
+            *taken = Some((self.0.try_clone()?, saved.clone()));
+        }
+        drop(taken);
+        tcsetattr(&self.0, OptionalActions::Flush, &raw(saved))?;
+        let mut begin = Vec::new();
+        queue!(
+            begin,
+            EnterAlternateScreen,
+            Print(PASTES_ARE_MARKED),
+            DisableLineWrap
+        )?;
+        self.write(&begin)
+    }
+
+    /// Sets it up anew, after another process may have changed it.
+    ///
+    /// # Errors
+    /// It has gone.
+    pub(crate) fn take_again(&self) -> io::Result<()> {
+        give_back();
+        self.take()
+    }
+
+    /// Drops what has been typed and not been read yet.
+    pub(crate) fn drop_input(&self) {
+        // Where it has gone, there is nothing to drop.
+        let _gone = tcflush(&self.0, QueueSelector::IFlush);
+    }
+
+    /// Columns and rows.
+    pub(crate) fn size(&self) -> (u16, u16) {
+        match tcgetwinsize(&self.0) {
+            Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col, size.ws_row),
+            _ => SIZE,
+        }
+    }
+
+    /// Reads what has been typed; none is there where it returns 0.
+    ///
+    /// # Errors
+    /// It has gone (`EIO`).
+    pub(crate) fn read(&self, room: &mut [u8]) -> io::Result<usize> {
+        (&self.0).read(room)
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// It has gone (`EIO`).
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.0).write_all(bytes)
+    }
+}
+
+impl AsFd for Tty {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Gives the terminal back as it was, if it is taken. Nothing that was typed is left for the shell.
+pub(crate) fn give_back() {
+    restore(&mut lock());
+}
+
+/// The same where nothing may wait: at the end of the process.
+pub(crate) fn give_back_at_exit() {
+    match TAKEN.try_lock() {
+        Ok(mut taken) => restore(&mut taken),
+        Err(TryLockError::Poisoned(error)) => restore(&mut error.into_inner()),
+        // Somebody does it at this moment.
+        Err(TryLockError::WouldBlock) => {}
+    }
+}
+
+fn restore(taken: &mut Option<(File, Termios)>) {
+    let Some((mut file, saved)) = taken.take() else {
+        return;
+    };
+    let mut end = Vec::new();
+    let queued = queue!(
+        end,
+        EnableLineWrap,
+        Print(PASTES_ARE_NOT),
+        LeaveAlternateScreen,
+        Show
+    );
+    // Where it has gone, there is nobody to give it back to.
+    let _gone = queued.and_then(|()| file.write_all(&end));
+    let _gone = tcsetattr(&file, OptionalActions::Flush, &saved);
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Option<(File, Termios)>> {
+    TAKEN
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The settings under which keys come one by one.
+fn raw(mut settings: Termios) -> Termios {
+    settings.input_modes -= InputModes::ICRNL
+        | InputModes::INLCR
+        | InputModes::IGNCR
+        | InputModes::ISTRIP
+        | InputModes::IXON
+        | InputModes::IXOFF;
+    settings.local_modes -=
+        LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL | LocalModes::IEXTEN;
+    settings.local_modes |= LocalModes::ISIG;
+    // Ctrl-\ would end the tool and leave the terminal as it is now.
+    settings.special_codes[SpecialCodeIndex::VQUIT] = 0;
+    // A read returns what there is: another program may have read it first.
+    settings.special_codes[SpecialCodeIndex::VMIN] = 0;
+    settings.special_codes[SpecialCodeIndex::VTIME] = 0;
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A pseudo-terminal: this side, and the person's.
+    fn pair() -> (File, Tty) {
+        let person = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/ptmx")
+            .unwrap();
+        rustix::pty::unlockpt(&person).unwrap();
+        let path = rustix::pty::ptsname(&person, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let tty = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
+        (person, Tty(tty.into()))
+    }
+
+    fn settings(tty: &Tty) -> String {
+        format!("{:?}", tcgetattr(&tty.0).unwrap())
+    }
+
+    /// Types, and waits until it has arrived: the kernel takes it over at its leisure.
+    fn types(person: &mut File, tty: &Tty, keys: &str) {
+        person.write_all(keys.as_bytes()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while rustix::io::ioctl_fionread(&tty.0).unwrap() < keys.len() as u64 {
+            assert!(Instant::now() < deadline, "{keys:?} does not arrive");
+            thread::yield_now();
+        }
+    }
+
+    /// One test, as what is taken is the process's.
+    #[test]
+    fn it_is_given_back_as_it_was_with_nothing_left_to_read() {
+        let (mut person, tty) = pair();
+        let before = settings(&tty);
+        types(&mut person, &tty, "too early\n");
+        tty.take().unwrap();
+        assert_ne!(settings(&tty), before);
+        let mut room = [0; 32];
+        assert_eq!(
+            tty.read(&mut room).unwrap(),
+            0,
+            "what came before is dropped"
+        );
+        types(&mut person, &tty, "x\r");
+        assert_eq!(tty.read(&mut room).unwrap(), 2);
+        types(&mut person, &tty, "too late\n");
+        let panicked = thread::spawn(|| {
+            let _taken = lock();
+            panic!("the lock is poisoned now");
+        });
+        assert!(panicked.join().is_err());
+        tty.take_again().unwrap();
+        types(&mut person, &tty, "too late\r");
+        give_back_at_exit();
+        give_back();
+        assert_eq!(settings(&tty), before);
+        let pending = rustix::io::ioctl_fionread(&tty.0).unwrap();
+        assert_eq!(pending, 0, "what came after is dropped");
+    }
+}
