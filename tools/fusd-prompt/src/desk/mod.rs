@@ -236,16 +236,27 @@ impl<W> Desk<W> {
         })
     }
 
-    /// What needs nobody to be asked.
-    fn unasked(&mut self, now: Instant, who: &Who, operation: &Operation) -> Option<Decision> {
+    /// Whether a rule is against `who`, whatever it does.
+    pub(crate) fn refuses(&self, who: &Who) -> Option<Decision> {
         let policy = &self.policy;
-        if policy.ignore.iter().any(|program| who.is_program(program)) {
+        if policy
+            .ignore
+            .iter()
+            .any(|program| who.may_be_program(program))
+        {
             return Some(Decision::new(Verdict::Deny, By::Ignored));
         }
-        let ruling = policy.rules.ruling(who);
-        if ruling == Some(Ruling::Deny) {
-            return Some(Decision::new(Verdict::Deny, By::Rule));
+        let denied = policy.rules.ruling(who) == Some(Ruling::Deny);
+        denied.then(|| Decision::new(Verdict::Deny, By::Rule))
+    }
+
+    /// What needs nobody to be asked.
+    fn unasked(&mut self, now: Instant, who: &Who, operation: &Operation) -> Option<Decision> {
+        if let Some(decision) = self.refuses(who) {
+            return Some(decision);
         }
+        let policy = &self.policy;
+        let ruling = policy.rules.ruling(who);
         let at_hand = policy.content_is_there || operation.is_write();
         if ruling == Some(Ruling::Allow) && at_hand {
             return Some(Decision::new(Verdict::Approve, By::Rule));

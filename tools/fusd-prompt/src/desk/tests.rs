@@ -297,6 +297,17 @@ fn ignored_programs_are_refused_before_all_else() {
         test.decided(process(1, 0, "/usr/bin/cat")),
         ("approved".into(), By::File)
     );
+    assert!(test.desk.refuses(&process(1, 0, "/usr/bin/git")).is_some());
+    assert!(test.desk.refuses(&process(1, 0, "/usr/bin/cat")).is_none());
+    let unseen = Who {
+        program: None,
+        ..process(1, 0, "")
+    };
+    assert_eq!(
+        test.decided(unseen),
+        ("denied".into(), By::Ignored),
+        "it might be git"
+    );
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl Shared {
         let mut text = format!(
             "{} ({}, process {} of {}, {} of {})",
             settings.question(asked, name),
-            text::printable(who.title()),
+            who.title(),
             who.pid,
             text::printable(who.user.as_ref()),
             asked.operation.word(),

@@ -39,7 +39,6 @@ use crate::desk::{Asked, By, Verdict};
 use crate::helper::Helper;
 use crate::requests::Requests;
 use crate::secret::Secret;
-use crate::text;
 
 /// How long nothing must have been typed before keys count for a prompt that has taken another's place.
 const GUARD: Duration = Duration::from_millis(400);
@@ -349,7 +348,7 @@ impl Person {
     fn tell_in_background(&mut self, list: &[Asked]) {
         for asked in list {
             if self.told.insert(asked.number) {
-                let program = text::printable(asked.who.title());
+                let program = asked.who.title();
                 fusd_tool::say(format!(
                     "fusd-prompt: {program}[{}] waits for an answer; bring this job to the \
                      foreground with fg\n",

@@ -58,7 +58,8 @@ impl Screen {
         let asked = &view.list[view.place];
         let mut screen = Self::default();
         if roomy {
-            screen.queue(view, rows / 4);
+            // The caller has 8 rows, the question, the field and the help one each.
+            screen.queue(view, (rows / 4).min(rows.saturating_sub(12)));
             screen.caller(view, asked);
         } else {
             screen.caller_in_short(view, asked, rows);
@@ -142,7 +143,7 @@ impl Screen {
                 true => ('>', Look::Marked),
                 false => (' ', Look::Plain),
             };
-            let who = text::printable(asked.who.title());
+            let who = asked.who.title();
             let user = text::printable(asked.who.user.as_ref());
             let word = asked.operation.word();
             let pid = asked.who.pid;
@@ -188,10 +189,7 @@ impl Screen {
             1 => String::new(),
             count => format!("{}/{count} ", view.place + 1),
         };
-        let (program, user) = (
-            text::printable(who.title()),
-            text::printable(who.user.as_ref()),
-        );
+        let (program, user) = (who.title(), text::printable(who.user.as_ref()));
         let word = asked.operation.word();
         let waits = waiting(view, asked);
         self.push(
