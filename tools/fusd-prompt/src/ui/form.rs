@@ -239,6 +239,11 @@ impl Form {
         Some(Outcome::Open)
     }
 
+    /// Drops a paste that has begun.
+    pub(crate) fn drop_paste(&mut self) {
+        self.paste = None;
+    }
+
     fn insert(&mut self, mut paste: Secret) {
         match self.kind() {
             Kind::Confirm | Kind::Choice => return,

@@ -86,6 +86,7 @@ impl Ui {
             shown: None,
             forms: BTreeMap::new(),
             told: BTreeSet::new(),
+            told_behind: BTreeSet::new(),
             keys: Keys::new(),
             guard: None,
             taken: None,
@@ -148,8 +149,10 @@ struct Person {
     shown: Option<u64>,
     /// What has been typed for each prompt that was shown.
     forms: BTreeMap<u64, Form>,
-    /// The prompts that the person has been told of by the bell, or in the background.
+    /// The prompts that the person has been told of by the bell.
     told: BTreeSet<u64>,
+    /// Those that they have been told of in the background.
+    told_behind: BTreeSet<u64>,
     keys: Keys,
     /// Until when keys are dropped, and for how long after each.
     guard: Option<(Instant, Duration)>,
@@ -276,8 +279,9 @@ impl Person {
         let list = self.requests.list();
         self.forms
             .retain(|number, _| list.iter().any(|asked| asked.number == *number));
-        self.told
-            .retain(|number| list.iter().any(|asked| asked.number == *number));
+        for told in [&mut self.told, &mut self.told_behind] {
+            told.retain(|number| list.iter().any(|asked| asked.number == *number));
+        }
         let Some(oldest) = list.first() else {
             self.give_back();
             return Ok(());
@@ -330,6 +334,10 @@ impl Person {
     fn begin_guard(&mut self, pause: Duration) {
         self.keys.clear();
         self.tty.drop_input();
+        // The end of a paste may be among what is dropped.
+        for form in self.forms.values_mut() {
+            form.drop_paste();
+        }
         self.guard = Some((Instant::now() + pause, pause));
     }
 
@@ -347,7 +355,7 @@ impl Person {
     /// The terminal is another job's: the person is told that somebody waits.
     fn tell_in_background(&mut self, list: &[Asked]) {
         for asked in list {
-            if self.told.insert(asked.number) {
+            if self.told_behind.insert(asked.number) {
                 let program = asked.who.title();
                 fusd_tool::say(format!(
                     "fusd-prompt: {program}[{}] waits for an answer; bring this job to the \
@@ -400,10 +408,12 @@ impl Person {
     }
 
     fn press(&mut self, number: u64, key: Key) {
+        // In a paste, nothing is a key.
+        let is_key = !self.is_pasting(number);
         match key {
-            Key::Tab if !self.is_pasting(number) => self.move_by(1),
-            Key::BackTab => self.move_by(-1),
-            Key::Escape => self.decide(number, Verdict::Deny),
+            Key::Tab if is_key => self.move_by(1),
+            Key::BackTab if is_key => self.move_by(-1),
+            Key::Escape if is_key => self.decide(number, Verdict::Deny),
             _ => {
                 let settings = Arc::clone(self.requests.settings());
                 let Some(form) = self.forms.get_mut(&number) else {
