@@ -311,8 +311,9 @@ impl<W> Desk<W> {
         }
         let again = Some(Key::again(&who)).filter(|_| !self.policy.again.is_zero());
         if let Some(key) = again.flatten() {
-            self.kept
-                .keep(key, verdict.clone(), now.checked_add(self.policy.again));
+            let until = now.checked_add(self.policy.again);
+            // Also those that have come at the same moment, as the workers of a build do.
+            closed.extend(self.keep(now, key, &verdict, until));
         }
         if !matches!(verdict, Verdict::Deny) {
             closed.extend(self.remember(now, &who, &verdict));
@@ -327,9 +328,19 @@ impl<W> Desk<W> {
             Some((limit, by)) => by.key(who).map(|key| (key, now.checked_add(limit))),
             None => None,
         };
-        let Some((key, until)) = key else {
-            return Vec::new();
-        };
+        match key {
+            Some((key, until)) => self.keep(now, key, verdict, until),
+            None => Vec::new(),
+        }
+    }
+
+    fn keep(
+        &mut self,
+        now: Instant,
+        key: Key,
+        verdict: &Verdict,
+        until: Option<Instant>,
+    ) -> Vec<Closed<W>> {
         let fits =
             |prompt: &Prompt<W>| !prompt.asked.operation.is_write() && key.is_of(&prompt.asked.who);
         let numbers = self.prompts.iter().filter(|(_, prompt)| fits(prompt));
