@@ -44,6 +44,8 @@ enum Look {
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
     rows: Vec<(Look, String)>,
+    /// It has the end of what is written.
+    pub(crate) shows_end: bool,
     /// Column and row, from 0: where something is typed, or marked.
     cursor: (u16, u16),
 }
@@ -66,7 +68,8 @@ impl Screen {
         }
         let mut left = rows.saturating_sub(screen.rows.len());
         if let Operation::Write(data) = &asked.operation {
-            let most = left.saturating_sub(3);
+            // Rather a row of it than the question: that it is a write is seen from the rest.
+            let most = left.saturating_sub(3).max(usize::from(left == 3));
             left = screen.written(data, view.form.scroll, width, most, left);
         }
         // The question, the field and the last row are what nobody can do without.
@@ -237,12 +240,13 @@ impl Screen {
         let first = scroll.min(rows.len().saturating_sub(most));
         for (number, row) in rows.iter().enumerate().skip(first).take(most) {
             let below = rows.len() - number;
-            if number + 1 == first + most && below > 1 {
+            if number + 1 == first + most && below > 1 && most > 1 {
                 self.push(Look::Weak, format!("... {below} rows more: Down"));
             } else {
                 self.push(Look::Plain, format!("| {row}"));
             }
         }
+        self.shows_end = most > 0 && first + most == rows.len();
         left - most
     }
 
@@ -449,6 +453,30 @@ mod tests {
                     assert!(column < size.0.max(4) && row < size.1.max(1), "{size:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_seen_whole_or_known_not_to_be() {
+        let shows = |size, text: &str| {
+            let data = Operation::Write(Arc::from(text.as_bytes()));
+            let screen = screen(&["-w", "approve"], data, size, "");
+            let rows = screen.rows.iter().filter(|(_, row)| row.starts_with("| "));
+            (rows.count(), screen.shows_end)
+        };
+        assert_eq!(shows((20, 5), "a"), (1, true));
+        assert_eq!(shows((20, 5), "a\nb"), (1, false));
+        assert_eq!(shows((80, 40), "a\nb"), (2, true));
+        assert!(!shows((80, 40), &"a\n".repeat(100)).1);
+        assert!(!shows((20, 2), "a").1);
+    }
+
+    #[test]
+    fn the_question_is_there_in_a_small_window_with_a_queue() {
+        for size in [(44, 13), (44, 14), (80, 15)] {
+            let screen = screen(&[], Operation::Open, size, "");
+            let has = |text: &str| screen.rows.iter().any(|(_, row)| row.starts_with(text));
+            assert!(has("> ") && has("Enter"), "{size:?}: {screen:?}");
         }
     }
 
