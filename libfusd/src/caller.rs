@@ -47,12 +47,12 @@ impl Caller {
     ///
     /// `None` where it is gone, or where this process has no right to look.
     pub fn executable(&self) -> Option<PathBuf> {
-        fs::read_link(self.proc("exe")?).ok()
+        fs::read_link(self.thread_proc("exe")?).ok()
     }
 
     /// The caller's command line, an item per argument (`/proc/PID/cmdline`).
     pub fn command_line(&self) -> Option<Vec<OsString>> {
-        let line = fs::read(self.proc("cmdline")?).ok()?;
+        let line = fs::read(self.thread_proc("cmdline")?).ok()?;
         let line = line.strip_suffix(b"\0").unwrap_or(&line);
         Some(
             line.split(|byte| *byte == 0)
@@ -63,7 +63,16 @@ impl Caller {
 
     /// The caller's working directory (`/proc/PID/cwd`).
     pub fn working_directory(&self) -> Option<PathBuf> {
-        fs::read_link(self.proc("cwd")?).ok()
+        fs::read_link(self.thread_proc("cwd")?).ok()
+    }
+
+    /// By the thread: where the first one of a process has ended, which it may bring about itself,
+    /// the process has no executable any more, but its other threads have.
+    fn thread_proc(&self, entry: &str) -> Option<PathBuf> {
+        match self.thread {
+            0 => None,
+            thread => Some(PathBuf::from(format!("/proc/{thread}/{entry}"))),
+        }
     }
 
     fn proc(&self, entry: &str) -> Option<PathBuf> {

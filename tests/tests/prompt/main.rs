@@ -63,6 +63,7 @@ mod asking {
         others:
             a_project_has_an_env_file,
             pinentry_asks,
-            systemd_ask_password_asks;
+            systemd_ask_password_asks,
+            a_helper_that_leaves_others_behind_ends_all_the_same;
     }
 }

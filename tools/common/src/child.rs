@@ -179,6 +179,11 @@ impl Child {
         }
     }
 
+    /// Whether it has a process group of its own.
+    pub fn has_group(&self) -> bool {
+        self.group
+    }
+
     /// Sends a signal to its process group, which must be its own, unless it has been waited for.
     pub fn signal_group(&self, signal: Signal) {
         if self.group && !*self.lock() {

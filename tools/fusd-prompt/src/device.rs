@@ -103,7 +103,10 @@ impl Device for Prompt {
             request.fail(Errno::EACCES);
         } else if flags.readable() && settings.per != Per::Read {
             self.0.arrive(Operation::Open, Waiter::Open(request));
-        } else {
+        } else if let Some(Waiter::Open(request)) =
+            self.0.pass(Operation::Open, Waiter::Open(request))
+        {
+            // It is a read or a write that is the question, or nothing is.
             request.accept(OpenPrompt::empty());
         }
     }
@@ -133,8 +136,13 @@ impl Device for Prompt {
                 request.fail(Errno::EBADF);
             }
             OnWrite::Show => {
-                show(&request);
-                request.accept();
+                let data = Arc::from(request.data());
+                let waiter = Waiter::Write(request);
+                // Whoever writes need not be who has opened it.
+                if let Some(Waiter::Write(request)) = self.0.pass(Operation::Write(data), waiter) {
+                    show(&request);
+                    request.accept();
+                }
             }
             OnWrite::Approve if request.data().is_empty() => {
                 request.accept();
@@ -170,7 +178,7 @@ fn show(request: &WriteRequest) {
         .unwrap_or(part)
         .split(|byte| *byte == b'\n')
     {
-        let program = text::printable(who.title());
+        let program = who.title();
         let user = text::printable(who.user.as_ref());
         let line = text::printable_bytes(line);
         said.push_str(&format!("{program}[{}] ({user}): {line}\n", who.pid));

@@ -48,8 +48,7 @@ impl Notifier {
             .stdin(File::open("/dev/null")?)
             .stdout(OpenOptions::new().write(true).open("/dev/null")?)
             .own_group();
-        let child = variables(program, asked, settings).spawn()?;
-        let added = own.add(child.pid());
+        let (child, added) = own.spawn(variables(program, asked, settings))?;
         let running = Arc::clone(&self.running);
         thread::Builder::new()
             .name("notify".into())

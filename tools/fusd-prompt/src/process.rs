@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fusd::Errno;
+use fusd_tool::{Child, Program};
 use nix::sys::prctl::set_dumpable;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::who::Stat;
 
@@ -14,10 +16,13 @@ const DEPTH: usize = 64;
 /// this one by ptrace(2) or /proc/PID/mem (proc_pid_mem(5)).
 pub(crate) fn protect() {
     if let Err(errno) = set_dumpable(false) {
-        tracing::warn!(error = %fusd::Errno::from(errno), "this process can be looked into");
+        tracing::warn!(error = %Errno::from(errno), "this process can be looked into");
     }
-    if let Err(errno) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
-        tracing::warn!(error = %fusd::Errno::from(errno), "this process may dump core");
+    // The soft limit alone: a command beside the device may raise its own again.
+    let limited = getrlimit(Resource::RLIMIT_CORE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_CORE, 0, hard));
+    if let Err(errno) = limited {
+        tracing::warn!(error = %Errno::from(errno), "this process may dump core");
     }
 }
 
@@ -28,9 +33,22 @@ pub(crate) struct OwnProcesses(Arc<Mutex<Vec<u32>>>);
 
 impl OwnProcesses {
     /// Adds a process for as long as the result lives.
-    pub(crate) fn add(&self, pid: u32) -> OwnProcess {
+    #[cfg(test)]
+    fn add(&self, pid: u32) -> OwnProcess {
         self.lock().push(pid);
         OwnProcess(self.clone(), pid)
+    }
+
+    /// Starts a program and adds it, before it can be asked whether it is one of these.
+    ///
+    /// # Errors
+    /// It cannot be started ([`Program::spawn`]).
+    pub(crate) fn spawn(&self, program: Program) -> Result<(Child, OwnProcess), Errno> {
+        let mut own = self.lock();
+        let child = program.spawn()?;
+        let pid = child.pid();
+        own.push(pid);
+        Ok((child, OwnProcess(self.clone(), pid)))
     }
 
     /// Whether a process is this one, or one that was added, or was started by such a one.

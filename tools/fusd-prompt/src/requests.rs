@@ -130,7 +130,7 @@ impl Requests {
         if self.0.own.holds(who.pid) {
             tracing::warn!(
                 pid = who.pid,
-                program = %who.title().display(),
+                program = who.title(),
                 "the tool's own process would wait for itself: refused with EDEADLK"
             );
             waiter.fail(Errno::EDEADLK);
@@ -175,6 +175,22 @@ impl Requests {
                 }
             }
         }
+    }
+
+    /// Refuses a call that is no question where a rule is against its caller; else gives it back.
+    pub(crate) fn pass(&self, operation: Operation, waiter: Waiter) -> Option<Waiter> {
+        let who = Arc::new(Who::of(waiter.context().caller()));
+        let Some(decision) = self.desk().refuses(&who) else {
+            return Some(waiter);
+        };
+        self.settle(vec![Closed {
+            waiters: vec![waiter],
+            who,
+            operation,
+            decision,
+            waited: std::time::Duration::ZERO,
+        }]);
+        None
     }
 
     fn announce(&self, asked: &Asked) {

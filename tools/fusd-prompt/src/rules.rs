@@ -28,6 +28,14 @@ impl Whom {
             Self::Anybody => true,
         }
     }
+
+    /// Whether a rule that refuses is to be obeyed: also where it cannot be told whether it is the one.
+    fn may_be(&self, who: &Who) -> bool {
+        match self {
+            Self::Program(program) => who.may_be_program(program),
+            _ => self.is(who),
+        }
+    }
 }
 
 impl FromStr for Whom {
@@ -61,7 +69,10 @@ pub struct Rules(Vec<(Ruling, Whom)>);
 impl Rules {
     /// What the rules say of `who`, if any does.
     pub(crate) fn ruling(&self, who: &Who) -> Option<Ruling> {
-        let rule = self.0.iter().find(|(_, whom)| whom.is(who));
+        let rule = self.0.iter().find(|(ruling, whom)| match ruling {
+            Ruling::Allow => whom.is(who),
+            Ruling::Deny => whom.may_be(who),
+        });
         rule.map(|(ruling, _)| *ruling)
     }
 
@@ -165,6 +176,17 @@ mod tests {
             Some(Ruling::Allow)
         );
         assert_eq!(rules.ruling(&process(9, 0, "/bin/a")), None);
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_seen_is_refused_and_not_let_in() {
+        let unseen = Who {
+            program: None,
+            ..process(9, 0, "")
+        };
+        let ruling = |option| rules(&[option, "program:/bin/a"]).unwrap().ruling(&unseen);
+        assert_eq!(ruling("--allow"), None);
+        assert_eq!(ruling("--deny"), Some(Ruling::Deny));
     }
 
     #[test]

@@ -8,6 +8,11 @@ use std::path::PathBuf;
 use fusd::Caller;
 use nix::unistd::{Uid, User};
 
+use crate::text;
+
+/// How many bytes of a command line are kept: whoever opens the node chooses how long it is.
+const COMMAND: usize = 4096;
+
 /// The process that made a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Who {
@@ -20,7 +25,10 @@ pub(crate) struct Who {
     pub(crate) name: String,
     /// Its executable, which the kernel names; `None` where this process may not look.
     pub(crate) program: Option<PathBuf>,
+    /// Its arguments, up to [`COMMAND`] bytes of them.
     pub(crate) command: Vec<OsString>,
+    /// Whether it has more arguments than that.
+    pub(crate) is_cut: bool,
     pub(crate) directory: Option<PathBuf>,
     /// When it began, in clock ticks since the boot: with the pid, no other process has it.
     pub(crate) started: Option<u64>,
@@ -31,6 +39,7 @@ impl Who {
     pub(crate) fn of(caller: &Caller) -> Self {
         let pid = caller.pid();
         let user = User::from_uid(Uid::from_raw(caller.uid)).ok().flatten();
+        let (command, is_cut) = cut(caller.command_line().unwrap_or_default());
         Self {
             pid,
             uid: caller.uid,
@@ -38,19 +47,21 @@ impl Who {
             user: user.map_or_else(|| caller.uid.to_string(), |user| user.name),
             name: caller.program().unwrap_or_default(),
             program: caller.executable(),
-            command: caller.command_line().unwrap_or_default(),
+            command,
+            is_cut,
             directory: caller.working_directory(),
             started: Stat::of(pid).map(|stat| stat.started),
         }
     }
 
-    /// The program in a word: the name of its file, else what it calls itself.
-    pub(crate) fn title(&self) -> &OsStr {
+    /// The program in a word, to be shown: the name of its file, else what it calls itself, and then it
+    /// says so.
+    pub(crate) fn title(&self) -> String {
         let file = self.program.as_ref().and_then(|path| path.file_name());
         match file {
-            Some(name) => name,
-            None if self.name.is_empty() => OsStr::new("?"),
-            None => OsStr::new(&self.name),
+            Some(name) => text::printable(name),
+            None if self.name.is_empty() => "?".to_owned(),
+            None => format!("(calls itself {})", text::printable(self.name.as_ref())),
         }
     }
 
@@ -63,10 +74,35 @@ impl Who {
         }
     }
 
+    /// The same for what refuses: a program that cannot be seen might be any, and can bring that about
+    /// by itself.
+    pub(crate) fn may_be_program(&self, wanted: &OsStr) -> bool {
+        self.program.is_none() || self.is_program(wanted)
+    }
+
     /// The command line as one text.
     pub(crate) fn command_line(&self) -> OsString {
-        self.command.join(OsStr::new(" "))
+        let mut line = self.command.join(OsStr::new(" "));
+        if self.is_cut {
+            line.push(" ...");
+        }
+        line
     }
+}
+
+/// The first words of a command line, and whether that is not all.
+fn cut(words: Vec<OsString>) -> (Vec<OsString>, bool) {
+    let mut left = COMMAND;
+    let mut kept = Vec::new();
+    for word in words {
+        if word.len() > left {
+            kept.push(OsStr::from_bytes(&word.as_bytes()[..left]).to_owned());
+            return (kept, true);
+        }
+        left -= word.len().max(1).min(left);
+        kept.push(word);
+    }
+    (kept, false)
 }
 
 /// What is of use in `/proc/PID/stat`.
@@ -117,6 +153,7 @@ pub(crate) mod tests {
             name: "x".to_owned(),
             program: Some(program.into()),
             command: vec![program.into()],
+            is_cut: false,
             directory: Some("/".into()),
             started: Some(u64::from(pid)),
         }
@@ -157,6 +194,22 @@ pub(crate) mod tests {
             !unseen.is_program(OsStr::new("x")),
             "no name it gave itself"
         );
-        assert_eq!(unseen.title(), "x");
+        assert!(unseen.may_be_program(OsStr::new("/usr/bin/cat")));
+        assert_eq!(unseen.title(), "(calls itself x)");
+    }
+
+    #[test]
+    fn a_long_command_line_is_cut() {
+        let words = |length: usize| vec!["cat".into(), "x".repeat(length).into()];
+        assert_eq!(cut(words(COMMAND - 3)), (words(COMMAND - 3), false));
+        assert_eq!(cut(words(COMMAND)), (words(COMMAND - 3), true));
+        let many = cut(vec![OsString::new(); 2 * COMMAND]).0;
+        assert!(many.len() <= 2 * COMMAND);
+        let long = Who {
+            command: words(1),
+            is_cut: true,
+            ..Who::default()
+        };
+        assert_eq!(long.command_line(), "cat x ...");
     }
 }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use fusd_tests::user::{self, World};
 use fusd_tests::{Case, Launch};
 
-use crate::helper::{has_program, start};
+use crate::helper::{REFUSED, has_program, start};
 use crate::person::Person;
 
 /// Where python3-dotenv is.
@@ -113,5 +113,23 @@ pub(crate) fn systemd_ask_password_asks(case: &Case) {
     person.terminal.press("hunter2\r");
     assert_eq!(caller.wait(), Ok("hunter2\n".to_owned()));
     person.is_left_alone();
+    person.ends_it();
+}
+
+pub(crate) fn a_helper_that_leaves_others_behind_ends_all_the_same(case: &Case) {
+    // At a terminal it has no group of its own: what the shell runs lives on, with the output.
+    let options = [
+        "--again",
+        "0",
+        "--no-terminal",
+        "--helper",
+        "sleep 1000; :",
+        "--timeout",
+        "100ms",
+    ];
+    let person = Person::start(case, (100, 24), options);
+    for _ in 0..2 {
+        assert_eq!(start(person.node()).wait(), REFUSED);
+    }
     person.ends_it();
 }

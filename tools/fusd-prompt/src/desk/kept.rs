@@ -47,6 +47,10 @@ pub(crate) enum Key {
 impl Key {
     /// Whoever comes again in the same way.
     pub(super) fn again(who: &Who) -> Option<Self> {
+        // Two long command lines may differ in what is not kept of them.
+        if who.is_cut {
+            return None;
+        }
         Some(Self::Again(
             who.uid,
             who.program.clone()?,
@@ -60,7 +64,10 @@ impl Key {
             Self::Process(pid, started) => who.pid == *pid && who.started == Some(*started),
             Self::Program(uid, program) => who.uid == *uid && who.program.as_ref() == Some(program),
             Self::Again(uid, program, command) => {
-                who.uid == *uid && who.program.as_ref() == Some(program) && who.command == *command
+                !who.is_cut
+                    && who.uid == *uid
+                    && who.program.as_ref() == Some(program)
+                    && who.command == *command
             }
             Self::User(uid) => who.uid == *uid,
         }

@@ -236,16 +236,27 @@ impl<W> Desk<W> {
         })
     }
 
-    /// What needs nobody to be asked.
-    fn unasked(&mut self, now: Instant, who: &Who, operation: &Operation) -> Option<Decision> {
+    /// Whether a rule is against `who`, whatever it does.
+    pub(crate) fn refuses(&self, who: &Who) -> Option<Decision> {
         let policy = &self.policy;
-        if policy.ignore.iter().any(|program| who.is_program(program)) {
+        if policy
+            .ignore
+            .iter()
+            .any(|program| who.may_be_program(program))
+        {
             return Some(Decision::new(Verdict::Deny, By::Ignored));
         }
-        let ruling = policy.rules.ruling(who);
-        if ruling == Some(Ruling::Deny) {
-            return Some(Decision::new(Verdict::Deny, By::Rule));
+        let denied = policy.rules.ruling(who) == Some(Ruling::Deny);
+        denied.then(|| Decision::new(Verdict::Deny, By::Rule))
+    }
+
+    /// What needs nobody to be asked.
+    fn unasked(&mut self, now: Instant, who: &Who, operation: &Operation) -> Option<Decision> {
+        if let Some(decision) = self.refuses(who) {
+            return Some(decision);
         }
+        let policy = &self.policy;
+        let ruling = policy.rules.ruling(who);
         let at_hand = policy.content_is_there || operation.is_write();
         if ruling == Some(Ruling::Allow) && at_hand {
             return Some(Decision::new(Verdict::Approve, By::Rule));
@@ -300,8 +311,9 @@ impl<W> Desk<W> {
         }
         let again = Some(Key::again(&who)).filter(|_| !self.policy.again.is_zero());
         if let Some(key) = again.flatten() {
-            self.kept
-                .keep(key, verdict.clone(), now.checked_add(self.policy.again));
+            let until = now.checked_add(self.policy.again);
+            // Also those that have come at the same moment, as the workers of a build do.
+            closed.extend(self.keep(now, key, &verdict, until));
         }
         if !matches!(verdict, Verdict::Deny) {
             closed.extend(self.remember(now, &who, &verdict));
@@ -316,9 +328,19 @@ impl<W> Desk<W> {
             Some((limit, by)) => by.key(who).map(|key| (key, now.checked_add(limit))),
             None => None,
         };
-        let Some((key, until)) = key else {
-            return Vec::new();
-        };
+        match key {
+            Some((key, until)) => self.keep(now, key, verdict, until),
+            None => Vec::new(),
+        }
+    }
+
+    fn keep(
+        &mut self,
+        now: Instant,
+        key: Key,
+        verdict: &Verdict,
+        until: Option<Instant>,
+    ) -> Vec<Closed<W>> {
         let fits =
             |prompt: &Prompt<W>| !prompt.asked.operation.is_write() && key.is_of(&prompt.asked.who);
         let numbers = self.prompts.iter().filter(|(_, prompt)| fits(prompt));

@@ -151,11 +151,12 @@ fn a_program_is_not_asked_about_twice_within_a_second() {
         ..policy()
     });
     let place = test.waits(process(1, 0, "/a"), 1);
-    let other = test.waits(process(2, 0, "/a"), 2);
+    test.waits(process(2, 0, "/a"), 2);
+    let other = test.waits(process(3, 0, "/b"), 3);
     assert_eq!(
         test.answer(place, "x"),
-        one(&[1], "x"),
-        "who waits is asked about"
+        [(vec![1], "x".into()), (vec![2], "x".into())],
+        "who waits already has come again as well"
     );
     test.desk.withdraw(other);
     assert_eq!(
@@ -296,6 +297,17 @@ fn ignored_programs_are_refused_before_all_else() {
     assert_eq!(
         test.decided(process(1, 0, "/usr/bin/cat")),
         ("approved".into(), By::File)
+    );
+    assert!(test.desk.refuses(&process(1, 0, "/usr/bin/git")).is_some());
+    assert!(test.desk.refuses(&process(1, 0, "/usr/bin/cat")).is_none());
+    let unseen = Who {
+        program: None,
+        ..process(1, 0, "")
+    };
+    assert_eq!(
+        test.decided(unseen),
+        ("denied".into(), By::Ignored),
+        "it might be git"
     );
 }
 

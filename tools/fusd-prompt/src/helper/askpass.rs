@@ -1,12 +1,12 @@
 //! The convention of ssh-askpass: the question is the argument, the answer the standard output, and a
 //! status other than 0 a refusal.
 
-use std::fs::File;
 use std::io::{self, Read, Write, pipe};
 use std::sync::Arc;
 
-use fusd_tool::{Child, Program};
+use fusd_tool::Program;
 
+use super::output::Output;
 use super::{Ask, No, Shared, has_terminal};
 use crate::args::Kind;
 use crate::notify::variables;
@@ -50,12 +50,14 @@ pub(super) fn ask(shared: &Shared, ask: &Ask<'_>) -> Result<Secret, No> {
     if !has_terminal() {
         program = program.arg("0").own_group();
     }
-    let child = Arc::new(variables(program, ask.asked, shared.requests.settings()).spawn()?);
-    let _own = shared.requests.own_processes().add(child.pid());
-    if !shared.runs(ask.asked.number, &child) {
+    let program = variables(program, ask.asked, shared.requests.settings());
+    let (child, _own) = shared.requests.own_processes().spawn(program)?;
+    let child = Arc::new(child);
+    shared.runs(ask.asked.number, &child);
+    let answer = Output::of(output, &child).map_err(No::from).and_then(read);
+    if answer.is_err() {
         super::end(&child);
     }
-    let answer = read(output.into(), &child);
     let status = child.wait();
     shared.runs_no_more();
     // Where the keeper has gone already, nothing is lost.
@@ -69,21 +71,16 @@ pub(super) fn ask(shared: &Shared, ask: &Ask<'_>) -> Result<Secret, No> {
 }
 
 /// All that the program says.
-fn read(output: std::os::fd::OwnedFd, child: &Arc<Child>) -> Result<Secret, No> {
-    let mut output = File::from(output);
+fn read(mut output: Output) -> Result<Secret, No> {
     let mut answer = Secret::new();
     loop {
         match output.read(answer.room(PART)) {
             Ok(0) => return Ok(answer),
             Ok(count) => answer.grown(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                super::end(child);
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         }
         if answer.len() > LONGEST {
-            super::end(child);
             return Err(No::Failed("it says too much".to_owned()));
         }
     }

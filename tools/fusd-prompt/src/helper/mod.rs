@@ -4,6 +4,7 @@
 //! because its caller has gone or the time is over, is ended.
 
 mod askpass;
+mod output;
 mod pinentry;
 
 use std::path::Path;
@@ -25,6 +26,9 @@ use crate::text;
 
 /// How many bytes of what is written are in the question, at most.
 const WRITTEN: usize = 4096;
+
+/// Why there is no answer to a write that is too long to be shown.
+const TOO_LONG: &str = "what is written is too long to be seen in its question: it is refused";
 
 /// How long a program may take to end that has been asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -76,8 +80,17 @@ struct Shared {
 struct State {
     /// There may be something new.
     rung: bool,
-    running: Option<(u64, Arc<Child>)>,
+    running: Option<Running>,
     ended: bool,
+}
+
+/// A program that asks for a prompt.
+#[derive(Clone)]
+struct Running {
+    number: u64,
+    child: Arc<Child>,
+    /// It has been asked to end.
+    is_to_end: bool,
 }
 
 impl Helper {
@@ -110,15 +123,9 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        let running = {
-            let mut state = self.shared.lock();
-            state.ended = true;
-            state.running.clone()
-        };
+        self.shared.lock().ended = true;
         self.shared.changed.notify_all();
-        if let Some((_, child)) = running {
-            end(&child);
-        }
+        self.shared.end_unwanted();
         // Where it has panicked, that is in the log.
         let _ = self.thread.take().map(JoinHandle::join);
     }
@@ -127,15 +134,32 @@ impl Drop for Helper {
 impl Shared {
     /// Something has changed: there may be a new question, or the one that is asked may have ended.
     fn ring(&self) {
-        let running = {
-            let mut state = self.lock();
-            state.rung = true;
-            state.running.clone()
-        };
+        self.lock().rung = true;
         self.changed.notify_all();
-        if let Some((number, child)) = running
-            && !self.requests.has(number)
-        {
+        self.end_unwanted();
+    }
+
+    /// Ends the program that asks, once, if nobody wants its answer any more.
+    fn end_unwanted(&self) {
+        // Not both locks at a time.
+        let Some(number) = self.lock().running.as_ref().map(|it| it.number) else {
+            return;
+        };
+        let is_wanted = self.requests.has(number);
+        let child = {
+            let mut state = self.lock();
+            let ended = state.ended;
+            let running = state.running.as_mut();
+            let running = running.filter(|it| {
+                let is_it = it.number == number && !it.is_to_end;
+                is_it && (ended || !is_wanted)
+            });
+            running.map(|it| {
+                it.is_to_end = true;
+                Arc::clone(&it.child)
+            })
+        };
+        if let Some(child) = child {
             end(&child);
         }
     }
@@ -195,19 +219,18 @@ impl Shared {
         let mut text = format!(
             "{} ({}, process {} of {}, {} of {})",
             settings.question(asked, name),
-            text::printable(who.title()),
+            who.title(),
             who.pid,
             text::printable(who.user.as_ref()),
             asked.operation.word(),
             settings.node(),
         );
         if let Operation::Write(data) = &asked.operation {
-            // More than that does not fit into an argument, nor into a window.
-            let part = &data[..data.len().min(WRITTEN)];
-            text = format!("{text}: {}", text::printable_bytes(part));
-            if part.len() < data.len() {
-                text.push_str(&format!(" ... and {} bytes more", data.len() - part.len()));
+            // More than that fits into no window, and nobody is to approve what they have not seen.
+            if data.len() > WRITTEN {
+                return Err(No::Failed(TOO_LONG.to_owned()));
             }
+            text = format!("{text}: {}", text::printable_bytes(data));
         }
         let ask = Ask {
             text,
@@ -221,14 +244,15 @@ impl Shared {
         }
     }
 
-    /// Makes a program known that asks for a prompt, so that it is ended with it. False where the
-    /// prompt has ended already.
-    fn runs(&self, number: u64, child: &Arc<Child>) -> bool {
-        let mut state = self.lock();
-        state.running = Some((number, Arc::clone(child)));
-        let ended = state.ended;
-        drop(state);
-        !ended && self.requests.has(number)
+    /// Makes a program known that asks for a prompt, so that it is ended with it: at once where that has
+    /// ended already.
+    fn runs(&self, number: u64, child: &Arc<Child>) {
+        self.lock().running = Some(Running {
+            number,
+            child: Arc::clone(child),
+            is_to_end: false,
+        });
+        self.end_unwanted();
     }
 
     fn runs_no_more(&self) {
@@ -272,9 +296,10 @@ fn end(child: &Arc<Child>) {
 }
 
 fn signal(child: &Child, signal: Signal) {
-    match has_terminal() {
-        true => child.signal(signal),
-        false => child.signal_group(signal),
+    // What there was at its start counts, not what there is now.
+    match child.has_group() {
+        true => child.signal_group(signal),
+        false => child.signal(signal),
     }
 }
 

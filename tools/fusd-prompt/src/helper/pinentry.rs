@@ -5,12 +5,13 @@ use std::fs::File;
 use std::io::{self, Read, Write, pipe};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
 
 use fusd_tool::Program;
 
-use super::{Ask, No, Shared, has_terminal};
+use super::output::Output;
+use super::{Ask, No, Shared, TOO_LONG, has_terminal};
 use crate::args::Kind;
+use crate::desk::Operation;
 use crate::notify::variables;
 use crate::secret::Secret;
 
@@ -34,19 +35,21 @@ pub(super) fn ask(shared: &Shared, ask: &Ask<'_>) -> Result<Secret, No> {
     if !has_terminal() {
         program = program.own_group();
     }
-    let child = Arc::new(variables(program, ask.asked, shared.requests.settings()).spawn()?);
-    let _own = shared.requests.own_processes().add(child.pid());
-    if !shared.runs(ask.asked.number, &child) {
-        super::end(&child);
-    }
-    let mut dialogue = Dialogue {
-        input: File::from(OwnedFd::from(input)),
-        output: File::from(OwnedFd::from(output)),
-        line: Secret::new(),
-    };
-    let answer = dialogue.ask(ask);
-    // It ends at the end of its input.
-    drop(dialogue);
+    let program = variables(program, ask.asked, shared.requests.settings());
+    let (child, _own) = shared.requests.own_processes().spawn(program)?;
+    let child = Arc::new(child);
+    shared.runs(ask.asked.number, &child);
+    let answer = Output::of(output, &child)
+        .map_err(No::from)
+        .and_then(|output| {
+            let mut dialogue = Dialogue {
+                input: File::from(OwnedFd::from(input)),
+                output,
+                line: Secret::new(),
+            };
+            // It ends at the end of its input, which is dropped here.
+            dialogue.ask(ask)
+        });
     let status = child.wait();
     shared.runs_no_more();
     status?;
@@ -55,7 +58,7 @@ pub(super) fn ask(shared: &Shared, ask: &Ask<'_>) -> Result<Secret, No> {
 
 struct Dialogue {
     input: File,
-    output: File,
+    output: Output,
     /// What has been read and not looked at yet.
     line: Secret,
 }
@@ -85,13 +88,12 @@ impl Dialogue {
             .or(variable("LANG"));
         self.option("lc-ctype", letters)?;
         self.tell("SETTITLE", "fusd-prompt")?;
-        self.tell("SETDESC", &ask.text)?;
-        if let Some(deadline) = ask.asked.deadline {
-            let left = deadline.saturating_duration_since(Instant::now()).as_secs();
-            // It may know no timeouts: then the tool ends it.
-            self.send("SETTIMEOUT", &left.max(1).to_string())?;
-            self.said()?;
+        let is_write = matches!(ask.asked.operation, Operation::Write(_));
+        if is_write && "SETDESC ".len() + escaped(&ask.text).len() > LINE - 2 {
+            return Err(No::Failed(TOO_LONG.to_owned()));
         }
+        self.tell("SETDESC", &ask.text)?;
+        // No SETTIMEOUT: the tool ends it when the time is over, and decides then.
         if ask.kind == Kind::Confirm {
             self.send("CONFIRM", "")?;
             return match self.said()? {

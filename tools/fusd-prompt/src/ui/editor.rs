@@ -26,7 +26,7 @@ use crate::secret::Secret;
 /// dies: then it ends the editor, also one that a shell runs for it. In any case it removes the directory.
 const SCRIPT: &str = r#"
 trap '' INT HUP TERM QUIT TSTP
-exec 3<&0 </dev/tty
+exec 3<&0 </dev/tty >/dev/tty 2>/dev/tty
 umask 077
 mkdir -- "$2" || exit 1
 head -c "$3" <&3 >"$2/answer"
@@ -61,15 +61,15 @@ pub(super) fn run(
     let directory = place().join(name());
     let path = directory.join("answer");
     let (stdin, lifeline) = pipe().map_err(|error| because("no pipe", &error))?;
-    let child = Program::new(["/bin/sh", "-c", SCRIPT, "sh"])
+    let program = Program::new(["/bin/sh", "-c", SCRIPT, "sh"])
         .arg(editor())
         .arg(&directory)
         .arg(text.len().to_string())
-        .stdin(stdin)
-        .spawn()
+        .stdin(stdin);
+    let (child, _own) = own
+        .spawn(program)
         .map_err(|errno| because("no editor", &errno))?;
     let child = Arc::new(child);
-    let _own = own.add(child.pid());
     let given = (&lifeline).write_all(text.bytes());
     let mut lifeline = Some(lifeline);
     let edited = match (given, wait(&child, &mut lifeline, wanted)) {

@@ -35,6 +35,8 @@ pub(crate) struct Form {
     pub(crate) selected: usize,
     /// How many rows of what is written are above the window.
     pub(crate) scroll: usize,
+    /// All of what is written has been on the screen, down to its end.
+    pub(crate) end_is_seen: bool,
     /// What is being pasted.
     paste: Option<Secret>,
     /// What the person is to know.
@@ -51,6 +53,7 @@ impl Form {
             answers: Vec::new(),
             selected: 0,
             scroll: 0,
+            end_is_seen: false,
             paste: None,
             note: None,
         };
@@ -127,6 +130,10 @@ impl Form {
     fn press_confirm(&mut self, key: Key, settings: &Settings) -> Outcome {
         let default = settings.default.as_deref().filter(|_| !self.is_write);
         match (key, default) {
+            (Key::Letter('y' | 'Y'), _) if self.is_write && !self.end_is_seen => {
+                self.note = Some("first see all of it: Down, or a larger window");
+                Outcome::Open
+            }
             (Key::Letter('y' | 'Y'), _) | (Key::Enter, Some("yes")) => Outcome::Approved,
             (Key::Letter('n' | 'N'), _) | (Key::Enter, Some("no")) => Outcome::Denied,
             // What is too far is seen where there are rows.
@@ -237,6 +244,11 @@ impl Form {
             _ => {}
         }
         Some(Outcome::Open)
+    }
+
+    /// Drops a paste that has begun.
+    pub(crate) fn drop_paste(&mut self) {
+        self.paste = None;
     }
 
     fn insert(&mut self, mut paste: Secret) {
@@ -388,6 +400,10 @@ mod tests {
         let mut form = Form::new(&settings, &asked(write));
         let outcome = form.press(ENTER, &settings);
         assert_eq!(told(outcome, &form), "type y or n");
+        let outcome = form.press(Key::Letter('y'), &settings);
+        let said = told(outcome, &form);
+        assert!(said.starts_with("first see all of it"), "{said}");
+        form.end_is_seen = true;
         let outcome = form.press(Key::Letter('y'), &settings);
         assert_eq!(told(outcome, &form), "approved");
     }

@@ -2,7 +2,7 @@
 //!
 //! One thread does all of this. It takes the terminal when there is something to ask and gives it back
 //! when there is not, so that in between the terminal is a shell's or a command's. Only one prompt is
-//! shown at a time. Whenever another one takes its place and the person has not asked for that, what is
+//! shown at a time. Whenever another one takes its place, also where the person has asked for that, what is
 //! typed is dropped until nothing has been typed for a moment ([`GUARD`]): it was meant for the one
 //! before.
 
@@ -39,7 +39,6 @@ use crate::desk::{Asked, By, Verdict};
 use crate::helper::Helper;
 use crate::requests::Requests;
 use crate::secret::Secret;
-use crate::text;
 
 /// How long nothing must have been typed before keys count for a prompt that has taken another's place.
 const GUARD: Duration = Duration::from_millis(400);
@@ -87,6 +86,7 @@ impl Ui {
             shown: None,
             forms: BTreeMap::new(),
             told: BTreeSet::new(),
+            told_behind: BTreeSet::new(),
             keys: Keys::new(),
             guard: None,
             taken: None,
@@ -149,11 +149,13 @@ struct Person {
     shown: Option<u64>,
     /// What has been typed for each prompt that was shown.
     forms: BTreeMap<u64, Form>,
-    /// The prompts that the person has been told of by the bell, or in the background.
+    /// The prompts that the person has been told of by the bell.
     told: BTreeSet<u64>,
+    /// Those that they have been told of in the background.
+    told_behind: BTreeSet<u64>,
     keys: Keys,
-    /// Until when keys are dropped, and for how long after each.
-    guard: Option<(Instant, Duration)>,
+    /// Until when keys are dropped; each has it begin anew.
+    guard: Option<Instant>,
     /// While the terminal is taken, messages are held back.
     taken: Option<Held>,
     /// When bytes came last.
@@ -215,7 +217,7 @@ impl Person {
         }
         if self.signals.resumed() && self.taken.is_some() && self.tty.is_ours() {
             self.tty.take_again()?;
-            self.begin_guard(GUARD);
+            self.begin_guard();
         }
         // The screen is drawn at the next turn anyway.
         let _resized = self.signals.resized();
@@ -261,9 +263,7 @@ impl Person {
     /// How long nothing need be done unless something happens.
     fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
-        let guard = self
-            .guard
-            .map(|(until, _)| until.saturating_duration_since(now));
+        let guard = self.guard.map(|until| until.saturating_duration_since(now));
         let key = self.keys.is_partial().then(|| {
             let until = self.typed + KEY;
             until.saturating_duration_since(now)
@@ -277,8 +277,9 @@ impl Person {
         let list = self.requests.list();
         self.forms
             .retain(|number, _| list.iter().any(|asked| asked.number == *number));
-        self.told
-            .retain(|number| list.iter().any(|asked| asked.number == *number));
+        for told in [&mut self.told, &mut self.told_behind] {
+            told.retain(|number| list.iter().any(|asked| asked.number == *number));
+        }
         let Some(oldest) = list.first() else {
             self.give_back();
             return Ok(());
@@ -296,14 +297,14 @@ impl Person {
             self.tty.take()?;
             self.keys.clear();
             // Whoever was typing in the shell goes on for a moment.
-            self.begin_guard(GUARD);
+            self.begin_guard();
         } else if shown.is_none() {
-            self.begin_guard(GUARD);
+            self.begin_guard();
         }
         let number = shown.unwrap_or(oldest.number);
         self.shown = Some(number);
         self.ring(&list)?;
-        if self.guard.is_some_and(|(until, _)| until <= Instant::now()) {
+        if self.guard.is_some_and(|until| until <= Instant::now()) {
             self.guard = None;
         }
         let place = list
@@ -321,17 +322,24 @@ impl Person {
             guarded: self.guard.is_some(),
             now: Instant::now(),
         };
-        let screen = Screen::of(&view, self.tty.size()).draw()?;
-        self.tty.write(&screen)?;
+        let screen = Screen::of(&view, self.tty.size());
+        self.tty.write(&screen.draw()?)?;
+        if screen.shows_end {
+            form.end_is_seen = true;
+        }
         Ok(())
     }
 
     /// What was typed so far was for another prompt, or for none, and so is what comes until nothing has
-    /// come for `pause`.
-    fn begin_guard(&mut self, pause: Duration) {
+    /// come for [`GUARD`].
+    fn begin_guard(&mut self) {
         self.keys.clear();
         self.tty.drop_input();
-        self.guard = Some((Instant::now() + pause, pause));
+        // The end of a paste may be among what is dropped.
+        for form in self.forms.values_mut() {
+            form.drop_paste();
+        }
+        self.guard = Some(Instant::now() + GUARD);
     }
 
     fn ring(&mut self, list: &[Asked]) -> Result<(), End> {
@@ -348,8 +356,8 @@ impl Person {
     /// The terminal is another job's: the person is told that somebody waits.
     fn tell_in_background(&mut self, list: &[Asked]) {
         for asked in list {
-            if self.told.insert(asked.number) {
-                let program = text::printable(asked.who.title());
+            if self.told_behind.insert(asked.number) {
+                let program = asked.who.title();
                 fusd_tool::say(format!(
                     "fusd-prompt: {program}[{}] waits for an answer; bring this job to the \
                      foreground with fg\n",
@@ -378,9 +386,9 @@ impl Person {
         };
         if count > 0 {
             self.typed = Instant::now();
-            if let Some((_, pause)) = self.guard {
+            if self.guard.is_some() {
                 // Each key has the guard begin anew.
-                self.begin_guard(pause);
+                self.begin_guard();
             }
         }
         Ok(())
@@ -401,10 +409,12 @@ impl Person {
     }
 
     fn press(&mut self, number: u64, key: Key) {
+        // In a paste, nothing is a key.
+        let is_key = !self.is_pasting(number);
         match key {
-            Key::Tab if !self.is_pasting(number) => self.move_by(1),
-            Key::BackTab => self.move_by(-1),
-            Key::Escape => self.decide(number, Verdict::Deny),
+            Key::Tab if is_key => self.move_by(1),
+            Key::BackTab if is_key => self.move_by(-1),
+            Key::Escape if is_key => self.decide(number, Verdict::Deny),
             _ => {
                 let settings = Arc::clone(self.requests.settings());
                 let Some(form) = self.forms.get_mut(&number) else {
@@ -429,10 +439,10 @@ impl Person {
         self.forms.get(&number).is_some_and(Form::is_pasting)
     }
 
-    /// Shows another of the prompts that wait. The person wants it, so keys count soon; but what comes in
-    /// the same breath, as of a paste that is not marked as one, is for none of them.
+    /// Shows another of the prompts that wait. What is typed on without a look at it, as after the name
+    /// in a form, or as of a paste that is not marked as one, is for none of them.
     fn move_by(&mut self, step: isize) {
-        self.begin_guard(KEY);
+        self.begin_guard();
         let list = self.requests.list();
         let place = list
             .iter()

@@ -44,6 +44,8 @@ enum Look {
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
     rows: Vec<(Look, String)>,
+    /// It has the end of what is written.
+    pub(crate) shows_end: bool,
     /// Column and row, from 0: where something is typed, or marked.
     cursor: (u16, u16),
 }
@@ -58,14 +60,16 @@ impl Screen {
         let asked = &view.list[view.place];
         let mut screen = Self::default();
         if roomy {
-            screen.queue(view, rows / 4);
+            // The caller has 8 rows, the question, the field and the help one each.
+            screen.queue(view, (rows / 4).min(rows.saturating_sub(12)));
             screen.caller(view, asked);
         } else {
             screen.caller_in_short(view, asked, rows);
         }
         let mut left = rows.saturating_sub(screen.rows.len());
         if let Operation::Write(data) = &asked.operation {
-            let most = left.saturating_sub(3);
+            // Rather a row of it than the question: that it is a write is seen from the rest.
+            let most = left.saturating_sub(3).max(usize::from(left == 3));
             left = screen.written(data, view.form.scroll, width, most, left);
         }
         // The question, the field and the last row are what nobody can do without.
@@ -142,7 +146,7 @@ impl Screen {
                 true => ('>', Look::Marked),
                 false => (' ', Look::Plain),
             };
-            let who = text::printable(asked.who.title());
+            let who = asked.who.title();
             let user = text::printable(asked.who.user.as_ref());
             let word = asked.operation.word();
             let pid = asked.who.pid;
@@ -188,10 +192,7 @@ impl Screen {
             1 => String::new(),
             count => format!("{}/{count} ", view.place + 1),
         };
-        let (program, user) = (
-            text::printable(who.title()),
-            text::printable(who.user.as_ref()),
-        );
+        let (program, user) = (who.title(), text::printable(who.user.as_ref()));
         let word = asked.operation.word();
         let waits = waiting(view, asked);
         self.push(
@@ -239,12 +240,13 @@ impl Screen {
         let first = scroll.min(rows.len().saturating_sub(most));
         for (number, row) in rows.iter().enumerate().skip(first).take(most) {
             let below = rows.len() - number;
-            if number + 1 == first + most && below > 1 {
+            if number + 1 == first + most && below > 1 && most > 1 {
                 self.push(Look::Weak, format!("... {below} rows more: Down"));
             } else {
                 self.push(Look::Plain, format!("| {row}"));
             }
         }
+        self.shows_end = most > 0 && first + most == rows.len();
         left - most
     }
 
@@ -451,6 +453,30 @@ mod tests {
                     assert!(column < size.0.max(4) && row < size.1.max(1), "{size:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_seen_whole_or_known_not_to_be() {
+        let shows = |size, text: &str| {
+            let data = Operation::Write(Arc::from(text.as_bytes()));
+            let screen = screen(&["-w", "approve"], data, size, "");
+            let rows = screen.rows.iter().filter(|(_, row)| row.starts_with("| "));
+            (rows.count(), screen.shows_end)
+        };
+        assert_eq!(shows((20, 5), "a"), (1, true));
+        assert_eq!(shows((20, 5), "a\nb"), (1, false));
+        assert_eq!(shows((80, 40), "a\nb"), (2, true));
+        assert!(!shows((80, 40), &"a\n".repeat(100)).1);
+        assert!(!shows((20, 2), "a").1);
+    }
+
+    #[test]
+    fn the_question_is_there_in_a_small_window_with_a_queue() {
+        for size in [(44, 13), (44, 14), (80, 15)] {
+            let screen = screen(&[], Operation::Open, size, "");
+            let has = |text: &str| screen.rows.iter().any(|(_, row)| row.starts_with(text));
+            assert!(has("> ") && has("Enter"), "{size:?}: {screen:?}");
         }
     }
 

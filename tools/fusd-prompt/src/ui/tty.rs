@@ -4,11 +4,17 @@
 //! While it is taken it sends keys one by one and echoes nothing, but Ctrl-C and Ctrl-Z still are
 //! signals to the whole job, as people expect. What was typed before, and what was typed and not read,
 //! is dropped at each change.
+//!
+//! It is opened anew, to be read and written without waiting: others have it open as well, may have
+//! read what was there, and a terminal may take no output for as long as it likes.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Mutex, TryLockError};
+use std::thread;
+use std::time::Duration;
 
 use crossterm::cursor::Show;
 use crossterm::queue;
@@ -16,7 +22,8 @@ use crossterm::style::Print;
 use crossterm::terminal::{
     DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen,
 };
-use rustix::fs::{OFlags, fcntl_getfl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::fs::OFlags;
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush,
     tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
@@ -29,6 +36,14 @@ static TAKEN: Mutex<Option<(File, Termios)>> = Mutex::new(None);
 const PASTES_ARE_MARKED: &str = "\x1b[?2004h";
 const PASTES_ARE_NOT: &str = "\x1b[?2004l";
 
+/// How many milliseconds a terminal may take nothing before the rest of what is written is dropped.
+const PATIENCE: u16 = 1000;
+
+/// How often, and how many milliseconds apart, it is looked at the end whether another thread has given
+/// the terminal back.
+const LOOKS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Columns and rows of a terminal that does not tell.
 const SIZE: (u16, u16) = (80, 24);
 
@@ -36,27 +51,21 @@ const SIZE: (u16, u16) = (80, 24);
 pub(crate) struct Tty(File);
 
 impl Tty {
-    /// The terminal that standard input is, else the one that controls this process's session.
+    /// The terminal that controls this process's session. Another one is some other session's, whose
+    /// shell reads it.
     pub(crate) fn find() -> Option<Self> {
-        let stdin = io::stdin();
-        // In a shell, < opens it for reading alone.
-        let both_ways = fcntl_getfl(&stdin).is_ok_and(|flags| flags.contains(OFlags::RDWR));
-        if stdin.is_terminal()
-            && both_ways
-            && let Ok(file) = stdin.as_fd().try_clone_to_owned()
-        {
-            return Some(Self(file.into()));
-        }
-        let file = OpenOptions::new().read(true).write(true).open("/dev/tty");
-        file.ok().map(Self)
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true);
+        // Lossless: flags are an int everywhere.
+        let options = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        options.open("/dev/tty").ok().map(Self)
     }
 
     /// Whether the terminal is this job's now: in the background it must not be touched.
     pub(crate) fn is_ours(&self) -> bool {
-        // A terminal of another session has no jobs here.
-        tcgetpgrp(&self.0).map_or(true, |group| {
-            group.as_raw_nonzero().get() == nix::unistd::getpgrp().as_raw()
-        })
+        // One that has gone is nobody's.
+        tcgetpgrp(&self.0)
+            .is_ok_and(|group| group.as_raw_nonzero().get() == nix::unistd::getpgrp().as_raw())
     }
 
     /// Takes the terminal; what was typed up to now is dropped.
@@ -70,7 +79,9 @@ impl Tty {
             *taken = Some((self.0.try_clone()?, saved.clone()));
         }
         drop(taken);
-        tcsetattr(&self.0, OptionalActions::Flush, &raw(saved))?;
+        // Not OptionalActions::Flush, which waits until all output is taken.
+        tcsetattr(&self.0, OptionalActions::Now, &raw(saved))?;
+        self.drop_input();
         let mut begin = Vec::new();
         queue!(
             begin,
@@ -109,15 +120,19 @@ impl Tty {
     /// # Errors
     /// It has gone (`EIO`).
     pub(crate) fn read(&self, room: &mut [u8]) -> io::Result<usize> {
-        (&self.0).read(room)
+        match (&self.0).read(room) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            read => read,
+        }
     }
 
-    /// Writes all of it.
+    /// Writes all of it. Where the terminal takes nothing for a while, the rest is dropped: the whole
+    /// screen is drawn anew soon.
     ///
     /// # Errors
     /// It has gone (`EIO`).
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.0).write_all(bytes)
+        write(&self.0, bytes)
     }
 }
 
@@ -127,23 +142,44 @@ impl AsFd for Tty {
     }
 }
 
+fn write(mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
+                match poll(&mut fds, PollTimeout::from(PATIENCE)) {
+                    Ok(0) => return Ok(()),
+                    Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Gives the terminal back as it was, if it is taken. Nothing that was typed is left for the shell.
 pub(crate) fn give_back() {
     restore(&mut lock());
 }
 
-/// The same where nothing may wait: at the end of the process.
+/// The same where nothing may wait for long: at the end of the process.
 pub(crate) fn give_back_at_exit() {
-    match TAKEN.try_lock() {
-        Ok(mut taken) => restore(&mut taken),
-        Err(TryLockError::Poisoned(error)) => restore(&mut error.into_inner()),
-        // Somebody does it at this moment.
-        Err(TryLockError::WouldBlock) => {}
+    for _ in 0..LOOKS {
+        match TAKEN.try_lock() {
+            Ok(mut taken) => return restore(&mut taken),
+            Err(TryLockError::Poisoned(error)) => return restore(&mut error.into_inner()),
+            // Somebody does it at this moment, and the process must not end in the middle of it.
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+        }
     }
 }
 
 fn restore(taken: &mut Option<(File, Termios)>) {
-    let Some((mut file, saved)) = taken.take() else {
+    let Some((file, saved)) = taken.take() else {
         return;
     };
     let mut end = Vec::new();
@@ -154,9 +190,12 @@ fn restore(taken: &mut Option<(File, Termios)>) {
         LeaveAlternateScreen,
         Show
     );
-    // Where it has gone, there is nobody to give it back to.
-    let _gone = queued.and_then(|()| file.write_all(&end));
-    let _gone = tcsetattr(&file, OptionalActions::Flush, &saved);
+    // Where it has gone, there is nobody to give it back to. First what does not wait for anything; what
+    // was typed is dropped before the settings make lines of it, and what came meanwhile after it.
+    let _gone = tcflush(&file, QueueSelector::IFlush);
+    let _gone = tcsetattr(&file, OptionalActions::Now, &saved);
+    let _gone = tcflush(&file, QueueSelector::IFlush);
+    let _gone = queued.and_then(|()| write(&file, &end));
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Option<(File, Termios)>> {
@@ -178,8 +217,8 @@ fn raw(mut settings: Termios) -> Termios {
     settings.local_modes |= LocalModes::ISIG;
     // Ctrl-\ would end the tool and leave the terminal as it is now.
     settings.special_codes[SpecialCodeIndex::VQUIT] = 0;
-    // A read returns what there is: another program may have read it first.
-    settings.special_codes[SpecialCodeIndex::VMIN] = 0;
+    // Another program that reads waits; with 0 it would see the end of the file.
+    settings.special_codes[SpecialCodeIndex::VMIN] = 1;
     settings.special_codes[SpecialCodeIndex::VTIME] = 0;
     settings
 }
@@ -200,7 +239,7 @@ mod tests {
             .unwrap();
         rustix::pty::unlockpt(&person).unwrap();
         let path = rustix::pty::ptsname(&person, Vec::new()).unwrap();
-        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK;
         let tty = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
         (person, Tty(tty.into()))
     }
@@ -248,5 +287,11 @@ mod tests {
         assert_eq!(settings(&tty), before);
         let pending = rustix::io::ioctl_fionread(&tty.0).unwrap();
         assert_eq!(pending, 0, "what came after is dropped");
+        // A terminal that takes nothing holds up neither the screen nor the end.
+        tty.take().unwrap();
+        rustix::termios::tcflow(&tty.0, rustix::termios::Action::OOff).unwrap();
+        tty.write(&[b'x'; 1 << 20]).unwrap();
+        give_back();
+        assert_eq!(settings(&tty), before);
     }
 }
