@@ -59,6 +59,7 @@ mod network {
             what_may_be_sent_again_is,
             a_killed_writer_sends_nothing_whole,
             a_last_line_comes_after_those_before_it,
+            a_last_line_waits_for_no_reading,
             whoever_only_inherits_a_file_may_be_killed,
             a_server_that_answers_early_hears_the_rest;
         versions:
