@@ -86,7 +86,8 @@ mod network {
             servers_are_reached_by_sockets_and_proxies,
             a_network_that_is_cut_is_no_end;
         memory:
-            parallel_readers_share_a_small_cache;
+            parallel_readers_share_a_small_cache,
+            what_is_kept_waits_for_nobody;
         encodings:
             compressed_pages_are_decoded;
     }
