@@ -185,8 +185,10 @@ impl Ranged {
         let Some(edge) = edge.filter(|edge| !is_enough(*edge)) else {
             return;
         };
-        state.asked = end;
-        if state.held.iter().any(|fetch| fetch.extend(edge, end)) {
+        let passing = self.passes(&state.ahead);
+        let extend = |fetch: &Arc<Fetch>| fetch.extend(edge, end, passing);
+        if let Some(stop) = state.held.iter().find_map(extend) {
+            state.asked = stop;
             return;
         }
         let more = match self.parts.may_last {
@@ -199,8 +201,9 @@ impl Ranged {
         let order = Order {
             stop: end.min(blocks.end),
             blocks,
-            passing: self.passes(&state.ahead),
+            passing,
         };
+        state.asked = order.stop;
         let fetch = Fetch::begin(&self.parts, &self.version, order);
         state.held.push_back(fetch);
         if state.held.len() > HELD {
