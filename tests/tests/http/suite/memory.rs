@@ -26,9 +26,6 @@ const PAGE: usize = 1 << 30;
 /// After so many bytes the page is the same again: never in the same place of a block.
 const PERIOD: usize = 1_000_003;
 
-/// How many bytes are read at a time.
-const LENGTH: usize = 256 << 10;
-
 /// A part of the page, of which `period` is all there is to know.
 fn part(period: &[u8], part: Range<usize>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(part.len());
@@ -39,8 +36,8 @@ fn part(period: &[u8], part: Range<usize>) -> Vec<u8> {
     bytes
 }
 
-/// Has so many read pieces at random, each so often, and compares.
-fn read(driver: &Driver, readers: usize, rounds: usize) {
+/// Has so many read pieces of `length` bytes at random, each so often, and compares.
+fn read(driver: &Driver, readers: usize, rounds: usize, length: usize) {
     let readers: Vec<_> = (0..readers)
         .map(|number| {
             let (file, period) = (reader(driver), pattern(PERIOD));
@@ -48,8 +45,8 @@ fn read(driver: &Driver, readers: usize, rounds: usize) {
                 let mut offset = number * 7919;
                 for _ in 0..fusd_tests::wait::rounds(rounds) {
                     offset = (offset * 31 + 123_456_789) % PAGE;
-                    let end = PAGE.min(offset + LENGTH);
-                    let read = file.read_at(offset as u64, LENGTH).expect("pread");
+                    let end = PAGE.min(offset + length);
+                    let read = file.read_at(offset as u64, length).expect("pread");
                     assert!(read == part(&period, offset..end), "at {offset}");
                 }
             })
@@ -65,9 +62,12 @@ pub(crate) fn parallel_readers_share_a_small_cache(case: &Case) {
     let content = move |range| part(&period, range);
     let server = Server::start(move |asked, line| line.part(asked, PAGE, &content, "\"1\""));
     // Even in a guest, where there are fewer rounds, they read more than is allowed to be in memory.
-    for (cache, kept, readers, rounds) in [("1M", 1 << 10, 16, 40), ("32M", 32 << 10, 64, 16)] {
+    for (cache, kept, readers, rounds, length) in [
+        ("1M", 1 << 10, 16, 40, 256 << 10),
+        ("16M", 16 << 10, 64, 32, 64 << 10),
+    ] {
         let driver = http(case, &server.url("/page"), ["--cache-size", cache]).start();
-        read(&driver, readers, rounds);
+        read(&driver, readers, rounds, length);
         let peak = peak(&driver);
         assert!(peak < kept + BESIDES, "{peak} KiB with a cache of {cache}");
         driver.stop();
