@@ -59,6 +59,7 @@ mod network {
             what_may_be_sent_again_is,
             a_killed_writer_sends_nothing_whole,
             a_last_line_comes_after_those_before_it,
+            a_last_line_waits_for_no_reading,
             whoever_only_inherits_a_file_may_be_killed,
             a_server_that_answers_early_hears_the_rest;
         versions:
@@ -85,7 +86,8 @@ mod network {
             servers_are_reached_by_sockets_and_proxies,
             a_network_that_is_cut_is_no_end;
         memory:
-            parallel_readers_share_a_small_cache;
+            parallel_readers_share_a_small_cache,
+            what_is_kept_waits_for_nobody;
         encodings:
             compressed_pages_are_decoded;
     }

@@ -34,8 +34,9 @@ use crate::writing::StreamArgs;
 
 const READING: &str = "Reading";
 
-/// Threads that bring pages. With more, what has come for one page would go from thread to thread; what
-/// takes long besides the network has threads of its own.
+/// Threads that bring pages. With more, what has come for one page would go from thread to thread. Files
+/// that are read or replaced for a request have threads of their own; the temporary file of a page that
+/// does not come in parts has none.
 const THREADS: usize = 1;
 
 /// How long the end of the tool waits for answers.

@@ -23,6 +23,17 @@ use crate::version::Version;
 /// after a minute or so, and have something better to do until then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the end of an answer is awaited of which all bytes have come.
+const END: Duration = Duration::from_secs(1);
+
+/// The most that is asked for at once, in bytes: with each request, the server tells whether the page is
+/// still the same.
+const LONGEST: u64 = 64 << 20;
+
+/// Less than this of what comes at once is copied, in bytes: a slice of it would keep all of the memory
+/// that it was read into, of which there are up to 408 KiB.
+const MOST: usize = 256 << 10;
+
 /// The task.
 pub(crate) struct Work {
     parts: Arc<Parts>,
@@ -31,8 +42,8 @@ pub(crate) struct Work {
     /// What has not come yet, in bytes of the page.
     at: u64,
     end: u64,
-    /// Its blocks are let go soon: they need not be copied.
-    passing: bool,
+    /// Nothing of it was wanted for a while: the next request is for what is wanted alone.
+    is_slow: bool,
     /// The beginning of the next block.
     part: Option<Part>,
 }
@@ -42,7 +53,6 @@ impl Work {
         parts: &Arc<Parts>,
         version: &Arc<Version>,
         blocks: &Range<u64>,
-        passing: bool,
         orders: Arc<Orders>,
     ) -> Self {
         Self {
@@ -51,7 +61,7 @@ impl Work {
             orders,
             at: blocks.start * BLOCK,
             end: version.total.min(blocks.end * BLOCK),
-            passing,
+            is_slow: false,
             part: None,
         }
     }
@@ -99,8 +109,9 @@ impl Work {
     }
 
     async fn ask(&mut self) -> Result<(), Failure> {
+        let wanted = self.at..self.next_end();
         let condition = self.version.validators.condition();
-        let ask = Ask::get(&self.version.who).range(self.at, self.end - 1, condition);
+        let ask = Ask::get(&self.version.who).range(wanted.start, wanted.end - 1, condition);
         let answer = self
             .parts
             .exchange
@@ -111,8 +122,17 @@ impl Work {
                 failure.again = Again::Never;
                 failure
             })?;
-        let end = check(&answer, &self.version, self.at..self.end)?;
+        let end = check(&answer, &self.version, wanted)?;
         self.take(answer.body, end).await
+    }
+
+    /// Where the next answer is to end, in bytes of the page.
+    fn next_end(&self) -> u64 {
+        let most = self.end.min(self.at + LONGEST);
+        match self.is_slow {
+            true => most.min(self.orders.stop()),
+            false => most,
+        }
     }
 
     /// Takes what comes, up to `end`, or until nothing of it is wanted for a while.
@@ -120,6 +140,7 @@ impl Work {
         while self.at < end {
             while !self.is_wanted() {
                 if timeout(PATIENCE, self.orders.more()).await.is_err() {
+                    self.is_slow = true;
                     return Ok(());
                 }
             }
@@ -133,8 +154,10 @@ impl Work {
             }
             self.put(chunk);
         }
+        // Unless the reader has come so far by now, and wants more.
+        self.is_slow &= !self.is_wanted();
         // Its connection can be used again once the end has been seen.
-        let _ = body.chunk().await;
+        let _ = timeout(END, body.chunk()).await;
         Ok(())
     }
 
@@ -144,6 +167,7 @@ impl Work {
 
     fn put(&mut self, mut chunk: Bytes) {
         let cache = &self.parts.cache;
+        let slices = chunk.len() >= MOST && self.orders.are_passing();
         while !chunk.is_empty() {
             let there = self.part.as_ref().map_or(0, Part::len);
             let start = self.at - there as u64;
@@ -151,7 +175,7 @@ impl Work {
             let size = BLOCK.min(self.version.total - start) as usize;
             let piece = chunk.split_to(chunk.len().min(size - there));
             self.at += piece.len() as u64;
-            let part = match self.passing && piece.len() == size {
+            let part = match slices && piece.len() == size {
                 true => cache.slice(piece),
                 false => {
                     let mut part = self.part.take().unwrap_or_else(|| cache.part());

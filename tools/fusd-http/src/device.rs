@@ -163,6 +163,10 @@ impl Pages {
             Page::Ranged(ranged) => ranged,
         };
         let (offset, length) = (request.offset(), request.len());
+        if let Some(bytes) = ranged.kept(offset, length) {
+            request.at_return().reply_parts(&slices(&bytes));
+            return;
+        }
         let turn = self.source.parts.demand.try_take(length);
         let begun = turn.map(|turn| (ranged.piece(offset, length), turn));
         if let Some(bytes) = begun.as_ref().and_then(|begun| begun.0.ready()) {

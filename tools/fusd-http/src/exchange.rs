@@ -320,7 +320,7 @@ impl Exchange {
             () = late => return Err(Failure::late("the server has not begun to answer", limit)),
         };
         if let Some(status) = &self.0.status {
-            status.tell(&response);
+            status.tell(&response).await;
         }
         Ok(response)
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use fusd::Errno;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
@@ -51,12 +52,18 @@ struct State {
     next: u64,
     /// The block that is not wanted yet.
     stop: u64,
+    /// Its blocks are let go soon: they need not be copied.
+    passing: bool,
     /// It comes to nothing more.
     has_failed: bool,
     waiting: Vec<(u64, Waiting)>,
 }
 
 type Waiting = oneshot::Sender<Result<Bytes, Failure>>;
+
+/// Tells all who still wait that nothing more comes: also where the task panics, as they themselves keep
+/// the orders.
+struct Teller(Arc<Orders>);
 
 /// A block on its way.
 #[derive(Debug)]
@@ -109,17 +116,32 @@ impl Fetch {
             state: Mutex::new(State {
                 next: blocks.start,
                 stop,
+                passing,
                 has_failed: false,
                 waiting,
             }),
             more: Notify::new(),
         });
-        let work = Work::new(parts, version, &blocks, passing, Arc::clone(&orders));
-        let task = parts.runtime.spawn(work.run(begun)).abort_handle();
-        let end = blocks.end;
-        let fetch = Arc::new(Self { end, orders, task });
+        let work = Work::new(parts, version, &blocks, Arc::clone(&orders));
+        let fetch = Self::spawn(&parts.runtime, blocks.end, orders, work.run(begun));
         version.share(&fetch);
         fetch
+    }
+
+    /// Has `work` bring the blocks before `end`.
+    fn spawn(
+        runtime: &Handle,
+        end: u64,
+        orders: Arc<Orders>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Arc<Self> {
+        let teller = Teller(Arc::clone(&orders));
+        let work = async move {
+            let _teller = teller;
+            work.await;
+        };
+        let task = runtime.spawn(work).abort_handle();
+        Arc::new(Self { end, orders, task })
     }
 
     /// Whether a block is wanted of it that is not there yet.
@@ -142,17 +164,20 @@ impl Fetch {
         })
     }
 
-    /// Has it bring all blocks before `stop`, as far as it can; false where `block` is none of those.
-    pub(crate) fn extend(&self, block: u64, stop: u64) -> bool {
+    /// Has it bring all blocks before `stop`, as far as it can, which are let go once they have been read
+    /// if they are `passing`. Gives the block behind the last of them; nothing where `block` is none.
+    pub(crate) fn extend(&self, block: u64, stop: u64, passing: bool) -> Option<u64> {
         let mut state = self.orders.lock();
         let goes_on = !state.has_failed && (state.next..self.end).contains(&block);
         if !goes_on || block > state.edge() {
-            return false;
+            return None;
         }
         state.stop = state.stop.max(stop.min(self.end));
+        state.passing = passing;
+        let stop = state.stop;
         drop(state);
         self.orders.more.notify_one();
-        true
+        Some(stop)
     }
 
     /// Whether it is of use to somebody who reads from block `first` to block `edge`.
@@ -161,8 +186,10 @@ impl Fetch {
         if state.has_failed || state.next >= self.end {
             return false;
         }
+        // What has come with the last that was wanted takes it no farther away.
+        let here = state.next.min(state.stop);
         // Of little that is left, the end is sooner there than another connection.
-        self.end - state.next <= LITTLE || state.edge() >= first && state.next <= edge
+        self.end - state.next <= LITTLE || state.edge() >= first && here <= edge
     }
 }
 
@@ -180,6 +207,13 @@ impl Order {
 impl Drop for Fetch {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        let text = "the request has ended before its time";
+        self.0.fail(&Failure::new(Errno::EIO, text));
     }
 }
 
@@ -201,6 +235,11 @@ impl Orders {
         self.lock().stop * BLOCK
     }
 
+    /// Whether its blocks are let go once they have been read.
+    pub(crate) fn are_passing(&self) -> bool {
+        self.lock().passing
+    }
+
     /// Resolves when more may be wanted than was before.
     pub(crate) async fn more(&self) {
         self.more.notified().await;
@@ -210,7 +249,9 @@ impl Orders {
     pub(crate) fn give(&self, block: u64, content: &Bytes) {
         let mut state = self.lock();
         state.next = block + 1;
-        for (_, waiting) in state.waiting.extract_if(.., |it| it.0 <= block) {
+        // They come in order, and nobody begins to wait for one that has come.
+        debug_assert!(state.waiting.iter().all(|it| it.0 >= block));
+        for (_, waiting) in state.waiting.extract_if(.., |it| it.0 == block) {
             // It may have gone.
             let _ = waiting.send(Ok(content.clone()));
         }
@@ -241,5 +282,50 @@ impl Coming {
             let text = "the request has ended before its time";
             Err(Failure::new(Errno::EIO, text))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request for the blocks before 100, of which `next` comes next, and all before `stop` are wanted.
+    fn fetch(next: u64, stop: u64, work: impl Future<Output = ()> + Send + 'static) -> Arc<Fetch> {
+        let state = State {
+            next,
+            stop,
+            passing: false,
+            has_failed: false,
+            waiting: Vec::new(),
+        };
+        let orders = Orders {
+            state: Mutex::new(state),
+            more: Notify::new(),
+        };
+        Fetch::spawn(&Handle::current(), 100, Arc::new(orders), work)
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_told_of_a_panic() {
+        let (begin, begun) = oneshot::channel::<()>();
+        let work = async {
+            begun.await.unwrap();
+            panic!("of the test");
+        };
+        let fetch = fetch(0, 10, work);
+        let coming = Arc::clone(&fetch).wait_for(3).unwrap();
+        begin.send(()).unwrap();
+        assert_eq!(coming.wait().await.unwrap_err().errno, Errno::EIO);
+        assert!(!fetch.brings(3), "it is asked for anew");
+        assert!(fetch.extend(10, 20, false).is_none());
+    }
+
+    #[tokio::test]
+    async fn what_has_come_beyond_what_was_wanted_is_near() {
+        let fetch = fetch(29, 20, std::future::pending());
+        assert!(fetch.is_near(0, 24), "9 blocks ahead, and the reader 4");
+        assert!(!fetch.is_near(0, 19), "far ahead");
+        assert!(!fetch.is_near(30, 40), "far behind");
+        assert_eq!(fetch.extend(29, 200, true), Some(100), "as far as it goes");
     }
 }

@@ -97,12 +97,44 @@ impl Ranged {
 
     /// What a read at `offset` of `length` bytes is made of; asks for what is not there.
     pub(crate) fn piece(&self, offset: u64, length: usize) -> Piece {
+        let (range, blocks) = self.place(offset, length);
+        let mut state = self.lock();
+        self.go_on(&mut state, &range, &blocks);
+        let blocks = match range.is_empty() {
+            true => Vec::new(),
+            false => {
+                let last = blocks.end;
+                blocks.map(|block| self.block(block, last)).collect()
+            }
+        };
+        Piece { blocks, range }
+    }
+
+    /// What such a read gives, if all of it is kept: nobody is waited for.
+    pub(crate) fn kept(&self, offset: u64, length: usize) -> Option<Vec<Bytes>> {
+        let (range, blocks) = self.place(offset, length);
+        if range.is_empty() {
+            return None;
+        }
+        let kept = |block| self.parts.cache.get(self.version.id, block);
+        let bytes = blocks.clone().map(kept).collect::<Option<Vec<_>>>()?;
+        self.go_on(&mut self.lock(), &range, &blocks);
+        Some(cut(bytes, &range))
+    }
+
+    /// What of the page a read at `offset` of `length` bytes gives, and the blocks that it is in.
+    fn place(&self, offset: u64, length: usize) -> (Range<u64>, Range<u64>) {
         let start = offset.min(self.total());
         let end = offset.saturating_add(length as u64).min(self.total());
         let first = start / BLOCK;
-        let last = end.div_ceil(BLOCK).max(first);
-        let mut state = self.lock();
-        let window = state.ahead.note(start, end - start, self.most_ahead());
+        (start..end, first..end.div_ceil(BLOCK).max(first))
+    }
+
+    /// The reader reads `range`, which is in `blocks`: asks for what is read next.
+    fn go_on(&self, state: &mut State, range: &Range<u64>, blocks: &Range<u64>) {
+        let (first, last) = (blocks.start, blocks.end);
+        let length = range.end - range.start;
+        let window = state.ahead.note(range.start, length, self.most_ahead());
         // What is far away from where the reader has gone is not wanted any more.
         if window == 0 {
             (state.asked, state.passed) = (0, 0);
@@ -110,16 +142,8 @@ impl Ranged {
         let edge = last + window.div_ceil(BLOCK);
         state.held.retain(|fetch| fetch.is_near(first, edge));
         if window > 0 {
-            self.let_go(&mut state, first);
-            self.hurry(&mut state, first..last, window);
-        }
-        let blocks = match start == end {
-            true => Vec::new(),
-            false => (first..last).map(|block| self.block(block, last)).collect(),
-        };
-        Piece {
-            blocks,
-            range: start..end,
+            self.let_go(state, first);
+            self.hurry(state, first..last, window);
         }
     }
 
@@ -161,8 +185,10 @@ impl Ranged {
         let Some(edge) = edge.filter(|edge| !is_enough(*edge)) else {
             return;
         };
-        state.asked = end;
-        if state.held.iter().any(|fetch| fetch.extend(edge, end)) {
+        let passing = self.passes(&state.ahead);
+        let extend = |fetch: &Arc<Fetch>| fetch.extend(edge, end, passing);
+        if let Some(stop) = state.held.iter().find_map(extend) {
+            state.asked = stop;
             return;
         }
         let more = match self.parts.may_last {
@@ -175,8 +201,9 @@ impl Ranged {
         let order = Order {
             stop: end.min(blocks.end),
             blocks,
-            passing: self.passes(&state.ahead),
+            passing,
         };
+        state.asked = order.stop;
         let fetch = Fetch::begin(&self.parts, &self.version, order);
         state.held.push_back(fetch);
         if state.held.len() > HELD {

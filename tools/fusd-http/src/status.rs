@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Response;
 use reqwest::header::{HeaderName, SET_COOKIE};
 use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
 
 /// A file with the head of the last answer, but for the cookies that it sets. For its owner alone:
 /// servers may tell other secrets there.
@@ -21,37 +22,67 @@ impl StatusFile {
     }
 
     /// Replaces it: nobody reads half of a head.
-    pub(crate) fn tell(&self, response: &Response) {
-        if let Err(error) = self.write(response) {
+    pub(crate) async fn tell(&self, response: &Response) {
+        let (place, text) = (self.clone(), text(response));
+        // A slow disk stops nobody else.
+        let written = spawn_blocking(move || place.write(&text)).await;
+        if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
             let path = self.0.display();
             tracing::warn!(%path, %error, "the status file cannot be written");
         }
     }
 
-    fn write(&self, response: &Response) -> io::Result<()> {
-        let mut text = format!("{:?} {}\n", response.version(), response.status()).into_bytes();
-        for (name, value) in response.headers() {
-            let value = shown(name, value.as_bytes());
-            text.extend_from_slice(&[name.as_str().as_bytes(), b": ", value, b"\n"].concat());
-        }
+    fn write(&self, text: &[u8]) -> io::Result<()> {
         let mut file = NamedTempFile::new_in(folder(&self.0))?;
-        file.write_all(&text)?;
+        file.write_all(text)?;
         file.persist(&self.0)?;
         Ok(())
     }
 }
 
-/// What may be shown of a header: of a cookie that the server sets, its name.
-fn shown<'a>(name: &HeaderName, value: &'a [u8]) -> &'a [u8] {
-    match *name == SET_COOKIE {
-        true => value.split(|byte| *byte == b'=').next().unwrap_or_default(),
-        false => value,
+/// The head of an answer, as the file has it.
+fn text(response: &Response) -> Vec<u8> {
+    let mut text = format!("{:?} {}\n", response.version(), response.status()).into_bytes();
+    for (name, value) in response.headers() {
+        let value = shown(name, value.as_bytes());
+        text.extend_from_slice(&[name.as_str().as_bytes(), b": ", value, b"\n"].concat());
     }
+    text
+}
+
+/// What may be shown of a header: of a cookie that the server sets, its name, if it has one.
+fn shown<'a>(name: &HeaderName, value: &'a [u8]) -> &'a [u8] {
+    if *name != SET_COOKIE {
+        return value;
+    }
+    let pair = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    // Without a name, all of it is the value.
+    let end = pair.iter().position(|byte| *byte == b'=');
+    &pair[..end.unwrap_or(0)]
 }
 
 fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_cookies_are_not_shown() {
+        for (value, name) in [
+            ("session=s3cret; Path=/", "session"),
+            ("s3cret; Path=/", ""),
+            ("s3cret", ""),
+            ("=s3cret", ""),
+        ] {
+            assert_eq!(shown(&SET_COOKIE, value.as_bytes()), name.as_bytes());
+        }
+        let kind = reqwest::header::CONTENT_TYPE;
+        assert_eq!(shown(&kind, b"a; b=c"), b"a; b=c");
     }
 }

@@ -35,7 +35,6 @@ fn said(case: &Case, url: &str, options: &[&str]) -> String {
     let log = driver.errors();
     let all = [
         place("cmdline"),
-        place("environ"),
         fs::read(head).expect("a head"),
         log.into_bytes(),
     ];

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -150,7 +151,7 @@ pub(crate) fn a_file_is_one_request(case: &Case) {
 pub(crate) fn a_killed_writer_sends_nothing_whole(case: &Case) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("its number"));
-    let heard = case.directory().join("heard");
+    let (heard, hears) = mpsc::channel();
     let server = fusd_tests::wait::start(move || {
         let (mut stream, _) = listener.accept()?;
         let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
@@ -159,17 +160,25 @@ pub(crate) fn a_killed_writer_sends_nothing_whole(case: &Case) {
                 Ok(0) | Err(_) => return std::io::Result::Ok(said),
                 Ok(count) => said.extend(&bytes[..count]),
             }
-            if said.ends_with(b"\r\n\r\n5\r\n01234\r\n") {
-                std::fs::write(&heard, "")?;
+            if said.ends_with(b"\r\n01234\r\n") {
+                let _ = heard.send(());
             }
         }
     });
     let driver = http(case, &url, ["-X", "PUT"]).start();
-    let node = driver.node().as_os_str();
+    // It ends with the test's own end of the pipe, however that ends.
+    let mut writer = case.command("sh");
+    let script = "exec >\"$0\"; printf 01234; read -r word";
+    writer.args(["-c", script]).arg(driver.node());
+    let mut writer = writer
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("sh can be started");
+    let come = hears.recv_timeout(fusd_tests::wait::deadline());
     // It has come so far, and is killed then.
-    let script = "sh -c 'printf 01234; until test -e heard; do sleep 0.01; done; kill -9 $$' \
-                  >\"$0\" || true";
-    shell(case, node, script);
+    writer.kill().expect("a process");
+    writer.wait().expect("it can be waited for");
+    come.expect("the server hears what is written");
     driver.await_error("the writer was killed");
     let said = server.wait().expect("a connection");
     let said = String::from_utf8_lossy(&said);
@@ -214,7 +223,26 @@ pub(crate) fn a_last_line_comes_after_those_before_it(case: &Case) {
     release.send("409 Conflict").expect("the server");
     driver.await_error("the last line is dropped");
     assert_eq!(bodies(&server), ["first", "last", "first"]);
-    assert!(!driver.errors().contains("400"), "{}", driver.errors());
+    let early = "the server answers 400";
+    assert!(!driver.errors().contains(early), "{}", driver.errors());
+    driver.stop();
+}
+
+pub(crate) fn a_last_line_waits_for_no_reading(case: &Case) {
+    let server = Server::start(|asked, line| match asked.method.as_str() {
+        "GET" => line.wait_for_end(),
+        _ => line.answer("200 OK", "", ""),
+    });
+    let driver = http(case, &server.url("/"), ["-X", "POST", "--send", "line"]).start();
+    let file = open(&driver, OFlag::O_RDWR | OFlag::O_NONBLOCK);
+    assert_eq!(file.read(10), Err(Errno::EAGAIN));
+    assert_eq!(file.write(b"last"), Ok(4));
+    server.await_asked(1);
+    assert_eq!(close(file), Ok(()));
+    server.await_asked(2);
+    assert_eq!(bodies(&server), ["last"]);
+    // Nobody hears the answer to the GET.
+    server.await_idle();
     driver.stop();
 }
 

@@ -14,6 +14,7 @@ use fusd_tool::ToolError;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 pub use self::secret::Secret;
@@ -176,8 +177,15 @@ impl Access {
             add(AUTHORIZATION, basic(&pair))?;
         }
         if let Some(path) = &args.netrc {
-            let host = url.host_str().unwrap_or_default();
-            if let Some(pair) = netrc::find(path, host, args.as_caller.then_some(who.uid))? {
+            let host = url.host_str().unwrap_or_default().to_owned();
+            let (path, caller) = (path.clone(), args.as_caller.then_some(who.uid));
+            // It may be a pipe, or on a disk that does not answer.
+            let found = spawn_blocking(move || netrc::find(&path, &host, caller));
+            let found = timeout(self.patience, found).await.map_err(|_| {
+                Failure::late("the file of --netrc has not been read", self.patience)
+            })?;
+            let found = found.map_err(|error| secret::failure(&error.to_string()))?;
+            if let Some(pair) = found? {
                 add(AUTHORIZATION, basic(&pair))?;
             }
         }

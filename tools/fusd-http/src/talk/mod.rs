@@ -88,7 +88,7 @@ struct State {
     result: Option<Result<(), Errno>>,
     /// It, and then the rest of its answer. Dropped, it is cancelled.
     task: Option<Task>,
-    /// Tells the same to what is to follow it without the file.
+    /// Tells the same to what is to follow it without the file, if it is of a write.
     outcome: Option<Outcome>,
     /// A failure that the next write or close tells of.
     untold: Option<Errno>,
@@ -259,6 +259,8 @@ impl Talk {
             state.outgoing.end();
             if state.number == 0 && request.len() > 0 {
                 shared.begin(state, shared.server.ask(&shared.opener), None);
+                // What is written does not depend on it.
+                state.outcome = None;
             }
             if state.is_asking() {
                 return Attempt::Wait(request);

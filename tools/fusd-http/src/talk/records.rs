@@ -291,6 +291,7 @@ pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
                 return Attempt::Wait(request);
             }
             if let Some(errno) = state.untold.take() {
+                state.writers.clear();
                 if !std::mem::take(&mut state.line).is_empty() {
                     drop_line(errno);
                 }
@@ -326,13 +327,15 @@ pub(super) fn release(shared: &Arc<Shared>, state: &mut State) {
         }
         return;
     }
-    // What is under way goes on without the file, and then this.
-    state.detach();
+    let before = state.outcome.take().filter(|_| is_under_way);
+    // What was written before goes on without the file, and then this. Nobody hears what was only read.
+    if before.is_some() {
+        state.detach();
+    }
     let line = std::mem::take(&mut state.line);
     if let Some(errno) = state.untold {
         drop_line(errno);
     } else if shared.fits(&line) {
-        let before = state.outcome.take().filter(|_| is_under_way);
         shared.send_last(line, before);
     }
 }
