@@ -160,8 +160,9 @@ impl Tool for Args {
             .workers(1)
             .on_usr1(move || shown.queue().look(State::stats).to_string())
             .after_end(move || {
-                slot.empty();
+                // First the port: a terminal that takes nothing can hold up the monitor's end.
                 left.change(|state, _| state.restore());
+                slot.empty();
             });
         if self.stats {
             driver = driver.on_end(move || ended.queue().look(State::stats).to_string());
