@@ -23,7 +23,7 @@ const FAILS: &str = "test_cancel.TestCancelWrite.test_cancel_once";
 
 pub(crate) fn its_tests_pass(case: &Case) {
     let Some(tests) = unpacked() else {
-        case.skip("pyserial is not unpacked; `cargo xtask test` does that");
+        case.skip("the sources of pyserial are not unpacked; `cargo xtask test` does that where pip gets them");
         return;
     };
     if !has_program(case, "python3") {
