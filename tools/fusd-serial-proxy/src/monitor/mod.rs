@@ -1,6 +1,7 @@
 //! `--monitor`: what goes through, the lines and the numbers, live on the terminal that the program was
 //! started from.
 
+mod job;
 mod keys;
 mod pulse;
 mod ring;
@@ -8,6 +9,7 @@ mod said;
 mod screen;
 mod view;
 
+pub(crate) use job::{Job, prepare};
 pub(crate) use ring::Ring;
 
 use std::cell::RefCell;
@@ -20,7 +22,6 @@ use std::thread;
 use std::time::Duration;
 
 use crate::hub::{Bell, Hub};
-use keys::Job;
 use pulse::Pulse;
 use said::Said;
 
@@ -62,15 +63,6 @@ impl Slot {
 /// Whether there is a terminal to show anything on.
 pub(crate) fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
-}
-
-/// Prepares what a monitor needs of the thread that starts all others: they are to leave SIGCONT to the
-/// monitor's own.
-///
-/// # Errors
-/// There is no descriptor to be had.
-pub(crate) fn prepare() -> io::Result<Job> {
-    Job::new()
 }
 
 impl Monitor {
