@@ -59,7 +59,8 @@ pub(super) fn leave() {
     };
     match taken {
         Some(mut taken) => {
-            if std::mem::take(&mut *taken) && mine {
+            let was_taken = std::mem::take(&mut *taken);
+            if was_taken && mine {
                 // First what never waits.
                 let _gone = disable_raw_mode();
                 let _gone = execute!(io::stdout(), Show, LeaveAlternateScreen);
