@@ -10,7 +10,8 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{host, unpacked};
+use crate::host;
+use crate::unpacked::{self, Sources};
 
 /// A package of Debian and its derivatives, and what shows that it is there.
 pub(crate) struct Package {
@@ -28,8 +29,9 @@ pub(crate) enum Proof {
     File(&'static str),
     /// A program at this place of a package that is [only unpacked](unpacked).
     Unpacked(&'static str),
-    /// A file at this place of the sources of a Python package of this version, likewise.
-    Sources(&'static str, &'static str),
+    /// A file of the sources of a Python package, likewise. Without them, a test is skipped: a network
+    /// that has the system's archive need not have Python's.
+    Sources(Sources),
 }
 
 impl Package {
@@ -38,18 +40,22 @@ impl Package {
             Proof::Program(program) => host::find_program(program).is_some(),
             Proof::File(path) => Path::new(path).exists(),
             Proof::Unpacked(path) => unpacked::find(self.name, path).is_some(),
-            Proof::Sources(path, _) => unpacked::find_sources(self.name, path).is_some(),
+            Proof::Sources(sources) => unpacked::find_sources(self.name, sources.proof).is_some(),
         }
     }
 
     fn is_installed(&self) -> bool {
-        !matches!(self.proof, Proof::Unpacked(_) | Proof::Sources(..))
+        !matches!(self.proof, Proof::Unpacked(_) | Proof::Sources(_))
+    }
+
+    fn is_of_the_system(&self) -> bool {
+        !matches!(self.proof, Proof::Sources(_))
     }
 
     /// The commands that unpack it.
     fn by_hand(&self) -> String {
         match self.proof {
-            Proof::Sources(_, version) => unpacked::sources_by_hand(self.name, version),
+            Proof::Sources(sources) => unpacked::sources_by_hand(self.name, &sources),
             _ => unpacked::by_hand(self.name),
         }
     }
@@ -162,7 +168,11 @@ pub(crate) const TESTS: Needs = Needs {
         },
         Package {
             name: "pyserial",
-            proof: Proof::Sources("test/run_all_tests.py", "3.5"),
+            proof: Proof::Sources(Sources {
+                proof: "test/run_all_tests.py",
+                version: "3.5",
+                sha256: "3c77e014170dfffbd816e6ffc205e9842efb10be9f58ec16d3e8675b4925cddb",
+            }),
             why: "its own tests run on such a port; only unpacked, as it is no program",
         },
         Package {
@@ -260,21 +270,28 @@ pub(crate) fn ensure(needs: &Needs, consent: Consent, is_root: bool) -> Result<(
     for package in &missing {
         println!("  {:<16}{} ({})", package.name, package.proof, package.why);
     }
-    if host::find_program("apt-get").is_none() {
+    let system: Vec<&Package> = missing
+        .iter()
+        .copied()
+        .filter(|package| package.is_of_the_system())
+        .collect();
+    if !system.is_empty() && host::find_program("apt-get").is_none() {
+        let names = system.iter().map(|package| package.name);
+        let names = names.collect::<Vec<_>>().join(" ");
         bail!(
             "no apt-get here: install {names}, or what your distribution calls them, and run this \
              again{}",
             needs.or_without("; or go on without them: ")
         );
     }
-    let by_hand = by_hand(&missing);
     if consent == Consent::Ask {
-        ask(needs, &by_hand)?;
+        ask(needs, &by_hand(&missing))?;
     }
     println!("installing {names}");
     install(needs, &missing, is_root).with_context(|| {
         format!(
-            "cannot install {names}; as root, run: {by_hand}{}",
+            "cannot install {names}; as root, run: {}{}",
+            by_hand(&system),
             needs.or_without("; or go on without them: ")
         )
     })
@@ -316,10 +333,8 @@ impl Needs {
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Program(text)
-            | Self::File(text)
-            | Self::Unpacked(text)
-            | Self::Sources(text, _) => f.write_str(text),
+            Self::Program(text) | Self::File(text) | Self::Unpacked(text) => f.write_str(text),
+            Self::Sources(sources) => f.write_str(sources.proof),
         }
     }
 }
@@ -366,8 +381,15 @@ fn install(needs: &Needs, packages: &[&Package], is_root: bool) -> Result<()> {
         succeeded(&output)?;
     }
     for package in unpacked {
-        if let Proof::Sources(_, version) = package.proof {
-            unpacked::unpack_sources(package.name, version)?;
+        if let Proof::Sources(sources) = package.proof {
+            if let Err(error) = unpacked::unpack_sources(package.name, &sources) {
+                eprintln!(
+                    "warning: cannot get the sources of {}, the test that needs them is skipped: \
+                     {error:#}; as yourself, run: {}",
+                    package.name,
+                    package.by_hand()
+                );
+            }
             continue;
         }
         if unpacked::unpack(package.name).is_err() {
@@ -378,6 +400,7 @@ fn install(needs: &Needs, packages: &[&Package], is_root: bool) -> Result<()> {
     let still = needs
         .missing()
         .iter()
+        .filter(|package| package.is_of_the_system())
         .map(|package| package.proof.to_string())
         .collect::<Vec<_>>()
         .join(" ");

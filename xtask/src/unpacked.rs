@@ -42,27 +42,50 @@ pub(crate) fn find_sources(package: &str, path: &str) -> Option<PathBuf> {
     unpacked.filter(|file| file.is_file())
 }
 
+/// Sources of a Python package: those of one version, with this content.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources {
+    /// A file that shows that they are there.
+    pub(crate) proof: &'static str,
+    pub(crate) version: &'static str,
+    /// Of the archive, in hexadecimal.
+    pub(crate) sha256: &'static str,
+}
+
+impl Sources {
+    /// What pip is to get, in the form of its requirements files.
+    fn requirement(&self, package: &str) -> String {
+        format!("{package}=={} --hash=sha256:{}", self.version, self.sha256)
+    }
+}
+
 /// The commands that do what [`unpack_sources`] does.
-pub(crate) fn sources_by_hand(package: &str, version: &str) -> String {
+pub(crate) fn sources_by_hand(package: &str, sources: &Sources) -> String {
     format!(
-        "cd ~/.cache/fusd/packages && python3 -m pip download --no-deps --no-binary :all: \
-         {package}=={version} && mkdir -p {package} && tar -xf {package}-{version}.tar.gz -C {package} \
-         --strip-components 1"
+        "mkdir -p ~/.cache/fusd/packages/{package} && cd ~/.cache/fusd/packages/{package} && \
+         echo '{}' >wanted && pip3 download --no-deps --no-binary {package} --require-hashes -r wanted \
+         && tar -xf {package}-{}.tar.gz --strip-components 1",
+        sources.requirement(package),
+        sources.version
     )
 }
 
-/// Downloads the sources of `package` as any user can, and unpacks them.
+/// Downloads the sources of `package` as any user can, and unpacks them. What pip runs of them, to
+/// learn about the package, is only what they are known to contain.
 ///
 /// # Errors
 ///
-/// There is no pip, it does not get them, or the folder cannot be written.
-pub(crate) fn unpack_sources(package: &str, version: &str) -> Result<()> {
+/// There is no pip, it does not get them, or gets others, or the folder cannot be written.
+pub(crate) fn unpack_sources(package: &str, sources: &Sources) -> Result<()> {
     place(package, |downloads, partial| {
-        let mut download = Command::new("python3");
+        let wanted = downloads.join("wanted");
+        fs::write(&wanted, sources.requirement(package))
+            .with_context(|| format!("cannot write {}", wanted.display()))?;
+        let mut download = Command::new("pip3");
         download
-            .args(["-m", "pip", "download", "--quiet", "--no-deps"])
-            .args(["--no-binary", ":all:"])
-            .arg(format!("{package}=={version}"));
+            .args(["download", "--quiet", "--no-deps", "--no-binary", package])
+            .args(["--require-hashes", "-r"])
+            .arg(&wanted);
         succeed(download.current_dir(downloads))?;
         let file = only(downloads, "gz")?;
         let unpack = ["--strip-components", "1", "-xf"];
@@ -105,6 +128,8 @@ fn place(package: &str, fill: impl FnOnce(&Path, &Path) -> Result<()>) -> Result
     fill(&downloads, &partial)?;
     fs::remove_dir_all(&downloads)
         .with_context(|| format!("cannot remove {}", downloads.display()))?;
+    // Without what shows that it is whole, it is not.
+    let _ = fs::remove_dir_all(&whole);
     fs::rename(&partial, &whole).with_context(|| format!("cannot make {}", whole.display()))
 }
 

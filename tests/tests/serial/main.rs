@@ -69,6 +69,7 @@ mod pseudo {
             places_that_are_taken,
             it_is_not_the_proxy_s_own_terminal,
             two_are_joined,
+            a_close_loses_nothing,
             a_port_is_locked_and_comes_back,
             what_goes_through_is_noted;
     }

@@ -36,6 +36,14 @@ pub trait Tool: Parser {
         self.common().path.as_deref()
     }
 
+    /// Does what must be done before the process has a second thread, such as to block a signal.
+    ///
+    /// # Errors
+    /// It cannot be done.
+    fn prepare(&self) -> Result<(), ToolError> {
+        Ok(())
+    }
+
     /// Makes the device. A signal that comes meanwhile ends the tool at once, so it may wait, for
     /// input or for hardware; it must leave nothing behind that needs to be cleaned up.
     ///
@@ -197,6 +205,7 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
     logging::start(common)?;
     let ready = ready?;
     let builder = common.builder(tool.node_name(), tool.node_path())?;
+    tool.prepare()?;
     let signals = Signals::take()?;
     let Driver {
         device,

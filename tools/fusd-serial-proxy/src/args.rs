@@ -10,7 +10,7 @@ use fusd_tool::{BackendArg, CommonArgs, Driver, Tool, ToolError};
 use crate::connect::{self, Finish, no_thread};
 use crate::device::SerialDevice;
 use crate::hub::Hub;
-use crate::monitor::{self, Clients, Monitor, Ring, Slot};
+use crate::monitor::{self, Clients, Job, Monitor, Ring, Slot};
 use crate::options::{OnLost, Options, Policy, Share, WriteLock};
 use crate::pty::{self, Access, Pty};
 use crate::rights::{Rights, Who, who};
@@ -137,6 +137,14 @@ impl Tool for Args {
         self.node.as_deref().or(self.common.path.as_deref())
     }
 
+    fn prepare(&self) -> Result<(), ToolError> {
+        match self.monitor {
+            true => monitor::prepare()
+                .map_err(|error| Error::system(ErrorKind::Runtime, error, "block a signal").into()),
+            false => Ok(()),
+        }
+    }
+
     fn driver(&self) -> Result<Driver<SerialDevice>, ToolError> {
         if let Some(text) = self.contradiction() {
             return Err(ToolError::usage(text));
@@ -160,8 +168,9 @@ impl Tool for Args {
             .workers(1)
             .on_usr1(move || shown.queue().look(State::stats).to_string())
             .after_end(move || {
-                slot.empty();
+                // First the port: a terminal that takes nothing can hold up the monitor's end.
                 left.change(|state, _| state.restore());
+                slot.empty();
             });
         if self.stats {
             driver = driver.on_end(move || ended.queue().look(State::stats).to_string());
@@ -291,7 +300,7 @@ impl Args {
         slot: &Slot,
     ) -> Result<impl FnOnce(Clients) -> Result<(), ToolError> + use<>, ToolError> {
         let job = match self.monitor {
-            true => Some(monitor::prepare().map_err(no_thread)?),
+            true => Some(Job::new().map_err(no_thread)?),
             false => None,
         };
         let name = self.port.as_ref().map(Target::name).unwrap_or_default();

@@ -45,14 +45,17 @@ pub(crate) fn holders() -> BTreeMap<PathBuf, Vec<String>> {
         if !name.bytes().all(|byte| byte.is_ascii_digit()) {
             continue;
         }
-        let program = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        let program = fs::read(process.path().join("comm")).unwrap_or_default();
+        // A program can call itself what a terminal would obey.
+        let program = String::from_utf8_lossy(program.trim_ascii_end());
+        let program = program.replace(char::is_control, "?");
         let files = fs::read_dir(process.path().join("fd"));
         for file in files.into_iter().flatten().flatten() {
             let Ok(target) = fs::read_link(file.path()) else {
                 continue;
             };
             if target.starts_with("/dev") {
-                let who = format!("{} ({name})", program.trim_end());
+                let who = format!("{program} ({name})");
                 let all = found.entry(target).or_default();
                 if !all.contains(&who) {
                     all.push(who);

@@ -106,9 +106,39 @@ pub(crate) fn the_terminal_is_given_back(case: &Case) {
     terminal.press("fg\r");
     wait_until("it is there again", || terminal.is_taken());
     terminal.await_row(|row| row.starts_with("q quit"));
+    // Stopped by somebody else, who can be asked to stop, or not.
+    let is_there = |terminal: &Terminal| {
+        // Neither the shell nor its line editor takes that away.
+        let modes = terminal.settings().local_modes;
+        terminal.is_taken() && !modes.contains(LocalModes::ISIG)
+    };
+    for signal in [Signal::SIGTSTP, Signal::SIGSTOP] {
+        wait_until("it is there", || is_there(&terminal));
+        kill(pid(), signal).expect("kill");
+        wait_until("the shell has the terminal", || !is_there(&terminal));
+        terminal.await_row(|row| row.contains("Stopped"));
+        assert_eq!(terminal.is_taken(), signal == Signal::SIGSTOP);
+        terminal.press("fg\r");
+        wait_until("it is there again", || is_there(&terminal));
+        terminal.await_row(|row| row.starts_with("q quit"));
+    }
     // Ctrl-C is a key like others.
     terminal.press("\x03");
     wait_until("it has ended", || !terminal.is_taken());
+    // One that ends in the background leaves the terminal to the shell, and does not wait for it.
+    terminal.press(&format!("{}\r", words.join(" ")));
+    wait_until("it is there", || is_there(&terminal));
+    kill(pid(), Signal::SIGSTOP).expect("kill");
+    wait_until("the shell has the terminal", || !is_there(&terminal));
+    let job = pid();
+    terminal.press("bg\r");
+    wait_until("it goes on", || {
+        let stat = fs::read_to_string(format!("/proc/{job}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") T "))
+    });
+    kill(job, Signal::SIGTERM).expect("kill");
+    wait_until("it has ended", || kill(job, None).is_err());
+    assert!(fs::symlink_metadata(case.node("node")).is_err());
     terminal.press("exit 7\r");
     assert_eq!(terminal.wait().code(), Some(7));
 }

@@ -1,13 +1,17 @@
 //! A pseudo-terminal for a node.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::helper::{Cable, has_program, open, proxy, proxy_at, read, stty, text};
 use fusd_tests::Case;
-use fusd_tests::wait::wait_until;
-use nix::unistd::isatty;
+use fusd_tests::wait::{deadline, holds_within, wait_until};
+use nix::fcntl::OFlag;
+use nix::pty::openpty;
+use nix::unistd::{isatty, ttyname};
 
 pub(crate) fn it_stands_in_where_there_is_fuse_alone(case: &Case) {
     let driver = proxy(case, "loop", [""; 0]).start();
@@ -108,6 +112,58 @@ pub(crate) fn two_are_joined(case: &Case) {
     drop(far);
     drop(near);
     driver.stop();
+}
+
+pub(crate) fn a_close_loses_nothing(case: &Case) {
+    // A port that takes no more than its buffer holds as long as nobody reads at the other side.
+    let port = openpty(None, None).expect("a pseudo-terminal");
+    let name = ttyname(&port.slave).expect("its name");
+    rustix::io::ioctl_fionbio(&port.master, true).expect("FIONBIO");
+    let driver = proxy(case, name, ["--pty"]).start();
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let client = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.bits())
+        .open(driver.node());
+    let mut client = client.expect("open");
+    let mut sent: Vec<u8> = Vec::new();
+    let mut takes = || {
+        let letter = |place: usize| b'a' + (place / 7 % 26) as u8;
+        let more: Vec<u8> = (sent.len()..sent.len() + 512).map(letter).collect();
+        match client.write(&more) {
+            Ok(count) => sent.extend(&more[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(error) => panic!("write: {error}"),
+        }
+        true
+    };
+    // Until all buffers on the way are full.
+    while holds_within(Duration::from_millis(500), &mut takes) {}
+    drop(client);
+    let mut master = File::from(port.master);
+    let mut got: Vec<u8> = Vec::new();
+    holds_within(deadline(), || {
+        // Little at a time, so that there is never room for all that waits.
+        let mut part = [0; 256];
+        match master.read(&mut part) {
+            Ok(count) => got.extend(&part[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => panic!("read: {error}"),
+        }
+        got.len() >= sent.len()
+    });
+    let same = got
+        .iter()
+        .zip(&sent)
+        .take_while(|(got, sent)| got == sent)
+        .count();
+    assert!(
+        got == sent,
+        "{same} as sent, {} of {}",
+        got.len(),
+        sent.len()
+    );
 }
 
 pub(crate) fn a_port_is_locked_and_comes_back(case: &Case) {

@@ -4,56 +4,14 @@ use std::io;
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, killpg};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::getpgrp;
 
+use super::job::Job;
 use super::pulse::Pulse;
 use super::screen::{self, Screen};
 use crate::hub::Bell;
 
 /// Between two looks, in milliseconds: ten a second can be read, and cost next to nothing.
 const PAUSE: u16 = 100;
-
-/// How long a job may take to stop, in milliseconds: after that, it does not.
-const STOPS: u16 = 2000;
-
-/// What tells that the program has been stopped and goes on.
-pub(crate) struct Job(SignalFd);
-
-impl Job {
-    /// Leaves SIGCONT to this, on this thread and those that it starts. A stopped process goes on all
-    /// the same.
-    pub(super) fn new() -> io::Result<Self> {
-        let mut set = SigSet::empty();
-        set.add(Signal::SIGCONT);
-        set.thread_block()?;
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        Ok(Self(SignalFd::with_flags(&set, flags)?))
-    }
-
-    /// Whether it has been stopped since the last time this was asked.
-    fn went_on(&self) -> bool {
-        let mut went_on = false;
-        while let Ok(Some(_)) = self.0.read_signal() {
-            went_on = true;
-        }
-        went_on
-    }
-
-    /// Stops the whole job, as the terminal would; returns when it goes on.
-    fn stop(&self) {
-        self.went_on();
-        if killpg(getpgrp(), Signal::SIGTSTP).is_err() {
-            return;
-        }
-        // Another thread may take the signal a little later. In a session without job control, nobody
-        // does.
-        let mut ready = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        let _stays = poll(&mut ready, PollTimeout::from(STOPS));
-        self.went_on();
-    }
-}
 
 /// What is to be done next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,8 +49,16 @@ fn turn(
     stop: &Bell,
     job: &Job,
 ) -> io::Result<Option<Next>> {
+    let told = job.ask();
+    if told.stops {
+        screen::leave();
+        job.stop()?;
+    }
+    if told.goes_on || told.stops {
+        screen.doubt();
+    }
     let mine = screen::is_in_foreground();
-    if mine && (job.went_on() || !Screen::is_taken()) {
+    if mine && !screen.is_taken() {
         screen.take()?;
     }
     if mine {
@@ -105,7 +71,7 @@ fn turn(
     let stdin = io::stdin();
     let mut ready = [
         PollFd::new(stop.descriptor(), PollFlags::POLLIN),
-        PollFd::new(job.0.as_fd(), PollFlags::POLLIN),
+        PollFd::new(job.descriptor(), PollFlags::POLLIN),
         PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
     ];
     // A job in the background that reads is stopped.
@@ -131,24 +97,24 @@ fn turn(
         Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => 0,
         Err(error) => return Err(error.into()),
     };
-    Ok(Some(obey(&keys[..count], pulse, job)))
+    obey(&keys[..count], pulse, job).map(Some)
 }
 
-fn obey(keys: &[u8], pulse: &mut Pulse, job: &Job) -> Next {
+fn obey(keys: &[u8], pulse: &mut Pulse, job: &Job) -> io::Result<Next> {
     for key in keys {
         match key {
-            b'q' | b'Q' | 3 => return Next::End,
+            b'q' | b'Q' | 3 => return Ok(Next::End),
             0x1a => {
                 screen::leave();
-                job.stop();
+                job.stop_all()?;
             }
             b'h' => pulse.toggle_hex(),
             b'p' => pulse.toggle_pause(),
             b'c' => pulse.clear(),
             // Another key's sequence, which comes at once.
-            0x1b => return Next::Go,
+            0x1b => return Ok(Next::Go),
             _ => {}
         }
     }
-    Next::Go
+    Ok(Next::Go)
 }

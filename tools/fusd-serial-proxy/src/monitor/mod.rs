@@ -1,12 +1,15 @@
 //! `--monitor`: what goes through, the lines and the numbers, live on the terminal that the program was
 //! started from.
 
+mod job;
 mod keys;
 mod pulse;
 mod ring;
+mod said;
 mod screen;
 mod view;
 
+pub(crate) use job::{Job, prepare};
 pub(crate) use ring::Ring;
 
 use std::cell::RefCell;
@@ -14,13 +17,13 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::hub::{Bell, Hub};
-use keys::Job;
 use pulse::Pulse;
+use said::Said;
 
 /// How long the end waits for a terminal that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -34,7 +37,8 @@ pub(crate) enum Clients {
     Terminal(PathBuf),
 }
 
-/// The monitor. Dropped, it gives the terminal back and says what there was no room for.
+/// The monitor. Dropped, it gives the terminal back and says there what was said meanwhile,
+/// unless it takes nothing.
 pub(crate) struct Monitor {
     bell: Arc<Bell>,
     /// Nothing comes, but the end.
@@ -56,40 +60,9 @@ impl Slot {
     }
 }
 
-/// Messages of the program: on the terminal they would be drawn over.
-struct Said {
-    ring: Ring,
-    all: std::sync::Mutex<Vec<Vec<u8>>>,
-}
-
-impl fusd_tool::Screen for Said {
-    fn say(&self, lines: &[u8]) {
-        let now = SystemTime::now();
-        for line in String::from_utf8_lossy(lines).lines() {
-            self.ring.say(line, now);
-        }
-        let all = self.all.lock();
-        let mut all = all.unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.push(lines.to_vec());
-    }
-
-    fn leave(&self) {
-        screen::leave();
-    }
-}
-
 /// Whether there is a terminal to show anything on.
 pub(crate) fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
-}
-
-/// Prepares what a monitor needs of the thread that starts all others: they are to leave SIGCONT to the
-/// monitor's own.
-///
-/// # Errors
-/// There is no descriptor to be had.
-pub(crate) fn prepare() -> io::Result<Job> {
-    Job::new()
 }
 
 impl Monitor {
@@ -107,10 +80,7 @@ impl Monitor {
         let bell = Arc::new(Bell::new()?);
         let (end, ended) = channel();
         let pulse = Pulse::new(hub.downgrade(), ring.clone(), port, clients);
-        let said = Arc::new(Said {
-            ring,
-            all: std::sync::Mutex::default(),
-        });
+        let said = Arc::new(Said::new(ring));
         let stop = Arc::clone(&bell);
         let run = move || {
             let _end: std::sync::mpsc::Sender<()> = end;
@@ -128,12 +98,14 @@ impl Monitor {
 impl Drop for Monitor {
     fn drop(&mut self) {
         self.bell.ring();
-        let _end = self.ended.recv_timeout(PATIENCE);
+        let ended = self.ended.recv_timeout(PATIENCE);
         screen::leave();
         fusd_tool::set_screen(None);
-        let all = self.said.all.lock();
-        let mut all = all.unwrap_or_else(std::sync::PoisonError::into_inner);
-        for lines in all.drain(..) {
+        if ended == Err(RecvTimeoutError::Timeout) {
+            // It takes nothing: whoever writes more there waits, perhaps for ever.
+            return;
+        }
+        for lines in self.said.take() {
             fusd_tool::say(&lines);
         }
     }

@@ -113,8 +113,9 @@ impl Pulse {
         match &self.clients {
             Clients::Device => {
                 let name = |id: &u32| {
-                    let name = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
-                    format!("{}({id})", name.trim_end())
+                    let name = fs::read(format!("/proc/{id}/comm")).unwrap_or_default();
+                    let name = String::from_utf8_lossy(name.trim_ascii_end());
+                    format!("{name}({id})")
                 };
                 threads.iter().map(name).collect()
             }

@@ -25,6 +25,8 @@ static TAKEN: Mutex<bool> = Mutex::new(false);
 pub(super) struct Screen {
     rows: Vec<String>,
     columns: usize,
+    /// Another job may have had the terminal since it was taken.
+    is_doubtful: bool,
 }
 
 fn taken() -> MutexGuard<'static, bool> {
@@ -47,8 +49,9 @@ pub(super) fn size() -> (usize, usize) {
 }
 
 /// Gives the terminal back. Does not wait for a terminal that takes nothing: then it has its settings
-/// back, and no more.
+/// back, and no more. One that is another job's by now is left alone.
 pub(super) fn leave() {
+    let mine = is_in_foreground();
     let taken = match TAKEN.try_lock() {
         Ok(taken) => Some(taken),
         Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
@@ -56,12 +59,15 @@ pub(super) fn leave() {
     };
     match taken {
         Some(mut taken) => {
-            if std::mem::take(&mut *taken) {
-                let _gone = execute!(io::stdout(), Show, LeaveAlternateScreen);
+            let was_taken = std::mem::take(&mut *taken);
+            if was_taken && mine {
+                // First what never waits.
                 let _gone = disable_raw_mode();
+                let _gone = execute!(io::stdout(), Show, LeaveAlternateScreen);
             }
         }
-        None => drop(disable_raw_mode()),
+        None if mine => drop(disable_raw_mode()),
+        None => {}
     }
 }
 
@@ -78,8 +84,14 @@ fn leave_at_panic() {
 }
 
 impl Screen {
-    pub(super) fn is_taken() -> bool {
-        *taken()
+    /// Whether the terminal is as it was taken.
+    pub(super) fn is_taken(&self) -> bool {
+        !self.is_doubtful && *taken()
+    }
+
+    /// Has it taken again as soon as it is this job's.
+    pub(super) fn doubt(&mut self) {
+        self.is_doubtful = true;
     }
 
     /// Takes the terminal, or takes it again as another job may have left it.
@@ -93,6 +105,7 @@ impl Screen {
         disable_raw_mode()?;
         enable_raw_mode()?;
         *taken = true;
+        self.is_doubtful = false;
         self.rows.clear();
         execute!(
             io::stdout(),

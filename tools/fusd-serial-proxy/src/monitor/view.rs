@@ -123,26 +123,22 @@ impl View {
             true => clock(entry.time) + " ",
             false => String::new(),
         };
-        let (sign, text) = match &entry.what {
-            What::Words(words) => return vec![cut(&(time + words), columns)],
-            What::Bytes(direction, bytes) => {
-                let sign = match direction {
-                    Direction::Sent => "> ",
-                    Direction::Received => "< ",
-                };
-                (sign, bytes)
-            }
+        let sign = match &entry.what {
+            What::Words(_) => "",
+            What::Bytes(Direction::Sent, _) => "> ",
+            What::Bytes(Direction::Received, _) => "< ",
         };
         let width = columns.saturating_sub(time.len() + sign.len()).max(1);
-        let pieces = match self.is_hex {
-            true => hex(text, width),
-            false => {
-                let text = text.escape_ascii().to_string();
-                let chunks = text.as_bytes().chunks(width);
-                // Lossless: it is ASCII.
-                let piece = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
-                chunks.map(piece).collect()
-            }
+        let chunks = |text: &str| {
+            let chunks = text.as_bytes().chunks(width);
+            // Lossless: it is ASCII.
+            let piece = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
+            chunks.map(piece).collect()
+        };
+        let pieces: Vec<String> = match &entry.what {
+            What::Words(words) => chunks(&cut(words, usize::MAX)),
+            What::Bytes(_, bytes) if self.is_hex => hex(bytes, width),
+            What::Bytes(_, bytes) => chunks(&bytes.escape_ascii().to_string()),
         };
         let blank = " ".repeat(time.len());
         let mut rows = Vec::new();
@@ -182,18 +178,19 @@ fn hex(bytes: &[u8], width: usize) -> Vec<String> {
     bytes.chunks(count).map(row).collect()
 }
 
-/// Words in rows, as many as fit.
+/// Words in rows, as many as fit. A name of a program can be anything that this has chosen for itself.
 fn flow(words: &[String], columns: usize, most: usize) -> Vec<String> {
     let mut rows: Vec<String> = Vec::new();
     for word in words {
+        let word = cut(word, columns);
         let count = rows.len();
         match rows.last_mut() {
             Some(row) if row.len() + 1 + word.len() <= columns => {
                 row.push(' ');
-                row.push_str(word);
+                row.push_str(&word);
             }
             _ if count == most => break,
-            _ => rows.push(cut(word, columns)),
+            _ => rows.push(word),
         }
     }
     rows
@@ -268,13 +265,21 @@ mod tests {
             what: What::Words("! lange W\u{f6}rter".repeat(30)),
         });
         entries.push(entry(Direction::Sent, b"the latest"));
+        // What prctl(2) lets a program call itself, PR_SET_NAME.
+        let names = ["cat(1)", "\x1bc(2)", "\x1b[2J\n(3)", "\u{f6}\u{f6}(4)"];
         for is_hex in [false, true] {
-            let view = View { is_hex, ..view() };
+            let clients = names.map(str::to_owned).to_vec();
+            let view = View {
+                is_hex,
+                clients,
+                ..view()
+            };
             for rows in [1, 2, 5, 7, 8, 24, 60] {
                 for columns in [1, 2, 3, 7, 16, 20, 39, 40, 80, 200] {
                     let shown = view.rows(&entries, rows, columns);
                     assert_eq!(shown.len(), rows, "{rows}x{columns}");
-                    let fits = |row: &String| row.len() <= columns && row.is_ascii();
+                    let plain = |row: &str| row.chars().all(|letter| matches!(letter, ' '..='~'));
+                    let fits = |row: &String| row.len() <= columns && plain(row);
                     assert!(shown.iter().all(fits), "{rows}x{columns}: {shown:?}");
                 }
             }

@@ -83,6 +83,10 @@ impl Bridge {
             }
             return Ok(());
         }
+        if self.hung_up {
+            // Nobody is there to be given anything; what was left has been taken, as far as there was room.
+            return Ok(());
+        }
         let writes = found.contains(PollFlags::IN);
         let idle = found.is_empty() && rung.is_empty();
         // Before what is written after the change of them.
@@ -90,7 +94,7 @@ impl Bridge {
             self.follow_settings()?;
         }
         if writes {
-            self.take_output(wants.output)?;
+            self.take_output()?;
         }
         if found.contains(PollFlags::OUT) {
             // The gate takes what there is.
@@ -146,8 +150,7 @@ impl Bridge {
         }
         if self.hung_up {
             self.follow_settings()?;
-            let wants = self.hub.queue().look(|state| self.gate.wants(state));
-            self.take_output(wants.output)?;
+            self.take_output()?;
         }
         Ok(())
     }
@@ -175,20 +178,28 @@ impl Bridge {
         Ok(())
     }
 
-    /// From the terminal to the port, for which there is so much room.
-    fn take_output(&mut self, room: usize) -> io::Result<()> {
-        let count = match rustix::io::read(self.gate.master(), &mut self.buffer[..room]) {
-            Ok(count) => count,
-            // EIO: nobody has it open any more.
-            Err(Errno::AGAIN | Errno::IO) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        let bytes = &self.buffer[..count];
-        self.hub.change(|state, _| {
-            if let Writing::Take(taken) = state.writing(CLIENT, count) {
-                state.write(CLIENT, &bytes[..taken], false);
+    /// From the terminal to the port, as much as there is room for. It is read under the queue's lock:
+    /// nothing else can have taken the room meanwhile.
+    fn take_output(&mut self) -> io::Result<()> {
+        let Self {
+            hub, gate, buffer, ..
+        } = self;
+        hub.change(|state, _| {
+            let room = gate.wants(state).output;
+            if room == 0 {
+                return Ok(());
             }
-        });
-        Ok(())
+            let count = match rustix::io::read(gate.master(), &mut buffer[..room]) {
+                Ok(count) => count,
+                // EIO: nobody has it open any more.
+                Err(Errno::AGAIN | Errno::IO) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            // All of it, or nothing where a write fails, as a line without anybody does.
+            if let Writing::Take(taken) = state.writing(CLIENT, count) {
+                state.write(CLIENT, &buffer[..taken], false);
+            }
+            Ok(())
+        })
     }
 }

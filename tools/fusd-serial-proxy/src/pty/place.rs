@@ -7,13 +7,14 @@ use std::path::Path;
 
 use fusd::{Error, ErrorKind};
 use fusd_tool::ToolError;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::watcher::Made;
 
 /// That a link can be made at `path`, as far as a look can tell.
 ///
 /// # Errors
-/// There is something already, or there is no directory for it.
+/// There is something already, or there is no directory for it, or it cannot be written.
 pub(crate) fn vacant(path: &Path) -> Result<(), ToolError> {
     match fs::symlink_metadata(path) {
         Ok(_) if is_stale(path) => Ok(()),
@@ -22,8 +23,11 @@ pub(crate) fn vacant(path: &Path) -> Result<(), ToolError> {
             let folder = path
                 .parent()
                 .filter(|folder| !folder.as_os_str().is_empty());
-            let found = folder.map(fs::metadata).transpose();
-            found.map_err(|error| failed(path, error)).map(drop)
+            let folder = folder.unwrap_or(Path::new("."));
+            let mode = Access::WRITE_OK | Access::EXEC_OK;
+            // As the call that makes the link will be judged.
+            let found = accessat(CWD, folder, mode, AtFlags::EACCESS);
+            found.map_err(|errno| failed(path, errno.into()))
         }
         Err(error) => Err(failed(path, error)),
     }
