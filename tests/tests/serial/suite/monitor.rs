@@ -109,7 +109,7 @@ pub(crate) fn the_terminal_is_given_back(case: &Case) {
     // Stopped by somebody else, who can be asked to stop, or not.
     let is_there = |terminal: &Terminal| {
         // Neither the shell nor its line editor takes that away.
-        let modes = terminal.settings().local_modes;
+        let modes = terminal.termios().local_modes;
         terminal.is_taken() && !modes.contains(LocalModes::ISIG)
     };
     for signal in [Signal::SIGTSTP, Signal::SIGSTOP] {
