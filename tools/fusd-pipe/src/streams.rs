@@ -1,6 +1,7 @@
 //! The tool's own standard input and output as clients of the pipe.
 
 use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -48,11 +49,13 @@ impl Streams {
     /// # Errors
     /// There is no thread to be had.
     pub(crate) fn start(self, device: &PipeDevice, stop: &StopHandle) -> io::Result<()> {
+        let on_its_way = Arc::new(Mutex::new(()));
         if self.input {
             let (device, stop) = (device.clone(), stop.clone());
+            let on_its_way = Arc::clone(&on_its_way);
             let run = move || {
                 feed(&device, io::stdin().lock());
-                wait_until_over(&device);
+                wait_until_over(&device, &on_its_way);
                 stop.stop();
             };
             thread::Builder::new().name("input".into()).spawn(run)?;
@@ -65,7 +68,7 @@ impl Streams {
             let is_inputs =
                 self.input && settings.eof == Eof::LastWriter && settings.mode != Mode::Ring;
             let run = move || {
-                let end = drain(&device, io::stdout().lock());
+                let end = drain(&device, io::stdout().lock(), &on_its_way);
                 if !(is_inputs && end == End::OfFile) {
                     stop.stop();
                 }
@@ -161,9 +164,11 @@ enum End {
     OfOutput,
 }
 
-/// Writes to `output` what the pipe has, until one of them ends.
-fn drain(device: &PipeDevice, mut output: impl Write) -> End {
+/// Writes to `output` what the pipe has, until one of them ends. Holds `on_its_way` while it has what the
+/// pipe has no more and `output` not yet; the pipe's own lock comes after that.
+fn drain(device: &PipeDevice, mut output: impl Write, on_its_way: &Mutex<()>) -> End {
     let end = loop {
+        let held = on_its_way.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = device.bell().count();
         let bytes = device.change(|pipe, now| {
             pipe.tell_of_losses(OUTPUT);
@@ -183,6 +188,7 @@ fn drain(device: &PipeDevice, mut output: impl Write) -> End {
             break End::OfFile;
         };
         if bytes.is_empty() {
+            drop(held);
             device.bell().wait(seen);
             continue;
         }
@@ -215,13 +221,16 @@ fn write_out(output: &mut impl Write, bytes: &[u8]) -> Result<(), (usize, io::Er
     output.flush().map_err(|error| (written, error))
 }
 
-/// Waits until all is read that can be, and everybody has gone.
-fn wait_until_over(device: &PipeDevice) {
+/// Waits until all is read that can be, and everybody has gone. What standard output has read is written
+/// as well then, or in the pipe again.
+fn wait_until_over(device: &PipeDevice, on_its_way: &Mutex<()>) {
     loop {
         let seen = device.bell().count();
+        let settled = on_its_way.lock().unwrap_or_else(PoisonError::into_inner);
         if device.look(|pipe| pipe.is_over(OUTPUT)) {
             return;
         }
+        drop(settled);
         device.bell().wait(seen);
     }
 }
