@@ -223,15 +223,21 @@ impl Talk {
             talk.accept(request);
             return;
         }
-        let (opened, answered) = oneshot::channel();
-        let shared = &talk.0;
-        let begin =
-            |state: &mut State| shared.begin(state, server.ask(&shared.opener), Some(opened));
-        shared.queue.update(begin);
+        let begin = |opened| {
+            let shared = &talk.0;
+            let ask = server.ask(&shared.opener);
+            shared
+                .queue
+                .update(|state| shared.begin(state, ask, opened));
+        };
         if flags.nonblocking() {
+            // What the request comes to is for the file alone.
+            begin(None);
             talk.accept(request);
             return;
         }
+        let (opened, answered) = oneshot::channel();
+        begin(Some(opened));
         let answer = move |request: OpenRequest<OpenUrl>, result| match result {
             Ok(Err(Failure { errno, .. })) => drop(request.fail(errno)),
             Ok(Ok(())) => talk.accept(request),
