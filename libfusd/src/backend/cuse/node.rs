@@ -20,6 +20,7 @@ use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::backend::place::{CREATE, Place};
 use crate::backend::{Placement, parent};
+use crate::sys::process;
 use crate::{Errno, Error, ErrorKind, Result};
 
 /// The device number that the kernel has given to CUSE's device `name`; `None` where sysfs is not
@@ -143,6 +144,11 @@ impl Node {
         let started = thread::Builder::new()
             .name("fusd-nudge".into())
             .spawn(move || {
+                // A process that is killed meanwhile waits here for the answer to its own close
+                // (cuse_release), until /dev/cuse is closed: this thread must not be who holds that.
+                if let Err(errno) = process::leave_files() {
+                    tracing::debug!(%errno, "the thread that wakes the session shares its files");
+                }
                 let _ = File::options()
                     .read(true)
                     .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
