@@ -62,8 +62,11 @@ pub fn remove(case: &Case) {
     for line in mounts(case.token()) {
         if let Some(place) = line.split(' ').nth(4) {
             let _ = umount2(place, MntFlags::MNT_DETACH);
-            let _ = fs::remove_file(place);
         }
+    }
+    // A watcher may have been killed between its mount and what that was made over.
+    for node in entries(&case.nodes(), "") {
+        let _ = fs::remove_file(node);
     }
 }
 
