@@ -162,8 +162,12 @@ impl Program {
 
     fn command(&self, which: Which, filter: &str) -> Command {
         let filter = self.filter(filter);
-        let mut command = Command::new(&self.file);
+        // Whoever runs this may ignore signals, as nohup(1) does and shells do for what is in the
+        // background. Tests and what they start then would too, and outlive their terminals.
+        let mut command = Command::new("env");
         command
+            .arg("--default-signal=HUP,INT,QUIT,TERM")
+            .arg(&self.file)
             .current_dir(&self.folder)
             .args(which.option())
             .args(["--show-output", "--color=never"])
