@@ -30,6 +30,7 @@ macro_rules! suite {
                 opening:
                     row2_the_driver_refuses_with_any_errno,
                     row2_even_enosys_refuses,
+                    row2_no_driver_opens_the_device_of_another,
                     row2_every_open_is_released_once,
                     row2_copies_of_a_descriptor_are_one_file,
                     row2_files_of_killed_clients_are_released,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::thread;
 
 use fusd_tests::client::{self, open, open_with};
 use fusd_tests::leftovers::descriptors;
@@ -42,6 +43,21 @@ pub(crate) fn row2_the_driver_refuses_with_any_errno(case: &Case) {
         );
         driver.stop();
     }
+}
+
+pub(crate) fn row2_no_driver_opens_the_device_of_another(case: &Case) {
+    // Drivers come and go side by side, as the kernel gives their numbers out again.
+    thread::scope(|scope| {
+        for lane in ["one", "two", "three"] {
+            scope.spawn(move || {
+                for _ in 0..15 {
+                    let mut driver = case.device_at("memory", lane).start();
+                    assert_eq!(driver.number("counts opens"), 0, "there is no client");
+                    driver.stop();
+                }
+            });
+        }
+    });
 }
 
 pub(crate) fn row2_even_enosys_refuses(case: &Case) {

@@ -11,6 +11,9 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno as Raw;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{SysconfVar, sysconf};
 
 pub(crate) use self::request::request;
@@ -25,6 +28,9 @@ pub(crate) const TRANSFER_MAX: u32 = 1 << 20;
 
 /// Before the handshake no message is longer, in bytes (`FUSE_MIN_READ_BUFFER` is 8 KiB).
 const GREETING_MAX: usize = 64 * 1024;
+
+/// How long [`Channel::attend`] waits before it asks whether to go on, in milliseconds.
+const ATTENTION: u8 = 5;
 
 /// A descriptor over which the kernel asks and is answered.
 pub(crate) struct Channel {
@@ -90,6 +96,35 @@ impl Channel {
                 Ok(Incoming::Nothing)
             }
         }
+    }
+
+    /// Has `sort` see to what comes, until `has_ended`. It is asked again when something has come, and
+    /// every few milliseconds. To be called when all that is left of the connection is its end: no read
+    /// of the descriptor waits from now on.
+    ///
+    /// # Errors
+    /// What cannot be mended by trying again.
+    pub(crate) fn attend(
+        &self,
+        has_ended: impl Fn() -> bool,
+        sort: impl Fn(&Frame) -> Incoming,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; self.buffer_size];
+        fcntl(&self.device, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        while !has_ended() {
+            let mut wanted = [PollFd::new(self.device.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut wanted, PollTimeout::from(ATTENTION)) {
+                Ok(0) | Err(Raw::EINTR) => {}
+                // A call that nobody serves any more ends with the connection.
+                Ok(_) => {
+                    if matches!(self.receive(&mut buffer, &sort)?, Incoming::Ended) {
+                        break;
+                    }
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Sends one whole message, an answer or a notice.

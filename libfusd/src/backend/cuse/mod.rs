@@ -129,6 +129,13 @@ impl Backend for CuseDevice {
     }
 
     fn close(&self) {
+        // With the device goes its number, which the next device may get: whoever is about to open this
+        // one by that number has to have done so.
+        let has_ended = || !self.nudging.load(Ordering::Acquire);
+        if !has_ended() {
+            let attended = self.channel.attend(has_ended, |frame| self.sort(frame));
+            self.channel.report(attended);
+        }
         self.channel.report(self.channel.sever());
     }
 }
