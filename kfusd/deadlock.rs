@@ -39,7 +39,7 @@ pub(crate) use watch::start as watch;
 /// How many places of [`Servers::known`] a thread can have.
 const WAYS: usize = 16;
 /// The places where a thread's may begin. A connection with more servers never counts as stuck.
-const KNOWN: usize = 128;
+const KNOWN: usize = 1 << 7;
 
 /// Who waits for whom, and what has come of it.
 struct Graph {
@@ -63,19 +63,20 @@ kernel::sync::global_lock! {
 }
 
 /// How many servers there are whose places have the hash that is the index. Who finds 0 serves nobody.
-static CALLERS: [Atomic<i32>; 256] = [const { Atomic::new(0) }; 256];
+/// Large, for a client of the same hash as a server is taken for one, and pays for it.
+static CALLERS: [Atomic<i32>; 4096] = [const { Atomic::new(0) }; 4096];
 
-/// A number below 256 out of a thread's place.
+/// A number of so many bits out of a thread's place.
 #[inline(always)]
-fn hash(place: usize) -> usize {
-    // CAST: widens, then 8 bits are left. (The multiplier is 2^64 over the golden ratio.)
-    ((place as u64 >> 6).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
+fn hash<const BITS: u32>(place: usize) -> usize {
+    // CAST: widens, then a few bits are left. (The multiplier is 2^64 over the golden ratio.)
+    ((place as u64 >> 6).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - BITS)) as usize
 }
 
 /// How many servers may have this place.
 #[inline(always)]
 fn callers(place: usize) -> Option<&'static Atomic<i32>> {
-    CALLERS.get(hash(place))
+    CALLERS.get(hash::<12>(place))
 }
 
 /// A call of a server.
@@ -192,9 +193,15 @@ impl Servers {
     /// Where a thread is among those that are known, if it is.
     #[inline(always)]
     fn find(&self, place: usize) -> Option<&Known> {
-        let ways = self.known.get(hash(place) % KNOWN..).unwrap_or_default();
+        self.find_with(place, place)
+    }
+
+    /// Which of the ways of a thread's place has `what` in it.
+    #[inline(always)]
+    fn find_with(&self, place: usize, what: usize) -> Option<&Known> {
+        let ways = self.known.get(hash::<7>(place)..).unwrap_or_default();
         let mut ways = ways.iter().take(WAYS);
-        ways.find(|known| known.place.load(Relaxed) == place)
+        ways.find(|known| known.place.load(Relaxed) == what)
     }
 
     /// If the current task is known to serve, it works on this request from now on; 0 for none. Returns
@@ -239,11 +246,7 @@ impl Servers {
 
     /// Has [`Self::find`] find a thread, if there is room.
     fn remember(&self, place: usize) -> bool {
-        match self.find(place).or_else(|| {
-            let ways = self.known.get(hash(place) % KNOWN..).unwrap_or_default();
-            let mut ways = ways.iter().take(WAYS);
-            ways.find(|known| known.place.load(Relaxed) == 0)
-        }) {
+        match self.find(place).or_else(|| self.find_with(place, 0)) {
             Some(known) => {
                 known.request.store(0, Relaxed);
                 known.place.store(place, Relaxed);

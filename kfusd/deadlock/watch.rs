@@ -7,7 +7,7 @@
 
 use kernel::{prelude::*, static_lock_class, sync::Arc};
 
-use super::{report, search, GRAPH};
+use super::{report, search, Server, GRAPH};
 use crate::connection::Connection;
 use crate::request::Request;
 use crate::sys::{Sleeper, Ticker, Worker};
@@ -69,9 +69,10 @@ fn tick() -> u32 {
 
 /// Looks at the servers of a connection, and at the calls they have not taken.
 fn look(connection: &Arc<Connection>, patience: u32) {
-    for server in connection.servers.list.as_mut(&mut GRAPH.lock()).servers.iter_mut() {
-        server.look();
-    }
+    let mut graph = GRAPH.lock();
+    let list = connection.servers.list.as_mut(&mut graph);
+    list.servers.iter_mut().for_each(Server::look);
+    drop(graph);
     let mut next = 0;
     while let Some((id, request, client)) = connection.unseen_from(next) {
         next = id.wrapping_add(1);

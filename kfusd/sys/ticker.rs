@@ -2,8 +2,9 @@
 
 //! A function that is called now and then, in a thread of the kernel's.
 
-use kernel::{bindings, container_of, prelude::*, sync::LockClassKey, time::msecs_to_jiffies};
-use kernel::types::Opaque;
+use kernel::{
+    bindings, container_of, prelude::*, sync::LockClassKey, time::msecs_to_jiffies, types::Opaque,
+};
 
 /// The function, and when it is called: a `struct delayed_work`.
 pub(crate) struct Ticker {

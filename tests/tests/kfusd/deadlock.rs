@@ -206,7 +206,7 @@ fn a_driver_that_is_busy_is_waited_for() {
     let (file, _) = driver.open_with(&node, OFlag::O_RDONLY);
     let reading = file.start_read(1);
     // For longer than a driver that sleeps would be given. It does other things meanwhile.
-    let ended = holds_within(Duration::from_secs(8).min(deadline()), || !reading.blocks());
+    let ended = holds_within(Duration::from_secs(7).min(deadline()), || !reading.blocks());
     assert!(!ended, "{:?}", reading.wait());
     let request = driver.expect(operation::READ);
     driver.answer(request.id(), 0, b"b").expect("answer");
@@ -321,7 +321,7 @@ tests! {
             })
             .collect();
         let first = node(&names[0]);
-        for _ in 0..rounds(400) {
+        for _ in 0..rounds(200) {
             assert_eq!(read_of(&first).expect("no false alarm"), b"2");
         }
         assert_eq!((deadlocks(&first), deadlocks(&second)), (0, 0));
@@ -352,7 +352,7 @@ tests! {
             _ => pass_on(request, look(&node)),
         });
         let file = client::open(&front_node).expect("open");
-        for _ in 0..rounds(400) {
+        for _ in 0..rounds(200) {
             assert_eq!(file.read(1).expect("read"), b"b");
             // Else the next read could be first, and there would be a circle.
             done.recv_timeout(deadline()).expect("the news have arrived");
@@ -412,7 +412,7 @@ tests! {
             who_may_be_served_by_a_stranger_waits_for_a_while,
             a_driver_that_is_busy_is_waited_for,
         ];
-        let scenes: Vec<_> = scenes.into_iter().map(|scene| start(scene)).collect();
+        let scenes: Vec<_> = scenes.into_iter().map(start).collect();
         scenes.into_iter().for_each(Started::wait);
     }
 

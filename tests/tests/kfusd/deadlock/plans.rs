@@ -98,7 +98,7 @@ tests! {
             let count = 2 + random.below(4);
             let world = World::new((0..count).map(|_| 1 + random.below(2)).collect());
             let nodes = world.nodes();
-            for _ in 0..rounds(120) {
+            for _ in 0..rounds(60) {
                 let plan = plan(&mut random, count);
                 let before: Vec<_> = nodes.iter().map(|node| deadlocks(node)).collect();
                 let failing = world.model(&plan);
@@ -124,7 +124,7 @@ tests! {
                 let mut random = Random::new(random.next() + seed);
                 start(move || {
                     let mut failed = 0;
-                    for _ in 0..rounds(200) {
+                    for _ in 0..rounds(100) {
                         match follow(&nodes, &plan(&mut random, 4)) {
                             Ok(()) => {}
                             Err(errno) => {
