@@ -44,8 +44,8 @@ impl Connection {
         }
     }
 
-    /// Has a call fail with `EDEADLK` that the driver has not seen. Returns false if it has seen it
-    /// meanwhile, or the call has ended.
+    /// Has a call fail with `EDEADLK` that the driver has not seen; its client is yet to be woken.
+    /// Returns false if the driver has seen it meanwhile, or the call has ended.
     pub(crate) fn break_off(&self, request: &Arc<Request>) -> bool {
         let mut inner = self.lock();
         let state = request.state.access_mut(&mut inner);
@@ -59,8 +59,7 @@ impl Connection {
         let client = request.call_attention(state);
         let node = inner.queue.remove_node(&id);
         drop(inner);
-        drop(node);
-        client.inspect(Sleeper::wake);
+        drop((node, client));
         true
     }
 

@@ -96,6 +96,8 @@ fn is_hopeless(connection: &Arc<Connection>, waiter: &Worker, patience: u32) -> 
 fn break_off(connection: &Arc<Connection>, request: &Arc<Request>, client: &Sleeper) {
     let pid = client.worker().pid();
     if connection.break_off(request) {
+        // First: who sees the call fail sees it counted.
         report(request.handle.device(), pid);
+        client.wake();
     }
 }
