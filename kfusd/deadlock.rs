@@ -137,8 +137,6 @@ struct List {
     servers: KVec<Server>,
     /// How many serve at a time, as the driver says; 0 if it does not.
     limit: u32,
-    /// There are more than were written down.
-    beyond: bool,
     closed: bool,
 }
 
@@ -167,6 +165,8 @@ pub(crate) struct Servers {
     /// By the hash of their places: each is one of the [`WAYS`] from there on. Written to under the
     /// lock, but for what a thread works on, which it says itself.
     known: KVec<Known>,
+    /// There are more than were written down: nothing is known of the connection any more.
+    beyond: Atomic<bool>,
     list: GlobalLockedBy<List, GRAPH>,
 }
 
@@ -186,6 +186,7 @@ impl Servers {
         }
         Ok(Self {
             known,
+            beyond: Atomic::new(false),
             list: GlobalLockedBy::new(List::default()),
         })
     }
@@ -220,6 +221,9 @@ impl Servers {
     /// The current task serves. Where there is no place to write that down, the connection does not
     /// count as stuck any more.
     pub(crate) fn add_current(&self) {
+        if self.beyond.load(Relaxed) {
+            return;
+        }
         let server = Server::new(Worker::current());
         let place = server.worker.place();
         let mut graph = GRAPH.lock();
@@ -240,7 +244,7 @@ impl Servers {
             && (!self.remember(place) || list.servers.push(server, GFP_KERNEL_ACCOUNT).is_err())
         {
             self.forget(place);
-            list.beyond = true;
+            self.beyond.store(true, Relaxed);
         }
     }
 

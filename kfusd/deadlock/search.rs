@@ -4,7 +4,11 @@
 //! Everything that is come across counts as stuck at first; then who is free is found out, who is free
 //! because of that, and so on.
 
-use kernel::{alloc::AllocError, prelude::*, sync::Arc};
+use kernel::{
+    alloc::AllocError,
+    prelude::*,
+    sync::{atomic::Relaxed, Arc},
+};
 
 use super::{Call, GlobalGuard, List, Server, GRAPH};
 use crate::connection::Connection;
@@ -154,7 +158,7 @@ impl<'a> Search<'a> {
         let seen = Seen {
             connection: connection.clone(),
             strangers: list.has_strangers(),
-            free: list.closed || list.beyond,
+            free: list.closed || connection.servers.beyond.load(Relaxed),
         };
         self.seen.push(seen, GFP_KERNEL)?;
         Ok(self.seen.len().saturating_sub(1))

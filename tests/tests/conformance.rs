@@ -111,6 +111,7 @@ macro_rules! suite {
                     row11_a_driver_of_its_own_device_is_told,
                     row11_many_workers_that_all_wait_are_told,
                     row11_a_circle_of_drivers_is_told,
+                    row11_free_workers_of_one_driver_are_of_no_use_to_another,
                     row13_a_handler_calls_its_own_device;
                 callers:
                     row12_pid_uid_and_gid,

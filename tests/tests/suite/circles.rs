@@ -58,6 +58,21 @@ pub(crate) fn row11_a_circle_of_drivers_is_told(case: &Case) {
     }
 }
 
+pub(crate) fn row11_free_workers_of_one_driver_are_of_no_use_to_another(case: &Case) {
+    if case.lacks(Ability::Deadlock) {
+        return;
+    }
+    let mut narrow = circle(case, "node", "b", "1");
+    let mut wide = circle(case, "b", "node", "16");
+    for round in 1..=5 {
+        assert_eq!(read(narrow.node()), Err(Errno::EDEADLK));
+        // Whichever thread of it takes the second read, the narrow one waits for that.
+        assert_eq!(read(wide.node()), Err(Errno::EDEADLK));
+        assert_eq!(narrow.number("counts reads"), 2 * round);
+        assert_eq!(wide.number("counts reads"), 3 * round);
+    }
+}
+
 pub(crate) fn row13_a_handler_calls_its_own_device(case: &Case) {
     let node = case.node("node");
     let device = format!("circle:once,{}", node.display());
