@@ -244,12 +244,11 @@ impl Connection {
         self.arrivals.wake_one();
     }
 
-    /// The current task serves, if the handshake is over, and works on this request; 0: on none.
+    /// The current task serves, if the handshake is over, and works on no request.
     #[inline(always)]
-    pub(crate) fn serve(&self, request: u64) {
-        if !self.servers.work_on(request) && self.has(AGREED) {
+    pub(crate) fn serve(&self) {
+        if !self.servers.work_on(0) && self.has(AGREED) {
             self.servers.add_current();
-            self.servers.work_on(request);
         }
     }
 

@@ -65,7 +65,7 @@ impl FileOperations for Control {
     }
 
     fn poll(connection: ArcBorrow<'_, Connection>, file: &File, table: &PollTable<'_>) -> u32 {
-        connection.serve(0);
+        connection.serve();
         connection.arrivals.register_poll(file, table);
         match connection.lock().has_message() {
             true => READABLE | WRITABLE,
@@ -243,7 +243,8 @@ fn serve(connection: ArcBorrow<'_, Connection>, id: u64, workers: &wire::Workers
         connection.servers.limit(workers.limit);
     }
     if workers.flags & wire::WORKERS_JOIN != 0 {
-        connection.serve(id);
+        connection.serve();
+        connection.servers.say_work_on(id);
     }
     Ok(())
 }

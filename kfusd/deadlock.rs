@@ -36,6 +36,10 @@ mod watch;
 
 pub(crate) use watch::start as watch;
 
+/// In the number of a request (they do not grow so large): its thread has said to work on it. That counts
+/// more than that another one has taken it, who may not have come for the next yet.
+const SAID: u64 = 1 << 63;
+
 /// How many places of [`Servers::known`] a thread can have.
 const WAYS: usize = 16;
 /// The places where a thread's may begin. A connection with more servers never counts as stuck.
@@ -156,7 +160,8 @@ impl List {
 struct Known {
     /// The thread's place; 0 for none.
     place: Atomic<usize>,
-    /// The request that it took last, until it comes for the next; 0 for none.
+    /// The request that it took last, until it comes for the next, or that it has said to work on, with
+    /// [`SAID`]; 0 for none.
     request: Atomic<u64>,
 }
 
@@ -203,6 +208,14 @@ impl Servers {
         let ways = self.known.get(hash::<7>(place)..).unwrap_or_default();
         let mut ways = ways.iter().take(WAYS);
         ways.find(|known| known.place.load(Relaxed) == what)
+    }
+
+    /// The current task, which is known to serve, has said to work on this request; 0 for none.
+    pub(crate) fn say_work_on(&self, request: u64) {
+        self.work_on(match request {
+            0 => 0,
+            request => request | SAID,
+        });
     }
 
     /// If the current task is known to serve, it works on this request from now on; 0 for none. Returns

@@ -174,7 +174,7 @@ impl Connection {
     /// `EAGAIN`: there is none, and `nonblocking`. `EMSGSIZE`: it is longer than the room.
     /// `EFAULT`. `ERESTARTSYS`: a signal. In all cases, the message stays to be read.
     pub(crate) fn receive(&self, to: &mut impl Output, nonblocking: bool) -> Result<usize> {
-        self.serve(0);
+        self.serve();
         let room = to.room();
         let mut head = Head::new();
         let parcel = if nonblocking {

@@ -10,7 +10,7 @@ use kernel::{
     sync::{atomic::Relaxed, Arc},
 };
 
-use super::{Call, GlobalGuard, List, Server, GRAPH};
+use super::{Call, GlobalGuard, List, Server, GRAPH, SAID};
 use crate::connection::Connection;
 use crate::request::Stage;
 use crate::sys::Worker;
@@ -41,8 +41,9 @@ impl Call {
             Stage::New | Stage::Queued if !begun => Some(Holder::Nobody),
             _ => {
                 let servers = &self.target.servers;
-                let mut alive = servers.list.as_ref(graph).alive();
-                let server = alive.find(|server| servers.request_of(server) == id);
+                let list = servers.list.as_ref(graph);
+                let has = |id| list.alive().find(|it| servers.request_of(it) == id);
+                let server = has(id | SAID).or_else(|| has(id));
                 Some(server.map_or(Holder::Somebody, |it| Holder::Server(it.worker.place())))
             }
         }
