@@ -10,7 +10,8 @@ use kernel::{
     sync::{atomic::Relaxed, Arc},
 };
 
-use super::{Call, GlobalGuard, List, Server, GRAPH, SAID};
+use super::servers::{List, Server, SAID};
+use super::{Call, GlobalGuard, GRAPH};
 use crate::connection::Connection;
 use crate::request::Stage;
 use crate::sys::Worker;

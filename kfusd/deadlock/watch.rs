@@ -7,7 +7,8 @@
 
 use kernel::{prelude::*, static_lock_class, sync::Arc};
 
-use super::{report, search, Server, GRAPH};
+use super::servers::Server;
+use super::{report, search, GRAPH};
 use crate::connection::Connection;
 use crate::request::Request;
 use crate::sys::{Sleeper, Ticker, Worker};
