@@ -23,7 +23,7 @@ use crate::handle::Handle;
 use crate::request::{Ask, Body, Outcome};
 use crate::sys::{self, FileOperations, NewArea, PollTable, Seek, Table};
 use crate::wire::{self, operation};
-use crate::{kernel_version, registry};
+use crate::{error, kernel_version, registry};
 
 /// The file operations of devices.
 pub(crate) static TABLE: Table = Table::new::<Client>(kernel_version::owner());
@@ -187,7 +187,7 @@ impl FileOperations for Client {
         if sys::exiting() || sys::executing() {
             return Handle::flush_without_answer(handle, file.flags());
         }
-        call_plain(handle, ask(operation::FLUSH, file, &[])).map(drop)
+        flush(handle, file)
     }
 
     fn sync(handle: ArcBorrow<'_, Handle>, file: &File, data_only: bool) -> Result {
@@ -225,6 +225,27 @@ fn open(handle: ArcBorrow<'_, Handle>, file: &File) -> Result {
     let connection = handle.device().connection();
     connection.queue_open(&request, slot, admission.start())?;
     admission.wait(request).map(drop)
+}
+
+/// Asks the driver to flush. A driver that would wait for itself is only told: a close that fails, or
+/// never returns, is of no use to it.
+fn flush(handle: ArcBorrow<'_, Handle>, file: &File) -> Result {
+    let mut admission = match Admission::new(handle, 0) {
+        Err(error) if error == error::edeadlk() => {
+            return Handle::flush_without_answer(handle, file.flags());
+        }
+        admission => admission?,
+    };
+    let request = admission.request(ask(operation::FLUSH, file, &[]))?;
+    let slot = admission.slot()?;
+    let connection = handle.device().connection();
+    connection.queue(&request, slot, admission.start())?;
+    match admission.wait(request.clone()) {
+        Err(_) if connection.was_broken_off(&request) => {
+            Handle::flush_without_answer(handle, file.flags())
+        }
+        outcome => outcome.map(drop),
+    }
 }
 
 /// What one request moved.

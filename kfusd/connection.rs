@@ -13,6 +13,7 @@ use kernel::{
     },
 };
 
+use crate::deadlock::Servers;
 use crate::device::Device;
 use crate::handle::Handle;
 use crate::limits::{Cap, Load};
@@ -25,6 +26,7 @@ mod admission;
 mod answer;
 mod delivery;
 mod ending;
+mod unseen;
 
 pub(crate) use admission::Admission;
 pub(crate) use answer::Input;
@@ -86,6 +88,8 @@ pub(crate) struct Connection {
     #[pin]
     room: WaitQueue,
     viewer: Viewer,
+    /// Whose waits for other drivers may be waits for this one.
+    pub(crate) servers: Servers,
 }
 
 /// The driver has said hello. No feature.
@@ -173,7 +177,7 @@ impl Connection {
             nudges: 0,
         };
         Arc::pin_init(
-            pin_init!(Self {
+            try_pin_init!(Self {
                 inner <- new_spinlock!(inner, "fusd_connection"),
                 arrivals <- new_wait_queue!(c"fusd_arrivals"),
                 arrived: Atomic::new(true),
@@ -185,7 +189,8 @@ impl Connection {
                 },
                 room <- new_wait_queue!(c"fusd_room"),
                 viewer,
-            }),
+                servers: Servers::new()?,
+            }? Error),
             GFP_KERNEL,
         )
     }
@@ -237,6 +242,14 @@ impl Connection {
     pub(crate) fn announce(&self) {
         self.arrived.store(true, Release);
         self.arrivals.wake_one();
+    }
+
+    /// The current task serves, if the handshake is over, and works on no request.
+    #[inline(always)]
+    pub(crate) fn serve(&self) {
+        if !self.servers.work_on(0) && self.has(AGREED) {
+            self.servers.add_current();
+        }
     }
 
     /// Has one reader return, now or when it comes.

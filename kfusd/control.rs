@@ -65,6 +65,7 @@ impl FileOperations for Control {
     }
 
     fn poll(connection: ArcBorrow<'_, Connection>, file: &File, table: &PollTable<'_>) -> u32 {
+        connection.serve();
         connection.arrivals.register_poll(file, table);
         match connection.lock().has_message() {
             true => READABLE | WRITABLE,
@@ -193,6 +194,7 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
             Ok(())
         }
         Command::Memory(memory) => offer(connection, &memory),
+        Command::Workers { id, workers } => serve(connection, id, &workers),
         Command::Nudge => {
             connection.nudge();
             Ok(())
@@ -224,6 +226,27 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
             )
         }
     }
+}
+
+/// Takes what the driver says of who serves.
+///
+/// # Errors
+/// `EOPNOTSUPP`: not agreed on. `ENOENT`: no such request.
+fn serve(connection: ArcBorrow<'_, Connection>, id: u64, workers: &wire::Workers) -> Result {
+    if !connection.has(wire::FEATURE_WORKERS) {
+        return Err(crate::error::eopnotsupp());
+    }
+    if id != 0 && !connection.has_sent(id) {
+        return Err(ENOENT);
+    }
+    if workers.limit != 0 {
+        connection.servers.limit(workers.limit);
+    }
+    if workers.flags & wire::WORKERS_JOIN != 0 {
+        connection.serve();
+        connection.servers.say_work_on(id);
+    }
+    Ok(())
 }
 
 /// Offers memory of the calling process to clients of a device, or of one file.

@@ -59,6 +59,7 @@ pub(crate) struct Device {
     memory: Mutex<Option<Arc<Memory>>>,
     served: Atomic<u64>,
     bytes: Atomic<u64>,
+    deadlocks: Atomic<u64>,
 }
 
 impl Device {
@@ -146,6 +147,7 @@ impl Device {
                 memory <- new_mutex!(None, "fusd_device_memory"),
                 served: Atomic::new(0),
                 bytes: Atomic::new(0),
+                deadlocks: Atomic::new(0),
             }? Error),
             GFP_KERNEL,
         )
@@ -224,6 +226,16 @@ impl Device {
     pub(crate) fn count(&self, bytes: u64) {
         self.served.add(1, Relaxed);
         self.bytes.add(bytes, Relaxed);
+    }
+
+    /// Counts a call that failed because it would have waited for itself.
+    pub(crate) fn count_deadlock(&self) {
+        self.deadlocks.add(1, Relaxed);
+    }
+
+    /// How many such calls there were.
+    pub(crate) fn deadlocks(&self) -> u64 {
+        self.deadlocks.load(Relaxed)
     }
 
     /// How many requests have been answered, and the bytes of data that went with them.

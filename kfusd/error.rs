@@ -59,3 +59,8 @@ pub(crate) fn eprotonosupport() -> Error {
 pub(crate) fn eopnotsupp() -> Error {
     unnamed(bindings::EOPNOTSUPP)
 }
+
+/// The call would wait for itself.
+pub(crate) fn edeadlk() -> Error {
+    unnamed(bindings::EDEADLK)
+}

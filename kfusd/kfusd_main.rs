@@ -14,6 +14,7 @@
 //! | `connection.rs`, `connection/` | a driver's connection, and the driver's side of a request |
 //! | `client.rs`, `request.rs`, `handle.rs` | a client's calls, one call, an open file |
 //! | `device.rs`, `registry.rs`, `status.rs` | devices, all of them, and what to tell people of them |
+//! | `deadlock.rs`, `deadlock/` | drivers that wait for themselves |
 //! | `bytes.rs`, `limits.rs`, `error.rs` | what their names say |
 //! | `sys/` | all unsafe code |
 //!
@@ -32,11 +33,13 @@
 //!    or the driver core under it.
 //! 2. `Device::stand`, a mutex: whether the node is there. Nothing else is taken under it.
 //! 3. `View::latest`, a mutex: the text of an open status file. Nothing else is taken under it.
-//! 4. `Handle::memory` and `Device::memory`, mutexes: what can be mapped. A client takes them with the
+//! 4. `deadlock::GRAPH`, a mutex: who serves which connection, and which of them wait as clients. Of
+//!    what follows, only the connections' spinlocks are taken under it.
+//! 5. `Handle::memory` and `Device::memory`, mutexes: what can be mapped. A client takes them with the
 //!    lock of its own memory held (mmap(2)), one at a time; nothing is taken under them.
-//! 5. `Connection::inner`, a spinlock: all that changes of a connection and of what belongs to it.
+//! 6. `Connection::inner`, a spinlock: all that changes of a connection and of what belongs to it.
 //!    No memory is allocated under it, none of users touched, and nothing dropped that may sleep.
-//! 6. The locks inside wait queues.
+//! 7. The locks inside wait queues.
 //!
 //! Who is woken is woken without the spinlock. A client that waits for its answer sleeps without a
 //! queue, and the connection holds its task until it has woken it (`sys/sleep.rs`).
@@ -50,6 +53,7 @@ mod bytes;
 mod client;
 mod connection;
 mod control;
+mod deadlock;
 mod device;
 mod error;
 mod handle;
@@ -96,6 +100,10 @@ module! {
             default: 67108864,
             description: "Bytes of memory for these, at most (1 MiB to 1 TiB), shared likewise",
         },
+        deadlock_ms: u32 {
+            default: 5000,
+            description: "Milliseconds that a call waits, taken by nobody, before it fails because its driver sleeps and may wait for the caller, a thread or a child of it (100 to 3600000; 0: never)",
+        },
     },
 }
 
@@ -112,6 +120,7 @@ struct Kfusd {
 
 /// What nodes are made of.
 struct Rest {
+    _deadlock: deadlock::Running,
     _registry: registry::Running,
     _class: sys::Class,
 }
@@ -130,6 +139,7 @@ impl kernel::InPlaceModule for Kfusd {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             rest: Rest {
+                _deadlock: deadlock::Running::new(),
                 _registry: registry::Running::new()?,
                 _class: sys::Class::new()?,
             },

@@ -20,6 +20,15 @@ pub(crate) fn max_files() -> u32 {
     (*given::max_files.value()).clamp(1, 1 << 20)
 }
 
+/// For how many milliseconds a call must wait, taken by nobody, before it is asked whether its driver
+/// waits for the caller (100 to 3600000). None: never.
+pub(crate) fn deadlock_ms() -> Option<u32> {
+    match *given::deadlock_ms.value() {
+        0 => None,
+        millis => Some(millis.clamp(100, 3_600_000)),
+    }
+}
+
 /// What may be under way at once.
 #[derive(Clone, Copy)]
 pub(crate) struct Cap {

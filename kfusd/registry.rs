@@ -12,6 +12,7 @@ use kernel::{
     },
 };
 
+use crate::deadlock;
 use crate::device::Device;
 use crate::status::Watchers;
 use crate::sys::{Node, Owner, Region, Table, MINORS};
@@ -103,6 +104,7 @@ pub(crate) fn add(
         .try_create_and_insert(minor, device.clone(), GFP_KERNEL)?;
     drop(guard);
     changed();
+    deadlock::watch();
     Ok(device)
 }
 

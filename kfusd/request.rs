@@ -158,6 +158,8 @@ pub(crate) struct State {
     pub(crate) job: Option<Job>,
     /// The end of it: an error, or the driver's value.
     pub(crate) end: Option<Result<u64>>,
+    /// It was ended because it would wait for itself.
+    pub(crate) broken: bool,
     /// The client, unless nobody waits. It stays valid without the lock, where it is woken.
     sleeper: Option<Sleeper>,
 }
@@ -175,6 +177,7 @@ impl State {
             landing: Bytes::Empty,
             job: None,
             end: None,
+            broken: false,
             sleeper: None,
         }
     }
@@ -188,6 +191,11 @@ impl State {
         self.data = core::mem::take(&mut start.data);
         self.landing = core::mem::take(&mut start.landing);
         self.sleeper = start.sleeper.take();
+    }
+
+    /// The client, if somebody waits.
+    pub(crate) fn waiter(&self) -> Option<Sleeper> {
+        self.sleeper.as_ref().map(Sleeper::again)
     }
 
     /// The client does not wait any more: nobody is to keep its task. To be dropped unlocked.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The status node, /dev/fusd/status: a line of text per device, as of the moment a read begins at
-//! the start; for programs, a record per device by an ioctl. poll(2) reports `POLLPRI` once what was
+//! The status node, /dev/fusd/status: a line of text per device, and one of the last call that would
+//! have waited for itself, as of the moment a read begins at the start; for programs, a record per device by an ioctl. poll(2) reports `POLLPRI` once what was
 //! told last has changed.
 
 use core::fmt::{self, Write};
@@ -17,7 +17,7 @@ use kernel::{
 
 use crate::device::Device;
 use crate::sys::{new_wait_queue, FileOperations, PollTable, Seek, Table, WaitQueue};
-use crate::{kernel_version, registry, wire};
+use crate::{deadlock, kernel_version, registry, wire};
 
 mod records;
 
@@ -76,6 +76,10 @@ impl Latest {
         let mut text = Text(KVVec::new());
         let now = Instant::now();
         registry::for_each(|device, _| line(&mut text, device, now).map_err(|_| ENOMEM))?;
+        let last = deadlock::tell(|count, device, pid| {
+            writeln!(text, "# deadlocks={count} last={device} pid={pid}")
+        });
+        last.unwrap_or(Ok(())).map_err(|_| ENOMEM)?;
         Ok(Self {
             text: Arc::new(text.0, GFP_KERNEL_ACCOUNT)?,
             changes,
@@ -101,7 +105,7 @@ fn line(text: &mut Text, device: &Device, now: Instant<Monotonic>) -> fmt::Resul
     let oldest = activity.oldest.map_or(0, |since| (now - since).as_millis());
     writeln!(
         text,
-        "{} driver={} files={} waiting={} served={} bytes={} oldest-ms={}",
+        "{} driver={} files={} waiting={} served={} bytes={} oldest-ms={} deadlocks={}",
         device.name_text(),
         device.connection().viewer().pid(),
         activity.files,
@@ -109,6 +113,7 @@ fn line(text: &mut Text, device: &Device, now: Instant<Monotonic>) -> fmt::Resul
         served,
         bytes,
         oldest.max(0),
+        device.deadlocks(),
     )
 }
 

@@ -7,6 +7,7 @@ use kernel::{
     sync::{Arc, ArcBorrow},
 };
 
+use crate::deadlock::Waiting;
 use crate::handle::Handle;
 use crate::request::{Ask, Outcome, Request, Slot, Spare, Start};
 use crate::sys::Mode;
@@ -19,16 +20,19 @@ pub(crate) struct Admission<'a> {
     request: Option<Spare>,
     slot: Option<Slot>,
     start: Start,
+    waiting: Waiting,
 }
 
 impl<'a> Admission<'a> {
     /// Waits for a place for a request on `handle` that moves `bytes` bytes.
     ///
     /// # Errors
-    /// `EPIPE`: the device is gone. `ERESTARTSYS`: a signal.
+    /// `EDEADLK`: the driver would be waiting for itself. `EPIPE`: the device is gone. `ERESTARTSYS`: a
+    /// signal. `ENOMEM`.
     pub(crate) fn new(handle: ArcBorrow<'a, Handle>, bytes: u64) -> Result<Self> {
         // CAST: widens.
         let bytes = bytes.saturating_add(core::mem::size_of::<Request>() as u64);
+        let waiting = Waiting::begin(handle.device())?;
         let connection = handle.device().connection();
         let caps = &connection.caps;
         let admit = |first: bool| {
@@ -71,6 +75,7 @@ impl<'a> Admission<'a> {
             request,
             slot,
             start: Start::default(),
+            waiting,
         })
     }
 
@@ -80,10 +85,12 @@ impl<'a> Admission<'a> {
     /// `ENOMEM`.
     pub(crate) fn request(&mut self, mut ask: Ask) -> Result<Arc<Request>> {
         self.start.prepare(&mut ask)?;
-        match self.request.take() {
-            Some(spare) => Ok(Request::again(spare, &ask)),
-            None => Request::new(self.handle, &ask),
-        }
+        let request = match self.request.take() {
+            Some(spare) => Request::again(spare, &ask),
+            None => Request::new(self.handle, &ask)?,
+        };
+        self.waiting.on(&request);
+        Ok(request)
     }
 
     /// What the request that was made is to be queued with.

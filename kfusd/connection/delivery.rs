@@ -174,6 +174,7 @@ impl Connection {
     /// `EAGAIN`: there is none, and `nonblocking`. `EMSGSIZE`: it is longer than the room.
     /// `EFAULT`. `ERESTARTSYS`: a signal. In all cases, the message stays to be read.
     pub(crate) fn receive(&self, to: &mut impl Output, nonblocking: bool) -> Result<usize> {
+        self.serve();
         let room = to.room();
         let mut head = Head::new();
         let parcel = if nonblocking {
@@ -193,6 +194,9 @@ impl Connection {
                 self.announce();
             }
         })?;
+        if let Parcel::Request { id, .. } = parcel {
+            self.servers.work_on(id);
+        }
         let sent = send(&head, parcel.data(), to);
         match (&sent, parcel) {
             (Ok(_), Parcel::Notice { request, .. }) => {

@@ -74,6 +74,7 @@ impl Connection {
     /// The control file is closed: everything ends.
     pub(crate) fn close(&self) {
         self.lock().phase = Phase::Closed;
+        self.servers.close();
         self.fail(None);
         while let Some(number) = self.first_device() {
             if let Some(device) = self.remove_device(number) {

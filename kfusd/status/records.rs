@@ -109,6 +109,6 @@ fn fixed(device: &Device, (major, minor): (u32, u32), now: Instant<Monotonic>) -
         oldest: u64::try_from(oldest).unwrap_or(0),
         operations,
         flags,
-        reserved: 0,
+        deadlocks: u32::try_from(device.deadlocks()).unwrap_or(u32::MAX),
     }
 }

@@ -6,6 +6,7 @@
 use kernel::{bindings, prelude::*, sync::aref::ARef, sync::barrier::smp_mb, task::Task};
 
 use super::wait::{Interrupted, Mode};
+use super::Worker;
 
 /// A task that sleeps, or may have woken up long ago.
 pub(crate) struct Sleeper(ARef<Task>);
@@ -25,6 +26,11 @@ impl Sleeper {
     /// The same task once more.
     pub(crate) fn again(&self) -> Self {
         Self(self.0.clone())
+    }
+
+    /// The task, as a thread to be looked at.
+    pub(crate) fn worker(&self) -> Worker {
+        Worker::of(&self.0)
     }
 }
 

@@ -92,6 +92,9 @@ impl DeviceBuilder {
 
     /// Handlers that may run at a time, at least 1; 16 by default. Threads are started as they
     /// are needed.
+    ///
+    /// A handler that calls the driver's own device takes two of them, and one that calls another
+    /// driver which calls back as well: see [Drivers that call drivers](crate#drivers-that-call-drivers).
     pub fn workers(mut self, count: usize) -> Self {
         self.limits.workers = count.max(1);
         self
@@ -180,6 +183,7 @@ fn session<D: Device>(
     properties: Properties,
     limits: Limits,
 ) -> Session {
+    backend.limit_workers(limits.workers);
     let buffers = BufferPool::new(backend.buffer_size());
     let link = Link::new(Arc::clone(&backend));
     Session::new(

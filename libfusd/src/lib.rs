@@ -51,6 +51,20 @@
 //!   is to be. It needs /dev/fuse and nothing else; as an ordinary user, also the program
 //!   `fusermount3`.
 //!
+//! # Drivers that call drivers
+//!
+//! A handler may open and call other devices, its driver's own as well: while it waits, its call is
+//! served by another thread of the driver, as long as fewer than [`DeviceBuilder::workers`] handlers
+//! run. If all that may run wait for the driver itself, directly or by way of any number of other
+//! drivers that wait for it, nobody could ever take the call. On kfusd, the one that would close such a
+//! circle fails with [`Errno::EDEADLK`] instead, at once, and /dev/fusd/status counts it; a close(2) that
+//! would, succeeds without waiting for the driver's [`Device::flush`]. On CUSE and FUSE the calls wait
+//! until somebody is killed.
+//!
+//! What no backend can see: the calls of one open file run one after the other, so a handler that calls
+//! its own file waits for itself, and so does one that waits for a lock, or for a child process, which
+//! needs the handler's own thread to go on.
+//!
 //! # Logs
 //!
 //! The crate logs through [`tracing`]. Events of the target [`ACCESS_LOG`], at level `INFO`, tell

@@ -16,8 +16,10 @@ pub const FEATURE_EXCHANGE: u64 = 1 << 0;
 pub const FEATURE_COPY: u64 = 1 << 1;
 /// [`Memory`] may be used.
 pub const FEATURE_MEMORY: u64 = 1 << 2;
+/// [`Workers`] may be used.
+pub const FEATURE_WORKERS: u64 = 1 << 3;
 /// All features of this version.
-pub const FEATURES: u64 = FEATURE_EXCHANGE | FEATURE_COPY | FEATURE_MEMORY;
+pub const FEATURES: u64 = FEATURE_EXCHANGE | FEATURE_COPY | FEATURE_MEMORY | FEATURE_WORKERS;
 
 /// The name of the lowest feature in `bits`, for messages to people. `None` if there is none, or
 /// it is unknown.
@@ -26,6 +28,7 @@ pub const fn feature_name(bits: u64) -> Option<&'static str> {
         FEATURE_EXCHANGE => Some("exchange"),
         FEATURE_COPY => Some("copy"),
         FEATURE_MEMORY => Some("memory"),
+        FEATURE_WORKERS => Some("workers"),
         _ => None,
     }
 }
@@ -72,6 +75,10 @@ pub const REPLY_EVENTS: u16 = 1 << 0;
 /// Memory flag: clients may not write to it, nor map it so that they could.
 pub const MEMORY_READ_ONLY: u32 = 1 << 0;
 
+/// Workers flag: the calling thread is one of them, though it may never read a message. It works on the
+/// request of the header's id, if there is one; on those that it reads, it does without a word.
+pub const WORKERS_JOIN: u32 = 1 << 0;
+
 /// Request flag: the caller of an ioctl is a 32-bit program on a 64-bit kernel.
 pub const REQUEST_COMPAT: u16 = 1 << 0;
 
@@ -110,6 +117,8 @@ pub mod operation {
     pub const NUDGE: u16 = 9;
     /// Driver to module: [`Memory`](super::Memory).
     pub const MEMORY: u16 = 10;
+    /// Driver to module: [`Workers`](super::Workers).
+    pub const WORKERS: u16 = 11;
 
     /// Request: a client opens the node. No fixed part.
     pub const OPEN: u16 = 32;
@@ -216,6 +225,10 @@ pub const COMMANDS: &[Layout] = &[
         operation: operation::MEMORY,
         fields: Memory::FIELDS,
     },
+    Layout {
+        operation: operation::WORKERS,
+        fields: Workers::FIELDS,
+    },
 ];
 
 /// Declares the structures: layout, size in bytes, and the way to and from bytes.
@@ -300,7 +313,7 @@ layout! {
         operation: u16 @ 4,
         /// [`REPLY_EVENTS`], for a reply; else 0.
         flags: u16 @ 6,
-        /// The request that is meant, for a reply or a copy; else 0.
+        /// The request that is meant, for a reply or a copy, and for [`Workers`] if any; else 0.
         id: u64 @ 8,
     }
 
@@ -418,6 +431,15 @@ layout! {
         reserved: u32 @ 36,
     }
 
+    /// Says who serves, so that it can be told whether anybody is left who could take a call.
+    Workers: 8 {
+        /// Requests that the driver works on at a time, at most; 0 leaves it as it was. Without a word
+        /// of it, as many as threads have read messages.
+        limit: u32 @ 0,
+        /// [`WORKERS_JOIN`], or 0; not both are 0.
+        flags: u32 @ 4,
+    }
+
     /// The fixed part of a read or a write.
     Transfer: 16 {
         /// Where, in bytes; 0 on a stream.
@@ -527,8 +549,8 @@ layout! {
         operations: u64 @ 48,
         /// `REGISTER_` flags.
         flags: u32 @ 56,
-        /// 0.
-        reserved: u32 @ 60,
+        /// Calls that have failed because they would have waited for themselves.
+        deadlocks: u32 @ 60,
     }
 }
 
@@ -580,6 +602,13 @@ pub enum Command {
     Nudge,
     /// [`operation::MEMORY`].
     Memory(Memory),
+    /// [`operation::WORKERS`].
+    Workers {
+        /// The request that the calling thread works on; 0 for none.
+        id: u64,
+        /// Who serves.
+        workers: Workers,
+    },
     /// [`operation::COPY_IN`].
     CopyIn {
         /// The request.
@@ -624,7 +653,7 @@ impl Command {
         let length = total.checked_sub(used).ok_or(Fault::Length)?;
         let about_request = matches!(
             header.operation,
-            operation::REPLY | operation::COPY_IN | operation::COPY_OUT
+            operation::REPLY | operation::COPY_IN | operation::COPY_OUT | operation::WORKERS
         );
         ensure(about_request || header.id == 0, Fault::Reserved)?;
         let flags = match header.operation {
@@ -678,6 +707,12 @@ impl Command {
                 no_more?;
                 Self::Memory(Memory::from_bytes(body).checked()?)
             }
+            operation::WORKERS => {
+                no_more?;
+                let workers = Workers::from_bytes(body).checked()?;
+                ensure(id == 0 || workers.flags != 0, Fault::Reserved)?;
+                Self::Workers { id, workers }
+            }
             operation::COPY_IN => {
                 no_more?;
                 let copy = CopyIn::from_bytes(body);
@@ -713,6 +748,7 @@ const fn fixed_size(operation: u16) -> Option<usize> {
         operation::NOTIFY => Notify::SIZE,
         operation::NUDGE => 0,
         operation::MEMORY => Memory::SIZE,
+        operation::WORKERS => Workers::SIZE,
         operation::COPY_IN => CopyIn::SIZE,
         operation::COPY_OUT => CopyOut::SIZE,
         _ => return None,
@@ -768,6 +804,14 @@ impl Memory {
             !is_none || self.address == 0 && self.flags == 0,
             Fault::Range,
         )?;
+        Ok(self)
+    }
+}
+
+impl Workers {
+    fn checked(self) -> Result<Self, Fault> {
+        ensure(self.flags & !WORKERS_JOIN == 0, Fault::Flags)?;
+        ensure(self.limit != 0 || self.flags != 0, Fault::Range)?;
         Ok(self)
     }
 }

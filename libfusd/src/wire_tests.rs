@@ -28,6 +28,7 @@ const NOTIFY: &str = "20000000 0600 0000 0000000000000000  0500000000000000 4500
 const NUDGE: &str = "10000000 0900 0000 0000000000000000";
 const MEMORY: &str = "38000000 0a00 0000 0000000000000000
     0700000000000000 0500000000000000 00f0ff7f00000000 0020000000000000 01000000 00000000";
+const WORKERS: &str = "18000000 0b00 0000 0900000000000000  10000000 01000000";
 const COPY_IN: &str = "20000000 0700 0000 0900000000000000  00f0ff7f00000000 10000000 00000000";
 const COPY_OUT: &str =
     "23000000 0800 0000 0900000000000000  00f0ff7f00000000 03000000 00000000 616263";
@@ -99,6 +100,17 @@ fn messages_to_the_module() {
                 flags: MEMORY_READ_ONLY,
                 reserved: 0,
             }),
+        ),
+        (
+            WORKERS,
+            24,
+            Command::Workers {
+                id: 9,
+                workers: Workers {
+                    limit: 16,
+                    flags: WORKERS_JOIN,
+                },
+            },
         ),
         (
             COPY_IN,
@@ -250,7 +262,7 @@ fn messages_to_the_driver() {
                 oldest: 1_000_000,
                 operations: IMPLEMENTS_READ | IMPLEMENTS_POLL,
                 flags: REGISTER_STREAM,
-                reserved: 0,
+                deadlocks: 0,
             }
             .to_bytes(),
             "f0000000 03000000 64000000 02000000 01000000 0a000000 0500000000000000
@@ -270,7 +282,7 @@ fn messages_to_the_driver() {
 #[test]
 fn every_cut_and_every_wrong_length_is_refused() {
     for text in [
-        HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, NUDGE, MEMORY, COPY_IN, COPY_OUT,
+        HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, NUDGE, MEMORY, WORKERS, COPY_IN, COPY_OUT,
     ] {
         let whole = hex(text);
         for end in 0..whole.len() {
@@ -318,7 +330,7 @@ fn every_field_at_its_wrong_values() {
         (HELLO, 16, &[0], Fault::Version),
         (HELLO, 16, &[2], Fault::Version),
         (HELLO, 20, &[1], Fault::Reserved),
-        (HELLO, 24, &[8], Fault::Feature),
+        (HELLO, 24, &[0x80], Fault::Feature),
         (HELLO, 31, &[0x80], Fault::Feature),
         (REGISTER, 6, &[1], Fault::Flags),
         (REGISTER, 8, &[1], Fault::Reserved),
@@ -346,6 +358,10 @@ fn every_field_at_its_wrong_values() {
         (MEMORY, 48, &[3], Fault::Flags),
         (MEMORY, 51, &[0x80], Fault::Flags),
         (MEMORY, 52, &[1], Fault::Reserved),
+        (WORKERS, 16, &[0, 0, 0, 0, 0], Fault::Range),
+        (WORKERS, 20, &[0], Fault::Reserved),
+        (WORKERS, 20, &[3], Fault::Flags),
+        (WORKERS, 23, &[0x80], Fault::Flags),
         (COPY_IN, 24, &[0], Fault::Range),
         (COPY_IN, 24, &[0xff; 4], Fault::Range),
         (COPY_IN, 28, &[1], Fault::Reserved),

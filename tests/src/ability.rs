@@ -30,6 +30,8 @@ pub enum Ability {
     Epipe,
     /// poll(2) tells of the driver's end by `POLLHUP`, too.
     HangUp,
+    /// A call by which a driver would wait for itself fails.
+    Deadlock,
 }
 
 impl Ability {
@@ -109,6 +111,9 @@ impl Ability {
             ),
             // fs/fuse/file.c, fuse_file_poll.
             Self::HangUp => Some("poll(2) tells of the driver's end by `POLLERR` alone."),
+            Self::Deadlock => {
+                Some("A driver that waits for itself waits until somebody kills it or the caller.")
+            }
             _ => None,
         }
     }

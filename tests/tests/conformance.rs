@@ -108,6 +108,12 @@ macro_rules! suite {
                     row10_later_calls_fail,
                     row10_poll_tells_of_the_end,
                     row10_a_stuck_handler_does_not_hold_the_end_up;
+                circles:
+                    row11_a_driver_of_its_own_device_is_told,
+                    row11_many_workers_that_all_wait_are_told,
+                    row11_a_circle_of_drivers_is_told,
+                    row11_free_workers_of_one_driver_are_of_no_use_to_another,
+                    row13_a_handler_calls_its_own_device;
                 callers:
                     row12_pid_uid_and_gid,
                     row12_every_call_has_its_caller;

@@ -98,6 +98,14 @@ pub(crate) trait Backend: Send + Sync {
         Err(Errno::EOPNOTSUPP.into())
     }
 
+    /// Says that at most `limit` handlers run at a time. For whoever can tell by that, and by
+    /// [`Backend::works_on`], when none is left who could take a call.
+    fn limit_workers(&self, _limit: usize) {}
+
+    /// Says that the calling thread is about to run the handler of a request that another one has
+    /// received.
+    fn works_on(&self, _id: RequestId) {}
+
     /// Makes at least one caller of [`Backend::receive`] return.
     fn nudge(&self);
 

@@ -48,6 +48,10 @@ impl Ticket {
         &self.caller
     }
 
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
     pub(crate) fn call(&self) -> Call {
         self.call
     }

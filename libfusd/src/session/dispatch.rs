@@ -62,7 +62,8 @@ impl<D: Device> Engine<D> {
                 while let Some(job) = next {
                     contain(HANDLER, || self.handle(&entry, job));
                     next = entry.next();
-                    if next.is_some() {
+                    if let Some(next) = &next {
+                        self.take_on(next);
                         // What the first has answered does not wait for the second.
                         send_carried();
                     }
@@ -73,6 +74,13 @@ impl<D: Device> Engine<D> {
                     contain("the state of a file", move || drop(entry));
                 }
             }
+        }
+    }
+
+    /// The calling thread is about to handle a job that another one has received.
+    pub(super) fn take_on(&self, job: &Job) {
+        if let Job::Call { pending, .. } = job {
+            self.link.backend.works_on(pending.ticket().id());
         }
     }
 

@@ -97,6 +97,7 @@ impl<D: Device> Engine<D> {
                 Duty::Leave => return,
             };
             while let Some(next) = task {
+                self.take_on(next.job());
                 self.run(next);
                 task = self.crew.helped();
             }

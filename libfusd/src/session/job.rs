@@ -55,3 +55,11 @@ pub(super) enum Task<T> {
     /// A job of a file that is busy with it from now on.
     Ordered(Arc<Entry<T>>, Job),
 }
+
+impl<T> Task<T> {
+    pub(super) fn job(&self) -> &Job {
+        match self {
+            Self::Free(job) | Self::Ordered(_, job) => job,
+        }
+    }
+}

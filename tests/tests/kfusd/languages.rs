@@ -26,6 +26,11 @@ impl Drop for Example {
 /// Starts an example, and waits until it says that it is ready.
 pub(crate) fn example(program: &str, file: &str, arguments: &[&str]) -> Example {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../libfusd/examples");
+    example_at(folder, program, file, arguments)
+}
+
+/// The same with a program of another folder.
+pub(crate) fn example_at(folder: &str, program: &str, file: &str, arguments: &[&str]) -> Example {
     let child = Command::new(program)
         .arg(format!("{folder}/{file}"))
         .args(arguments)

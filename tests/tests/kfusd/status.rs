@@ -28,6 +28,8 @@ pub(crate) struct Line {
     pub(crate) waiting: u32,
     /// Requests answered.
     pub(crate) served: u32,
+    /// Calls that failed because they would have waited for themselves.
+    pub(crate) deadlocks: u32,
 }
 
 /// The line of the device at `node`.
@@ -55,6 +57,7 @@ pub(crate) fn line(node: &Path) -> Line {
         files: number("files"),
         waiting: number("waiting"),
         served: number("served"),
+        deadlocks: number("deadlocks"),
     }
 }
 
@@ -95,17 +98,17 @@ tests! {
     fn a_line_tells_of_a_device() {
         let (driver, node) = Driver::with_device(ALL, 0);
         let pid = std::process::id();
-        assert_eq!(line(&node), Line { driver: pid, files: 0, waiting: 0, served: 0 });
+        assert_eq!(line(&node), Line { driver: pid, files: 0, waiting: 0, served: 0, deadlocks: 0 });
         let (file, _) = driver.open(&node);
         let reading = file.start_read(1);
         let request = driver.expect(operation::READ);
-        assert_eq!(line(&node), Line { driver: pid, files: 1, waiting: 1, served: 1 });
+        assert_eq!(line(&node), Line { driver: pid, files: 1, waiting: 1, served: 1, deadlocks: 0 });
         driver.answer(request.id(), 0, b"x").expect("answer");
         reading.wait().expect("read");
-        assert_eq!(line(&node), Line { driver: pid, files: 1, waiting: 0, served: 2 });
+        assert_eq!(line(&node), Line { driver: pid, files: 1, waiting: 0, served: 2, deadlocks: 0 });
         drop(file);
         driver.expect(operation::RELEASE);
-        assert_eq!(line(&node), Line { driver: pid, files: 0, waiting: 0, served: 2 });
+        assert_eq!(line(&node), Line { driver: pid, files: 0, waiting: 0, served: 2, deadlocks: 0 });
     }
 
     fn a_record_tells_the_same() {
@@ -129,7 +132,7 @@ tests! {
             oldest: 0,
             operations: ALL,
             flags: wire::REGISTER_STREAM,
-            reserved: 0,
+            deadlocks: 0,
         };
         assert_eq!(told, expected);
         let (file, _) = driver.open(&node);

@@ -2,6 +2,7 @@
 
 pub(crate) mod any_ioctl;
 pub(crate) mod callers;
+pub(crate) mod circles;
 pub(crate) mod defaults;
 pub(crate) mod ending;
 pub(crate) mod ioctl;

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::backend::{Offer, RequestId, buffer::Buffer};
 use crate::sys::descriptor::{self, Exchanged};
 use crate::wire::{
-    self, CommandHeader, Memory, Notify, Reply, RequestHeader, Unregister, operation,
+    self, CommandHeader, Memory, Notify, Reply, RequestHeader, Unregister, Workers, operation,
 };
 use crate::{Errno, PollEvents};
 
@@ -23,8 +23,8 @@ pub(super) struct Connection {
     device: OwnedFd,
     /// Bytes of data in one message, at most.
     max_transfer: u32,
-    /// The module takes an answer and gives the next message by one call.
-    exchanges: bool,
+    /// What the driver has taken of the module's features.
+    features: u64,
 }
 
 /// A message of the module. The bytes after its header are in the buffer it was received into.
@@ -46,12 +46,12 @@ impl Message {
 
 impl Connection {
     /// A connection over `device`, on which a message carries at most `max_transfer` bytes of data.
-    /// `exchanges`: the driver has taken `FEATURE_EXCHANGE`.
-    pub(super) fn new(device: OwnedFd, max_transfer: u32, exchanges: bool) -> Self {
+    /// `features`: what the driver has taken.
+    pub(super) fn new(device: OwnedFd, max_transfer: u32, features: u64) -> Self {
         Self {
             device,
             max_transfer,
-            exchanges,
+            features,
         }
     }
 
@@ -72,7 +72,7 @@ impl Connection {
 
     /// Whether [`exchange`](Self::exchange) can be used.
     pub(super) fn exchanges(&self) -> bool {
-        self.exchanges
+        self.features & wire::FEATURE_EXCHANGE != 0
     }
 
     /// Sends one whole message, then waits for the next. If the module refuses the first, it does
@@ -165,6 +165,32 @@ impl Connection {
             reserved: 0,
         };
         self.send_plain(operation::MEMORY, &memory.to_bytes())
+    }
+
+    /// Says that so many requests are worked on at a time, at most.
+    pub(super) fn limit_workers(&self, limit: usize) -> io::Result<()> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        self.say_who_works(RequestId(0), Workers { limit, flags: 0 })
+    }
+
+    /// Says that the calling thread works on a request; 0: on one that there is no answer to.
+    pub(super) fn works_on(&self, id: RequestId) -> io::Result<()> {
+        let flags = wire::WORKERS_JOIN;
+        self.say_who_works(id, Workers { limit: 0, flags })
+    }
+
+    fn say_who_works(&self, RequestId(id): RequestId, workers: Workers) -> io::Result<()> {
+        if self.features & wire::FEATURE_WORKERS == 0 {
+            return Ok(());
+        }
+        let header = CommandHeader {
+            id,
+            ..header(operation::WORKERS, Workers::SIZE)
+        };
+        self.send(&[
+            IoSlice::new(&header.to_bytes()),
+            IoSlice::new(&workers.to_bytes()),
+        ])
     }
 
     /// Has one reader return.

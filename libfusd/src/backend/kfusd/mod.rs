@@ -276,6 +276,17 @@ impl Backend for KfusdDevice {
         self.connection.offer(number, offer)
     }
 
+    fn limit_workers(&self, limit: usize) {
+        let sent = self.connection.limit_workers(limit);
+        self.connection.report(&self.path, sent);
+    }
+
+    fn works_on(&self, id: RequestId) {
+        let id = if is_made_up(id) { RequestId(0) } else { id };
+        let sent = self.connection.works_on(id);
+        self.connection.report(&self.path, sent);
+    }
+
     fn nudge(&self) {
         self.connection.report(&self.path, self.connection.nudge());
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use fusd::wire::{
     self, COMMANDS, CommandHeader, CopyIn, CopyOut, Field, Hello, Memory, Notify, Register, Reply,
-    Unregister, operation,
+    Unregister, Workers, operation,
 };
 use fusd_tests::sys::mapping::page;
 
@@ -190,11 +190,24 @@ impl Mutator {
                 };
                 message(operation::NOTIFY, 0, 0, &[&notify.to_bytes()])
             }
-            7 => message(operation::NUDGE, 0, 0, &[]),
+            7 => match self.random.below(2) {
+                0 => message(operation::NUDGE, 0, 0, &[]),
+                _ => self.workers(known),
+            },
             8 => self.memory(known),
             9..=14 => self.copy(known),
             _ => self.reply(known),
         }
+    }
+
+    fn workers(&mut self, known: &Known) -> Vec<u8> {
+        let request = self.request(known, false);
+        let workers = Workers {
+            limit: self.random.below(4) as u32,
+            flags: wire::WORKERS_JOIN,
+        };
+        let id = request.map_or(0, |request| request.id());
+        message(operation::WORKERS, 0, id, &[&workers.to_bytes()])
     }
 
     fn memory(&mut self, known: &Known) -> Vec<u8> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fusd::wire::{
     self, Command, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Memory, Notify, Register,
-    Reply, Unregister, operation,
+    Reply, Unregister, Workers, operation,
 };
 use fusd_tests::client::{Handle, Outcome};
 use fusd_tests::sys::mapping::{How, Mapping, page};
@@ -147,6 +147,13 @@ impl Scene {
                 vec![make(0, 0, &[&notify.to_bytes()])]
             }
             operation::NUDGE => vec![make(0, 0, &[])],
+            operation::WORKERS => {
+                let workers = |limit, flags| Workers { limit, flags }.to_bytes();
+                vec![
+                    make(0, 0, &[&workers(2, 0)]),
+                    make(0, id, &[&workers(0, wire::WORKERS_JOIN)]),
+                ]
+            }
             operation::MEMORY => {
                 let memory = |file, flags| Memory {
                     device: DEVICE,
@@ -200,6 +207,10 @@ impl Scene {
         let known = |holds: bool, errno| if holds { Ok(command) } else { Err(errno) };
         match command {
             Command::Hello(_) | Command::Nudge => Ok(command),
+            Command::Workers { id, .. } => {
+                let known_ids = [Some(0), self.read_id(), self.ioctl_id()];
+                known(known_ids.contains(&Some(id)), Errno::ENOENT)
+            }
             Command::Register(it) if it.uid == u32::MAX || it.gid == u32::MAX => Err(Errno::EINVAL),
             Command::Register(it) => known(it.device != DEVICE, Errno::EBUSY),
             Command::Unregister(it) => known(it.device == DEVICE, Errno::ENOENT),
@@ -279,6 +290,8 @@ impl Scene {
                 let told = PollFlags::from_bits_truncate(it.events as i16);
                 assert_eq!(file.ready(all), told);
             }
+            // Whether it counts is what the tests of deadlocks are for.
+            Command::Workers { .. } => self.driver.expect_nothing(),
             Command::Nudge => drop(self.driver.expect(operation::NUDGED)),
             Command::Memory(it) => {
                 let file = self.file.as_ref().expect("a file");

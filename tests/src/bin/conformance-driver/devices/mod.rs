@@ -2,6 +2,7 @@
 
 mod blocking;
 mod caller;
+mod circle;
 mod faulty;
 mod gate;
 mod ioctls;
@@ -25,6 +26,7 @@ pub(crate) fn serve(choice: &str, options: Options) -> Result<(), String> {
             crate::serve(options, device, control)
         }
         "caller" => crate::serve(options, caller::WhoCalls, nothing()),
+        "circle" => crate::serve(options, circle::Circle::new(argument), nothing()),
         "faulty" => {
             let (device, control) = faulty::Faulty::new();
             crate::serve(options, device, control)
