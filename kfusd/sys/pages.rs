@@ -243,8 +243,8 @@ impl Pages {
             let open = self.lock_open()?;
             with_page(page, |mapped| {
                 // SAFETY: the mapping is of a whole page, which has so many bytes from there on, and may
-                // be written to by `ensure_room`.
-                unsafe { core::ptr::copy(now.as_ptr(), mapped.add(at), now.len()) };
+                // be written to by `ensure_room`. It is none of the kernel's own memory.
+                unsafe { core::ptr::copy_nonoverlapping(now.as_ptr(), mapped.add(at), now.len()) };
             });
             drop(open);
             left = later;
@@ -273,9 +273,16 @@ impl Pages {
                     // `ensure_room` here, by `of_destination` there.
                     unsafe {
                         let (mine, their) = (mine.add(from), their.add(their_from));
-                        match way {
-                            Way::In => core::ptr::copy(their.cast_const(), mine, part),
-                            Way::Out => core::ptr::copy(mine.cast_const(), their, part),
+                        let (source, destination) = match way {
+                            Way::In => (their.cast_const(), mine),
+                            Way::Out => (mine.cast_const(), their),
+                        };
+                        // A driver may be its own client, with one buffer for both.
+                        match core::ptr::eq(page, their_page) {
+                            true => core::ptr::copy(source, destination, part),
+                            false => {
+                                core::ptr::copy_nonoverlapping(source, destination, part);
+                            }
                         }
                     }
                 });
