@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Bytes of data on their way between a client and its driver: a few of them in place, more in
-//! memory of their own. They do not grow beyond the room that was made for them at first.
+//! memory of their own, many in the client's memory itself. They do not grow beyond the room that was
+//! made for them at first.
 
-use kernel::{alloc::Flags, iov::IovIterSource, prelude::*, uaccess::UserSlice};
+use kernel::{alloc::Flags, iov::IovIterSource, prelude::*, sync::Arc, uaccess::UserSlice};
 
-use crate::sys::fill_from_iter;
+use crate::sys::{fill_from_iter, Lent, Pages};
 
 /// So many bytes need no memory of their own: what makes [`Bytes`] four words long, for it is moved
 /// a few times in each call. Answers of so many bytes come whole with what is read of each message
@@ -24,6 +25,8 @@ pub(crate) enum Bytes {
     Few { length: u8, bytes: [u8; FEW] },
     /// In memory of their own.
     Many(KVVec<u8>),
+    /// Where the client has them, or wants them.
+    There(Arc<Pages>),
 }
 
 impl Bytes {
@@ -42,18 +45,34 @@ impl Bytes {
         })
     }
 
-    /// All of them.
+    /// In the memory of a client whose call lasts.
+    pub(crate) fn of(lent: &Lent) -> Self {
+        Self::There(lent.pages().clone())
+    }
+
+    /// All of them; none of those that are in the client's memory.
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Empty => &[],
+            Self::Empty | Self::There(_) => &[],
             Self::Few { bytes, length } => bytes.get(..usize::from(*length)).unwrap_or_default(),
             Self::Many(bytes) => bytes,
         }
     }
 
+    /// Those that are in the client's memory.
+    pub(crate) fn as_pages(&self) -> Option<&Pages> {
+        match self {
+            Self::There(pages) => Some(pages),
+            _ => None,
+        }
+    }
+
     /// How many.
     pub(crate) fn len(&self) -> usize {
-        self.as_slice().len()
+        match self {
+            Self::There(pages) => pages.len(),
+            own => own.as_slice().len(),
+        }
     }
 
     /// Whether there is none.
@@ -67,13 +86,14 @@ impl Bytes {
             Self::Empty => {}
             Self::Few { length, .. } => *length = 0,
             Self::Many(bytes) => bytes.clear(),
+            Self::There(pages) => pages.clear(),
         }
     }
 
     /// Appends `more`.
     ///
     /// # Errors
-    /// `EINVAL`: there is too little room.
+    /// `EINVAL`: there is too little room. `ENOENT`: the client's call has ended.
     pub(crate) fn extend(&mut self, more: &[u8]) -> Result {
         match self {
             Self::Many(bytes) => {
@@ -82,6 +102,7 @@ impl Bytes {
                 }
                 Ok(bytes.extend_from_slice(more, GFP_NOWAIT)?)
             }
+            Self::There(pages) => pages.extend(more),
             few => few.add(more.len(), |room| {
                 room.copy_from_slice(more);
                 Ok(())
@@ -89,7 +110,7 @@ impl Bytes {
         }
     }
 
-    /// Appends the next `length` bytes of `memory`.
+    /// Appends the next `length` bytes of `memory`, to what is no client's memory.
     ///
     /// # Errors
     /// `EFAULT`. `EINVAL`: there is too little room.
@@ -105,11 +126,11 @@ impl Bytes {
         }
     }
 
-    /// Appends the next bytes of `iter`, at most `max`, as far as there is room. Returns how many:
-    /// fewer where memory of the caller is not there.
+    /// Appends the next bytes of `iter`, at most `max`, as far as there is room, to what is no client's
+    /// memory. Returns how many: fewer where memory of the caller is not there.
     pub(crate) fn fill(&mut self, iter: &mut IovIterSource<'_>, max: usize) -> usize {
         match self {
-            Self::Empty => 0,
+            Self::Empty | Self::There(_) => 0,
             Self::Many(bytes) => fill_from_iter(iter, bytes, max),
             Self::Few { bytes, length } => {
                 let start = usize::from(*length);
@@ -135,7 +156,7 @@ impl Bytes {
                 *length = end as u8;
                 Ok(())
             }
-            Self::Empty | Self::Many(_) => Err(EINVAL),
+            Self::Empty | Self::Many(_) | Self::There(_) => Err(EINVAL),
         }
     }
 }

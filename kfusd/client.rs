@@ -21,7 +21,7 @@ use crate::connection::Admission;
 use crate::device::Device;
 use crate::handle::Handle;
 use crate::request::{Ask, Body, Outcome};
-use crate::sys::{self, FileOperations, NewArea, PollTable, Seek, Table};
+use crate::sys::{self, FileOperations, NewArea, Pages, PollTable, Seek, Table};
 use crate::wire::{self, operation};
 use crate::{error, kernel_version, registry};
 
@@ -39,6 +39,7 @@ fn ask<const LENGTH: usize>(operation: u16, file: &File, fixed: &[u8; LENGTH]) -
         body: Body::new(fixed),
         data: Bytes::Empty,
         capacity: 0,
+        landing: Bytes::Empty,
         notice: false,
     }
 }
@@ -283,6 +284,10 @@ fn one_request(device: &Device, wanted: usize) -> u32 {
     })
 }
 
+/// From so many bytes on, data is not kept in between, but moved from and to the client's own memory:
+/// to pin that takes as long as to copy some pages.
+const LARGE: u32 = 16 << 10;
+
 /// Reads with one request.
 fn read_part(
     handle: ArcBorrow<'_, Handle>,
@@ -290,14 +295,33 @@ fn read_part(
     position: i64,
     to: &mut IovIterDest<'_>,
 ) -> Result<Part> {
-    let size = one_request(handle.device(), to.len());
+    let mut size = one_request(handle.device(), to.len());
     let mut admission = Admission::new(handle, size.into())?;
+    let mut landing = Bytes::Empty;
+    // CAST: widens.
+    let lent = (size >= LARGE).then(|| Pages::of_destination(to, size as usize));
+    // Until this call has ended, which this sees to.
+    let lent = lent.flatten();
+    if let Some(lent) = &lent {
+        landing = Bytes::of(lent);
+        // CAST: at most as before.
+        size = lent.pages().room() as u32;
+    }
     let fixed = transfer(position, size).to_bytes();
     let ask = Ask {
         capacity: size,
+        landing,
         ..ask(operation::READ, file, &fixed)
     };
     let outcome = call(handle, &mut admission, ask)?;
+    if let Some(lent) = lent {
+        let copied = lent.pages().len();
+        return Ok(Part {
+            copied,
+            // CAST: widens.
+            short: copied < size as usize,
+        });
+    }
     let copied = to.copy_to_iter(outcome.data.as_slice());
     if copied == 0 && !outcome.data.is_empty() {
         return Err(EFAULT);
@@ -318,10 +342,18 @@ fn write_part(
 ) -> Result<Part> {
     let wanted = one_request(handle.device(), from.len());
     let mut admission = Admission::new(handle, wanted.into())?;
-    // CAST: widens.
-    let mut data = Bytes::with_capacity(wanted as usize, GFP_KERNEL_ACCOUNT)?;
-    // CAST: widens.
-    let copied = data.fill(from, wanted as usize);
+    // CAST: widens, here and below.
+    let lent = (wanted >= LARGE).then(|| Pages::of_source(from, wanted as usize));
+    // Until this call has ended, which this sees to.
+    let lent = lent.flatten();
+    let (data, copied) = match &lent {
+        Some(lent) => (Bytes::of(lent), lent.pages().len()),
+        None => {
+            let mut data = Bytes::with_capacity(wanted as usize, GFP_KERNEL_ACCOUNT)?;
+            let copied = data.fill(from, wanted as usize);
+            (data, copied)
+        }
+    };
     if copied == 0 {
         return Err(EFAULT);
     }

@@ -19,7 +19,10 @@ use crate::connection::{Connection, Input, Output};
 use crate::device::Device;
 use crate::kernel_version;
 use crate::request::Job;
-use crate::sys::{FileOperations, Memory, PollTable, Table, Viewer};
+use crate::sys::{
+    with_destination, with_source, FileOperations, Memory, Pages, PollTable, Rewindable, Table,
+    Viewer,
+};
 use crate::wire::{self, Command};
 
 /// `POLLIN | POLLRDNORM`.
@@ -50,7 +53,7 @@ impl FileOperations for Control {
         _position: &mut i64,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
-        connection.receive(&mut IterOutput(to), is_nonblocking(file))
+        connection.receive(&mut IterOutput(Rewindable::new(to)), is_nonblocking(file))
     }
 
     fn write(
@@ -124,9 +127,12 @@ fn exchange(connection: ArcBorrow<'_, Connection>, file: &File, argument: usize)
         };
         take(connection, total, &mut input)?;
     }
+    let buffer = address(exchange.buffer)?;
+    let room = exchange.buffer_length as usize;
     let mut output = UserOutput {
-        memory: address(exchange.buffer)?,
-        left: exchange.buffer_length as usize,
+        begin: (buffer, room),
+        memory: buffer,
+        left: room,
     };
     let received = connection.receive(&mut output, is_nonblocking(file));
     if received.is_err() && total != 0 {
@@ -332,6 +338,9 @@ impl Source for IterInput<'_, '_> {
     }
 
     fn append(&mut self, out: &mut Bytes, length: usize) -> Result {
+        if let Some(pages) = out.as_pages() {
+            return pages.fill(self.0, length);
+        }
         if out.fill(self.0, length) == length {
             Ok(())
         } else {
@@ -341,7 +350,7 @@ impl Source for IterInput<'_, '_> {
 }
 
 /// What read(2) fills.
-struct IterOutput<'a, 'b>(&'a mut IovIterDest<'b>);
+struct IterOutput<'a, 'b>(Rewindable<'a, 'b>);
 
 impl Output for IterOutput<'_, '_> {
     fn room(&self) -> usize {
@@ -355,6 +364,14 @@ impl Output for IterOutput<'_, '_> {
             Err(EFAULT)
         }
     }
+
+    fn put_pages(&mut self, pages: &Pages) -> Result {
+        pages.copy_to(&mut self.0)
+    }
+
+    fn rewind(&mut self) {
+        self.0.rewind();
+    }
 }
 
 /// Memory that an ioctl takes a message from.
@@ -364,28 +381,34 @@ struct UserInput {
 }
 
 impl UserInput {
-    /// The next `length` bytes.
-    fn next(&mut self, length: usize) -> Result<UserSlice> {
+    /// Where the next `length` bytes are.
+    fn next(&mut self, length: usize) -> Result<UserPtr> {
         let left = self.left.checked_sub(length).ok_or(EFAULT)?;
-        let slice = UserSlice::new(self.memory, length);
-        self.memory = self.memory.wrapping_byte_add(length);
+        let memory = self.memory;
+        self.memory = memory.wrapping_byte_add(length);
         self.left = left;
-        Ok(slice)
+        Ok(memory)
     }
 }
 
 impl Source for UserInput {
     fn fill(&mut self, out: &mut [u8]) -> Result {
-        self.next(out.len())?.reader().read_slice(out)
+        let memory = self.next(out.len())?;
+        UserSlice::new(memory, out.len()).reader().read_slice(out)
     }
 
     fn append(&mut self, out: &mut Bytes, length: usize) -> Result {
-        out.read(self.next(length)?, length)
+        let memory = self.next(length)?;
+        match out.as_pages() {
+            Some(pages) => with_source(memory, length, |from| pages.fill(from, length)),
+            None => out.read(UserSlice::new(memory, length), length),
+        }
     }
 }
 
 /// Memory that an ioctl puts a message to.
 struct UserOutput {
+    begin: (UserPtr, usize),
     memory: UserPtr,
     left: usize,
 }
@@ -403,5 +426,18 @@ impl Output for UserOutput {
         self.memory = self.memory.wrapping_byte_add(bytes.len());
         self.left = left;
         Ok(())
+    }
+
+    fn put_pages(&mut self, pages: &Pages) -> Result {
+        let length = pages.len();
+        let left = self.left.checked_sub(length).ok_or(EFAULT)?;
+        with_destination(self.memory, length, |to| pages.copy_to(to))?;
+        self.memory = self.memory.wrapping_byte_add(length);
+        self.left = left;
+        Ok(())
+    }
+
+    fn rewind(&mut self) {
+        (self.memory, self.left) = self.begin;
     }
 }

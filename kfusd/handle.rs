@@ -227,6 +227,7 @@ fn notice(operation: u16, open_flags: u32) -> Ask {
         body: Body::new(&[]),
         data: Bytes::Empty,
         capacity: 0,
+        landing: Bytes::Empty,
         notice: true,
     }
 }

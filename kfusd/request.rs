@@ -71,6 +71,8 @@ pub(crate) struct Ask {
     pub(crate) data: Bytes,
     /// Bytes the answer may carry.
     pub(crate) capacity: u32,
+    /// Room for them, if not in memory that is yet to be taken.
+    pub(crate) landing: Bytes,
     /// The driver is only told: nobody waits, and there is no number for an answer.
     pub(crate) notice: bool,
 }
@@ -89,8 +91,11 @@ impl Start {
     /// # Errors
     /// `ENOMEM`.
     pub(crate) fn prepare(&mut self, ask: &mut Ask) -> Result {
-        // CAST: widens.
-        self.landing = Bytes::with_capacity(ask.capacity as usize, GFP_KERNEL_ACCOUNT)?;
+        self.landing = match core::mem::take(&mut ask.landing) {
+            // CAST: widens.
+            Bytes::Empty => Bytes::with_capacity(ask.capacity as usize, GFP_KERNEL_ACCOUNT)?,
+            landing => landing,
+        };
         self.data = core::mem::take(&mut ask.data);
         self.sleeper = Some(Sleeper::current());
         Ok(())
@@ -152,7 +157,7 @@ pub(crate) struct State {
     pub(crate) copied: Option<u32>,
     /// To the driver.
     pub(crate) data: Bytes,
-    /// Room for the driver's data, allocated by the client and charged to it; then the data.
+    /// Room for the driver's data, the client's own or charged to it; then the data.
     pub(crate) landing: Bytes,
     /// What the driver wants copied.
     pub(crate) job: Option<Job>,

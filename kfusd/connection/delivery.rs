@@ -17,7 +17,7 @@ use crate::bytes::Bytes;
 use crate::handle::Handle;
 use crate::limits;
 use crate::request::{Request, Stage};
-use crate::sys::{Mode, Sleeper};
+use crate::sys::{Mode, Pages, Sleeper};
 use crate::wire::{self, operation, RequestHeader};
 
 /// Where a message goes.
@@ -30,6 +30,15 @@ pub(crate) trait Output {
     /// # Errors
     /// `EFAULT`.
     fn put(&mut self, bytes: &[u8]) -> Result;
+
+    /// Likewise, those in a client's memory.
+    ///
+    /// # Errors
+    /// `EFAULT`. `ENOENT`: its call has ended meanwhile.
+    fn put_pages(&mut self, pages: &Pages) -> Result;
+
+    /// As if nothing had been written.
+    fn rewind(&mut self);
 }
 
 /// Something taken out of the connection, to be sent or put back.
@@ -174,6 +183,17 @@ impl Connection {
     /// `EAGAIN`: there is none, and `nonblocking`. `EMSGSIZE`: it is longer than the room.
     /// `EFAULT`. `ERESTARTSYS`: a signal. In all cases, the message stays to be read.
     pub(crate) fn receive(&self, to: &mut impl Output, nonblocking: bool) -> Result<usize> {
+        loop {
+            match self.receive_one(to, nonblocking) {
+                // Whose message it was has gone: no longer one for anybody.
+                Err(error) if error == ENOENT => to.rewind(),
+                result => return result,
+            }
+        }
+    }
+
+    /// Likewise, or fails with `ENOENT` if the client of what is next has gone before it was written.
+    fn receive_one(&self, to: &mut impl Output, nonblocking: bool) -> Result<usize> {
         self.serve();
         let room = to.room();
         let mut head = Head::new();
@@ -197,7 +217,7 @@ impl Connection {
         if let Parcel::Request { id, .. } = parcel {
             self.servers.work_on(id);
         }
-        let sent = send(&head, parcel.data(), to);
+        let sent = send(&head, &parcel, to);
         match (&sent, parcel) {
             (Ok(_), Parcel::Notice { request, .. }) => {
                 let file = request.noticed(&mut self.lock());
@@ -358,19 +378,22 @@ fn fits(fixed: usize, data: usize, room: usize) -> Result {
 
 impl Parcel {
     /// What stands behind the head.
-    fn data(&self) -> &[u8] {
+    fn data(&self) -> &Bytes {
         match self {
-            Self::Request { data, .. } => data.as_slice(),
-            _ => &[],
+            Self::Request { data, .. } => data,
+            _ => &Bytes::Empty,
         }
     }
 }
 
 /// Writes a message. Returns its length.
-fn send(head: &Head, data: &[u8], to: &mut impl Output) -> Result<usize> {
+fn send(head: &Head, parcel: &Parcel, to: &mut impl Output) -> Result<usize> {
+    let data = parcel.data();
     to.put(head.as_slice())?;
-    if !data.is_empty() {
-        to.put(data)?;
+    match data.as_pages() {
+        Some(pages) => to.put_pages(pages)?,
+        None if data.is_empty() => {}
+        None => to.put(data.as_slice())?,
     }
     Ok(head.length.saturating_add(data.len()))
 }

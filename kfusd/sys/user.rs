@@ -2,7 +2,16 @@
 
 //! Moving data and positions, where the kernel crate has no bounded or no safe form.
 
-use kernel::{bindings, fs::File, iov::IovIterSource, prelude::*};
+use core::ops::{Deref, DerefMut};
+
+use kernel::{
+    bindings,
+    error::to_result,
+    fs::File,
+    iov::{IovIterDest, IovIterSource},
+    prelude::*,
+    uaccess::UserPtr,
+};
 
 /// Appends at most `max` bytes of `iter` to `out`, within the capacity it has. Returns how many:
 /// fewer where memory of the caller is not there. (`copy_from_iter_vec` reserves as much as the
@@ -21,6 +30,78 @@ pub(crate) fn fill_from_iter(
     // SAFETY: `copied` bytes of the spare capacity were written.
     unsafe { out.inc_len(copied) };
     copied
+}
+
+/// Calls `call` with `length` bytes of the calling process at `memory` to be written to.
+///
+/// # Errors
+/// `EFAULT`: that is no address of users. Those of `call`.
+pub(crate) fn with_destination<T>(
+    memory: UserPtr,
+    length: usize,
+    call: impl FnOnce(&mut IovIterDest<'_>) -> Result<T>,
+) -> Result<T> {
+    let mut iter = import(bindings::ITER_DEST, memory, length)?;
+    // SAFETY: it is valid for this function, and a destination.
+    call(unsafe { IovIterDest::from_raw(&mut iter) })
+}
+
+/// Likewise, to be read from.
+///
+/// # Errors
+/// As above.
+pub(crate) fn with_source<T>(
+    memory: UserPtr,
+    length: usize,
+    call: impl FnOnce(&mut IovIterSource<'_>) -> Result<T>,
+) -> Result<T> {
+    let mut iter = import(bindings::ITER_SOURCE, memory, length)?;
+    // SAFETY: it is valid for this function, and a source.
+    call(unsafe { IovIterSource::from_raw(&mut iter) })
+}
+
+fn import(direction: u32, memory: UserPtr, length: usize) -> Result<bindings::iov_iter> {
+    let mut iter = bindings::iov_iter::default();
+    // CAST: 0 or 1.
+    let direction = direction as c_int;
+    // SAFETY: `iter` is written to, and nothing else is looked at: the address is only checked.
+    to_result(unsafe { bindings::import_ubuf(direction, memory.as_mut_ptr(), length, &mut iter) })?;
+    Ok(iter)
+}
+
+/// A destination that can be written to once more from where it stands now.
+pub(crate) struct Rewindable<'a, 'data> {
+    iter: &'a mut IovIterDest<'data>,
+    length: usize,
+}
+
+impl<'a, 'data> Rewindable<'a, 'data> {
+    /// From here on.
+    pub(crate) fn new(iter: &'a mut IovIterDest<'data>) -> Self {
+        let length = iter.len();
+        Self { iter, length }
+    }
+
+    /// Back to there.
+    pub(crate) fn rewind(&mut self) {
+        let advanced = self.length.saturating_sub(self.iter.len());
+        // SAFETY: it stood there when this value was made, and only moves on.
+        unsafe { self.iter.revert(advanced) };
+    }
+}
+
+impl<'data> Deref for Rewindable<'_, 'data> {
+    type Target = IovIterDest<'data>;
+
+    fn deref(&self) -> &Self::Target {
+        self.iter
+    }
+}
+
+impl DerefMut for Rewindable<'_, '_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.iter
+    }
 }
 
 /// The kernel's own lseek(2).
