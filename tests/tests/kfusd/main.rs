@@ -14,6 +14,7 @@ mod handshake;
 mod hostile;
 mod ioctls;
 mod languages;
+mod large;
 mod loading;
 mod many;
 mod memory;
