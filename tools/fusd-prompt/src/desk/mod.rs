@@ -69,6 +69,8 @@ pub(crate) enum By {
     Remembered,
     /// There is nobody left to ask.
     Nobody,
+    /// `--on-write`, which is for all.
+    OnWrite,
 }
 
 impl By {
@@ -83,6 +85,7 @@ impl By {
             Self::Timeout => "timeout",
             Self::Remembered => "remembered",
             Self::Nobody => "nobody",
+            Self::OnWrite => "on-write",
         }
     }
 }
