@@ -38,6 +38,7 @@ mod asking {
         asking, Backend::Fuse;
         deciding:
             rules_count_in_their_order,
+            a_program_is_the_file_that_its_path_means,
             answers_are_remembered,
             answers_are_forgotten_in_time,
             decisions_are_noted,

@@ -142,6 +142,36 @@ pub(crate) fn rules_count_in_their_order(case: &Case) {
     driver.stop();
 }
 
+pub(crate) fn a_program_is_the_file_that_its_path_means(case: &Case) {
+    let cat = fs::canonicalize("/bin/cat").expect("cat");
+    let cat = cat.to_str().expect("UTF-8");
+    let answer = case.file("answer", b"text\n").display().to_string();
+    let rule = format!("program:{cat}");
+    let options = ["--answer-file", &answer, "--mode", "666"];
+    let driver = prompt(case, options).args(["--allow", &rule]).start();
+    let node = driver.node().to_owned();
+    let read = |words: &[&str]| {
+        let mut command = case.command(words[0]);
+        command.args(&words[1..]).arg(&node);
+        Caller::run(command).wait()
+    };
+    assert_eq!(read(&[cat]), Ok("text\n".to_owned()));
+    // Another file of that name, which anybody can have in a mount namespace of their own.
+    let copy = case.directory().join("copy").display().to_string();
+    let script = "cp \"$0\" \"$1\" && mount --bind \"$1\" \"$0\" && exec \"$0\" \"$2\"";
+    let said = read(&["unshare", "--mount", "sh", "-c", script, cat, &copy]);
+    let said = said.expect_err("it is another file");
+    assert!(said.contains("Permission denied"), "{said}");
+    driver.stop();
+    // Supplementary groups count.
+    let driver = prompt(case, options).args(["--allow", "gid:1234"]).start();
+    let member = ["setpriv", "--reuid=4321", "--regid=4321"];
+    let with = |groups: &str| read(&[&member[..], &[groups, cat]].concat());
+    assert_eq!(with("--groups=1,1234"), Ok("text\n".to_owned()));
+    assert!(with("--clear-groups").is_err());
+    driver.stop();
+}
+
 pub(crate) fn answers_are_remembered(case: &Case) {
     let helper = counting(case);
     for (options, answers) in [
