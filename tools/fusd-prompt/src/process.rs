@@ -51,22 +51,19 @@ impl Process {
     }
 }
 
-/// All that a process has started, and what those have, as far as their parents are still there
-/// (proc_pid_task(5)).
+/// All that a process has started, and what those have, as far as their parents are still there.
 pub(crate) fn family(pid: u32) -> Vec<Process> {
-    let mut all: Vec<Process> = Vec::new();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let processes: Vec<(u32, Stat)> = pids.filter_map(|pid| Some((pid, Stat::of(pid)?))).collect();
+    let mut all = Vec::new();
     let mut next = vec![pid];
     while let Some(parent) = next.pop() {
-        let threads = fs::read_dir(format!("/proc/{parent}/task"));
-        for thread in threads.into_iter().flatten().flatten() {
-            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            let children = children.split_ascii_whitespace();
-            for child in children.filter_map(|pid| Process::of(pid.parse().ok()?)) {
-                if !all.contains(&child) {
-                    all.push(child);
-                    next.push(child.pid);
-                }
-            }
+        let children = processes.iter().filter(|(_, stat)| stat.parent == parent);
+        for (pid, stat) in children {
+            let (pid, started) = (*pid, stat.started);
+            all.push(Process { pid, started });
+            next.push(pid);
         }
     }
     all
