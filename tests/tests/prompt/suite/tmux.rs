@@ -60,6 +60,16 @@ impl<'a> Tmux<'a> {
         assert!(there, "{text:?} is not on the screen:\n{last}");
     }
 
+    /// Waits until the tool is ready, in however many lines it says so.
+    #[track_caller]
+    fn is_ready(&self) {
+        wait_until("it is ready", || {
+            let screen = self.run(&["capture-pane", "-p"]);
+            let text: String = screen.split_whitespace().collect();
+            text.contains("Ctrl-Cendsit")
+        });
+    }
+
     /// Waits for a question, and types keys by tmux's names.
     #[track_caller]
     fn answers(&self, keys: &[&str]) {
@@ -223,7 +233,7 @@ pub(crate) fn it_works_in_tmux(case: &Case) {
             _ => (sizes[1], sizes[0]),
         };
         let tmux = Tmux::start(case, size, &script);
-        wait_until("the node is there", || node.exists());
+        tmux.is_ready();
         let caller = start(&node);
         tmux.answers(kind.half);
         tmux.sees(kind.seen);
