@@ -10,11 +10,11 @@ mod turn;
 mod way;
 
 use anyhow::{Context, ensure};
-use std::process::Command;
 
 use self::page::Page;
 use self::turn::{Turn, random, sequential};
 use self::way::{CURL, Way, ways};
+use crate::guest::build_tool;
 use crate::measure::{median, spread};
 
 /// Bytes of a random read.
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    build_tool()?;
+    build_tool("fusd-http")?;
     let page = Page::serve(args.size as u64 * 1024 * 1024)?;
     let mut ways = ways();
     ways.retain(|way| way.name.contains(&args.only));
@@ -119,15 +119,4 @@ fn figure(values: &[f64], width: usize, digits: usize) -> String {
     let (low, high) = spread(values);
     let middle = median(values);
     format!("{middle:>width$.digits$} ({low:>+5.0}%,{high:>+5.0}%)")
-}
-
-/// Builds fusd-http beside this program.
-fn build_tool() -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "fusd-http"])
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "fusd-http cannot be built");
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod contender;
 mod count;
 mod figures;
 mod fuse;
+mod guest;
 mod http;
 mod lab;
 mod library;

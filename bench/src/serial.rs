@@ -7,19 +7,15 @@
 mod line;
 mod turn;
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use self::line::{DIRECT, SOCAT, Way, ways};
 use self::turn::{Turn, turn};
-use crate::count::{MODULE, insert_module};
-use crate::lab::{build_module, lab};
+use crate::count::insert_module;
+use crate::guest::{build_tool, in_guest};
 use crate::measure::{median, spread};
-
-/// Seconds that a guest may take.
-const TIMEOUT: u32 = 900;
 
 /// What is to be compared, and for how long.
 #[derive(clap::Args)]
@@ -40,10 +36,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if !args.built {
-        build_tool()?;
+        build_tool("fusd-serial-proxy")?;
     }
     if let Some(kernel) = &args.kernel {
-        return in_guest(kernel, args);
+        let (rounds, turn) = (args.rounds, args.turn);
+        let times = [format!("--rounds={rounds}"), format!("--turn={turn}")];
+        let words = ["serial", "--built"].map(str::to_owned);
+        return in_guest(kernel, words.iter().chain(&times));
     }
     if args.built {
         insert_module()?;
@@ -109,36 +108,4 @@ fn print(ways: &[Way], turns: &[Vec<Turn>], rounds: usize) {
 fn extremes(values: &[f64]) -> String {
     let (low, high) = spread(values);
     format!("({low:>+5.0}%,{high:>+5.0}%)")
-}
-
-/// Builds fusd-serial-proxy beside this program.
-fn build_tool() -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release"])
-        .args(["--package", "fusd-serial-proxy"])
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "fusd-serial-proxy cannot be built");
-    Ok(())
-}
-
-/// Has this program run in a guest that has the project's module at hand, and one processor: with two,
-/// User-Mode Linux takes 10 ms now and then to wake the other.
-fn in_guest(kernel: &str, args: &Args) -> anyhow::Result<()> {
-    let module = build_module(kernel)?;
-    let status = lab()
-        .args(["run", kernel, "--cpus=1"])
-        .arg(format!("--timeout={TIMEOUT}"))
-        .arg("--")
-        .arg(std::env::current_exe()?)
-        .args(["serial", "--built"])
-        .arg(format!("--rounds={}", args.rounds))
-        .arg(format!("--turn={}", args.turn))
-        .env(MODULE, module)
-        .stdin(Stdio::null())
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "the guest did not measure");
-    Ok(())
 }

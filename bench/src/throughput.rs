@@ -6,24 +6,20 @@
 mod turn;
 mod way;
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use self::turn::turn;
 use self::way::{FIFO, Way, ways};
-use crate::count::{MODULE, insert_module};
-use crate::lab::{build_module, lab};
+use crate::count::insert_module;
+use crate::guest::{build_tool, in_guest};
 use crate::measure::{median, spread};
 
 /// Bytes of a write and of a read.
 const SIZES: [usize; 3] = [64, 4096, 65536];
 /// How many read from the same pipe.
 const READERS: [usize; 2] = [1, 8];
-
-/// Seconds that a guest may take.
-const TIMEOUT: u32 = 1800;
 
 /// What is to be compared, and for how long.
 #[derive(clap::Args)]
@@ -44,10 +40,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if !args.built {
-        build_tool()?;
+        build_tool("fusd-pipe")?;
     }
     if let Some(kernel) = &args.kernel {
-        return in_guest(kernel, args);
+        let (rounds, turn) = (args.rounds, args.turn);
+        let times = [format!("--rounds={rounds}"), format!("--turn={turn}")];
+        let words = ["pipe", "--built"].map(str::to_owned);
+        return in_guest(kernel, words.iter().chain(&times));
     }
     if args.built {
         insert_module()?;
@@ -110,36 +109,5 @@ fn compare(ways: &[Way], size: usize, readers: usize, args: &Args) -> anyhow::Re
             ratio(socat),
         );
     }
-    Ok(())
-}
-
-/// Builds fusd-pipe beside this program.
-fn build_tool() -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "fusd-pipe"])
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "fusd-pipe cannot be built");
-    Ok(())
-}
-
-/// Has this program run in a guest that has the project's module at hand, and one processor: with two,
-/// User-Mode Linux takes 10 ms now and then to wake the other.
-fn in_guest(kernel: &str, args: &Args) -> anyhow::Result<()> {
-    let module = build_module(kernel)?;
-    let status = lab()
-        .args(["run", kernel, "--cpus=1"])
-        .arg(format!("--timeout={TIMEOUT}"))
-        .arg("--")
-        .arg(std::env::current_exe()?)
-        .args(["pipe", "--built"])
-        .arg(format!("--rounds={}", args.rounds))
-        .arg(format!("--turn={}", args.turn))
-        .env(MODULE, module)
-        .stdin(Stdio::null())
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "the guest did not measure");
     Ok(())
 }

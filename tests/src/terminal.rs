@@ -16,10 +16,20 @@ use crate::wait::{deadline, holds_within, wait_until};
 /// Lines that are kept of what has scrolled off.
 const SCROLLED: usize = 1000;
 
+/// How often the bell has rung.
+#[derive(Default)]
+struct Bells(usize);
+
+impl vt100::Callbacks for Bells {
+    fn audible_bell(&mut self, _: &mut vt100::Screen) {
+        self.0 += 1;
+    }
+}
+
 /// A terminal whose foreground job is one program, in a session of its own.
 pub struct Terminal {
     keys: File,
-    screen: Arc<Mutex<vt100::Parser>>,
+    screen: Arc<Mutex<vt100::Parser<Bells>>>,
     program: Child,
 }
 
@@ -168,6 +178,21 @@ impl Terminal {
         format!("{:?}", self.termios())
     }
 
+    /// The process group of its foreground job (tcgetpgrp(3)).
+    ///
+    /// # Panics
+    /// There is none.
+    #[track_caller]
+    pub fn foreground(&self) -> i32 {
+        let group = rustix::termios::tcgetpgrp(&self.keys).expect("a foreground job");
+        group.as_raw_nonzero().get()
+    }
+
+    /// How often its bell has rung.
+    pub fn bells(&self) -> usize {
+        self.lock().callbacks().0
+    }
+
     /// The program's process number.
     pub fn pid(&self) -> u32 {
         self.program.id()
@@ -207,7 +232,7 @@ impl Terminal {
         status.expect("it has ended")
     }
 
-    fn lock(&self) -> MutexGuard<'_, vt100::Parser> {
+    fn lock(&self) -> MutexGuard<'_, vt100::Parser<Bells>> {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -223,8 +248,8 @@ fn count(number: u16) -> NonZeroU16 {
     NonZeroU16::new(number).expect("a window has lines and columns")
 }
 
-fn parser(rows: u16, columns: u16) -> vt100::Parser {
-    vt100::Parser::new(count(rows), count(columns), SCROLLED)
+fn parser(rows: u16, columns: u16) -> vt100::Parser<Bells> {
+    vt100::Parser::new_with_callbacks(count(rows), count(columns), SCROLLED, Bells::default())
 }
 
 fn winsize(rows: u16, columns: u16) -> Winsize {
@@ -237,7 +262,7 @@ fn winsize(rows: u16, columns: u16) -> Winsize {
 }
 
 /// Puts on the screen what is said, until nobody is left to say anything (`EIO`).
-fn draw(master: OwnedFd, screen: &Mutex<vt100::Parser>) {
+fn draw(master: OwnedFd, screen: &Mutex<vt100::Parser<Bells>>) {
     let mut master = File::from(master);
     let mut part = [0; 4096];
     while let Ok(length @ 1..) = master.read(&mut part) {

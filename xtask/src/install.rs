@@ -206,6 +206,11 @@ pub(crate) const TESTS: Needs = Needs {
             why: "fusd-prompt has it ask a person",
         },
         Package {
+            name: "systemd",
+            proof: Proof::Program("systemd-ask-password"),
+            why: "its systemd-ask-password likewise",
+        },
+        Package {
             name: "python3-dotenv",
             proof: Proof::File("/usr/lib/python3/dist-packages/dotenv/__init__.py"),
             why: "it reads a file that fusd-prompt makes",

@@ -61,6 +61,17 @@ mod tests {
     }
 
     #[test]
+    fn each_command_line_is_consistent_and_every_option_has_help() {
+        for Tool { name, command } in &TOOLS {
+            command().debug_assert();
+            for argument in command().get_arguments() {
+                let has_help = argument.get_help().is_some();
+                assert!(has_help, "{name}: {} has no help", argument.get_id());
+            }
+        }
+    }
+
+    #[test]
     fn contributing_has_the_options_of_the_tools_and_no_others() {
         let mut real = BTreeSet::new();
         for tool in &TOOLS {

@@ -151,14 +151,19 @@ pub(crate) struct Caller(Child);
 impl Caller {
     /// Starts cat(1).
     pub(crate) fn start(case: &Case, node: &Path) -> Self {
-        let child = case
-            .command("cat")
-            .arg(node)
+        let mut cat = case.command("cat");
+        cat.arg(node);
+        Self::run(cat)
+    }
+
+    /// Starts a program.
+    pub(crate) fn run(mut program: Command) -> Self {
+        let child = program
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        Self(child.expect("cat"))
+        Self(child.expect("the program can be started"))
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -29,6 +29,7 @@ pub struct Program {
     environment: Vec<(OsString, OsString)>,
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
     own_group: bool,
 }
 
@@ -41,6 +42,7 @@ impl Program {
             environment: Vec::new(),
             stdin: None,
             stdout: None,
+            stderr: None,
             own_group: false,
         }
     }
@@ -57,6 +59,13 @@ impl Program {
         self
     }
 
+    /// Tells it who makes the call that it is run for.
+    pub fn caller(self, pid: u32, uid: u32, gid: u32) -> Self {
+        self.env("FUSD_PID", pid.to_string())
+            .env("FUSD_UID", uid.to_string())
+            .env("FUSD_GID", gid.to_string())
+    }
+
     /// What it reads.
     pub fn stdin(mut self, file: impl Into<OwnedFd>) -> Self {
         self.stdin = Some(file.into());
@@ -66,6 +75,12 @@ impl Program {
     /// Where it writes.
     pub fn stdout(mut self, file: impl Into<OwnedFd>) -> Self {
         self.stdout = Some(file.into());
+        self
+    }
+
+    /// Where it says what is wrong.
+    pub fn stderr(mut self, file: impl Into<OwnedFd>) -> Self {
+        self.stderr = Some(file.into());
         self
     }
 
@@ -101,7 +116,7 @@ impl Program {
         }
         attributes.set_flags(flags)?;
         let mut files = PosixSpawnFileActions::init()?;
-        for (file, number) in [(&self.stdin, 0), (&self.stdout, 1)] {
+        for (file, number) in [(&self.stdin, 0), (&self.stdout, 1), (&self.stderr, 2)] {
             if let Some(file) = file {
                 files.add_dup2(file.as_raw_fd(), number)?;
             }

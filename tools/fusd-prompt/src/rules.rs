@@ -1,6 +1,7 @@
 //! Rules that decide without asking anybody: `--allow` and `--deny`, in the order of the command line.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::parser::ValuesRef;
@@ -23,7 +24,7 @@ impl Whom {
     fn is(&self, who: &Who) -> bool {
         match self {
             Self::User(uid) => who.uid == *uid,
-            Self::Group(gid) => who.gid == *gid,
+            Self::Group(gid) => who.is_of_group(*gid),
             Self::Program(program) => who.is_program(program),
             Self::Anybody => true,
         }
@@ -33,6 +34,7 @@ impl Whom {
     fn may_be(&self, who: &Who) -> bool {
         match self {
             Self::Program(program) => who.may_be_program(program),
+            Self::Group(gid) => who.may_be_of_group(*gid),
             _ => self.is(who),
         }
     }
@@ -74,6 +76,14 @@ impl Rules {
             Ruling::Deny => whom.may_be(who),
         });
         rule.map(|(ruling, _)| *ruling)
+    }
+
+    /// The programs that are named.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = PathBuf> {
+        self.0.iter().filter_map(|(_, whom)| match whom {
+            Whom::Program(path) => Some(path.into()),
+            _ => None,
+        })
     }
 
     /// Whether somebody is let in by name: then others are not.

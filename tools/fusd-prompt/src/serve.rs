@@ -1,5 +1,6 @@
 //! From the command line to a device that is served, and whoever asks for it.
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,17 +41,22 @@ pub(crate) fn driver(args: &Args) -> Result<Driver<Prompt>, ToolError> {
         OwnProcesses::default(),
     );
     let who_asks = WhoAsks::find(args)?;
+    // The helper asks on then.
+    let outlives_terminal = matches!(who_asks, WhoAsks::Terminal(_, Some(_)));
+    let asks_at_terminal = matches!(who_asks, WhoAsks::Terminal(..)) && io::stdin().is_terminal();
     let started = Arc::new(Mutex::new(None));
     let (kept, forgets) = (Arc::clone(&started), requests.clone());
     let device = Prompt(requests.clone());
     let driver = Driver::new(device)
+        .outlive_terminal(outlives_terminal)
+        .command_reads_nothing(asks_at_terminal && !args.share_terminal)
         .on_hangup(move || {
             forgets.forget();
             tracing::info!("all answers are forgotten");
         })
         .on_ready(move |session| {
             let _first_counts = settings.node.set(session.path().to_owned());
-            let failed = |error: std::io::Error| -> ToolError {
+            let failed = |error: io::Error| -> ToolError {
                 Error::system(ErrorKind::Runtime, Errno::from(error), "start a thread").into()
             };
             requests.start_clock().map_err(failed)?;
@@ -102,7 +108,7 @@ impl WhoAsks {
         }
     }
 
-    fn start(self, requests: &Requests, stop: StopHandle) -> std::io::Result<Option<Asker>> {
+    fn start(self, requests: &Requests, stop: StopHandle) -> io::Result<Option<Asker>> {
         match self {
             Self::Terminal(tty, helper) => {
                 Ui::start(requests, tty, helper, stop).map(|ui| Some(Asker::Terminal(ui)))

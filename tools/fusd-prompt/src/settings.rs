@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) on_write: OnWrite,
     pub(crate) answer_file: Option<PathBuf>,
     pub(crate) bell: bool,
+    /// A command runs beside the device.
+    pub(crate) has_command: bool,
     /// The node, once it is known.
     pub(crate) node: OnceLock<PathBuf>,
 }
@@ -53,6 +55,7 @@ impl Settings {
             on_write: args.on_write,
             answer_file: args.answer_file.clone(),
             bell: args.bell,
+            has_command: !args.common.command.is_empty(),
             node: OnceLock::new(),
         })
     }

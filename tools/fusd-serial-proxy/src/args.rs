@@ -397,15 +397,6 @@ mod tests {
     }
 
     #[test]
-    fn the_definitions_are_consistent_and_every_option_has_help() {
-        let command = crate::command();
-        command.clone().debug_assert();
-        for argument in command.get_arguments() {
-            assert!(argument.get_help().is_some(), "{}", argument.get_id());
-        }
-    }
-
-    #[test]
     fn the_node_is_named_once() {
         let args = parse(&["loop", "/tmp/port"]).unwrap();
         assert_eq!(args.node_path(), Some(Path::new("/tmp/port")));

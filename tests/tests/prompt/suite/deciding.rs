@@ -1,6 +1,8 @@
 //! What is decided, by whom, and for how long.
 
 use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use fusd_tests::client::{Whence, open_with};
 use fusd_tests::wait::wait_until;
@@ -140,6 +142,36 @@ pub(crate) fn rules_count_in_their_order(case: &Case) {
     driver.stop();
 }
 
+pub(crate) fn a_program_is_the_file_that_its_path_means(case: &Case) {
+    let cat = fs::canonicalize("/bin/cat").expect("cat");
+    let cat = cat.to_str().expect("UTF-8");
+    let answer = case.file("answer", b"text\n").display().to_string();
+    let rule = format!("program:{cat}");
+    let options = ["--answer-file", &answer, "--mode", "666"];
+    let driver = prompt(case, options).args(["--allow", &rule]).start();
+    let node = driver.node().to_owned();
+    let read = |words: &[&str]| {
+        let mut command = case.command(words[0]);
+        command.args(&words[1..]).arg(&node);
+        Caller::run(command).wait()
+    };
+    assert_eq!(read(&[cat]), Ok("text\n".to_owned()));
+    // Another file of that name, which anybody can have in a mount namespace of their own.
+    let copy = case.directory().join("copy").display().to_string();
+    let script = "cp \"$0\" \"$1\" && mount --bind \"$1\" \"$0\" && exec \"$0\" \"$2\"";
+    let said = read(&["unshare", "--mount", "sh", "-c", script, cat, &copy]);
+    let said = said.expect_err("it is another file");
+    assert!(said.contains("Permission denied"), "{said}");
+    driver.stop();
+    // Supplementary groups count.
+    let driver = prompt(case, options).args(["--allow", "gid:1234"]).start();
+    let member = ["setpriv", "--reuid=4321", "--regid=4321"];
+    let with = |groups: &str| read(&[&member[..], &[groups, cat]].concat());
+    assert_eq!(with("--groups=1,1234"), Ok("text\n".to_owned()));
+    assert!(with("--clear-groups").is_err());
+    driver.stop();
+}
+
 pub(crate) fn answers_are_remembered(case: &Case) {
     let helper = counting(case);
     for (options, answers) in [
@@ -173,6 +205,34 @@ pub(crate) fn answers_are_remembered(case: &Case) {
         }
         driver.stop_by(Signal::SIGTERM);
     }
+}
+
+pub(crate) fn answers_are_forgotten_in_time(case: &Case) {
+    let options = ["--again", "0", "--remember", "100ms"];
+    let driver = helped(case, &counting(case), options).start();
+    let read = || {
+        Caller::start(case, driver.node())
+            .wait()
+            .expect("an answer")
+    };
+    let first = read();
+    wait_until("it is asked again", || read() != first);
+    driver.stop();
+    // Within a second, a program that comes again is not asked about again.
+    let driver = helped(case, &counting(case), [""; 0]).start();
+    let read = || {
+        Caller::start(case, driver.node())
+            .wait()
+            .expect("an answer")
+    };
+    wait_until("two come within a second", || {
+        let begin = Instant::now();
+        let answers = [read(), read()];
+        let is_quick = begin.elapsed() < Duration::from_secs(1);
+        assert!(!is_quick || answers[0] == answers[1], "{answers:?}");
+        is_quick
+    });
+    driver.stop();
 }
 
 pub(crate) fn decisions_are_noted(case: &Case) {
@@ -215,6 +275,24 @@ pub(crate) fn decisions_are_noted(case: &Case) {
     let driver = prompt(case, ["--helper", "echo x", "--audit", "/dev/full"]).start();
     assert_eq!(content(driver.node()), Err(Errno::EIO));
     driver.stop();
+    // What an option decides for all is noted as well, and what cannot be done.
+    let (log, answer) = (case.directory().join("log-2"), case.file("answer", b"text"));
+    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let options = ["--audit", &text(&log), "--answer-file", &text(&answer)];
+    let driver = prompt(case, options).start();
+    let writing = open_with(driver.node(), OFlag::O_WRONLY);
+    assert_eq!(writing.map(drop), Err(Errno::EACCES));
+    fs::remove_file(&answer).expect("a file of the test");
+    assert_eq!(content(driver.node()), Err(Errno::EIO));
+    driver.stop();
+    let said = fs::read_to_string(&log).expect("the log");
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    has(
+        lines[0],
+        &["\"decision\":\"denied\"", "\"by\":\"on-write\""],
+    );
+    has(lines[1], &["\"decision\":\"failed\"", "\"by\":\"file\""]);
 }
 
 pub(crate) fn writes_are_shown_or_approved(case: &Case) {
@@ -249,13 +327,25 @@ pub(crate) fn the_person_is_told(case: &Case) {
         fs::read_to_string(&told).is_ok_and(|text| text == "0 open Key?\\n\n")
     });
     driver.stop();
+    // What it says is said once more, whoever has the terminal.
+    let options = ["--notify", "echo no such thing >&2; exit 1"];
+    let driver = helped(case, "echo x; :", options).start();
+    assert_eq!(content(driver.node()), Ok("x\n".to_owned()));
+    driver.await_error("no such thing");
+    driver.await_error("the command of --notify failed");
+    driver.stop();
 }
 
 pub(crate) fn nobody_waits_for_itself(case: &Case) {
     let said = case.directory().join("said");
     let helper = format!("cat $FUSD_PATH 2>{}; echo answer; :", quoted(&said));
-    let driver = helped(case, &helper, [""; 0]).start();
+    let told = case.directory().join("told");
+    let notify = format!("cat $FUSD_PATH 2>{}", quoted(&told));
+    let driver = helped(case, &helper, ["--notify", &notify]).start();
     assert_eq!(content(driver.node()), Ok("answer\n".to_owned()));
+    wait_until("the command of --notify has been refused", || {
+        fs::read_to_string(&told).is_ok_and(|text| text.contains("deadlock"))
+    });
     let said = fs::read_to_string(&said).expect("what cat has said");
     assert!(said.contains("deadlock"), "{said}");
     driver.stop();

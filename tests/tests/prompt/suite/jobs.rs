@@ -1,15 +1,14 @@
 //! The tool as a job at a terminal: what is typed, signals, and the end of the terminal.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 
 use fusd_tests::Case;
 use fusd_tests::wait::wait_until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::helper::{has_program, quoted, start};
+use crate::helper::start;
 use crate::person::{Caller, Person};
 
 pub(crate) fn nothing_typed_gets_elsewhere(case: &Case) {
@@ -65,7 +64,13 @@ pub(crate) fn nothing_typed_gets_elsewhere(case: &Case) {
 }
 
 pub(crate) fn the_terminal_is_given_back_however_it_ends(case: &Case) {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGALRM,
+        Signal::SIGABRT,
+    ] {
         let mut person = Person::start(case, (80, 24), [""; 0]);
         let caller = Caller::start(case, person.node());
         person.answers("half of it");
@@ -73,21 +78,154 @@ pub(crate) fn the_terminal_is_given_back_however_it_ends(case: &Case) {
         assert_ne!(person.terminal.settings(), person.before());
         let pid = Pid::from_raw(person.terminal.pid().cast_signed());
         kill(pid, signal).expect("kill");
-        assert!(person.terminal.wait().success(), "{signal}");
-        assert_eq!(person.terminal.settings(), person.before());
+        let status = person.terminal.wait();
+        match signal {
+            Signal::SIGTERM | Signal::SIGINT => assert!(status.success(), "{signal}: {status}"),
+            _ => assert_eq!(status.signal(), Some(signal as i32), "{status}"),
+        }
+        assert_eq!(person.terminal.settings(), person.before(), "{signal}");
+        assert!(!person.terminal.is_taken(), "{signal}");
         assert!(caller.wait().is_err());
         person.check();
     }
-    // With a command beside the device, its end is the end. Standard input is no terminal here.
-    let script = "\"$0\" -q --backend fuse --path \"$1\" -- \
-                  sh -c 'echo Ctrl-C ends it; read line </dev/tty; cat $FUSD_PATH' </dev/null; echo status $?";
-    let mut person = Person::shell(case, script);
-    person.terminal.press("\n");
+}
+
+/// A shell at a terminal whose script says that it is ready, and goes on once it is `let_go`: else a
+/// question might be there before anybody looks.
+struct Gated(Person, PathBuf);
+
+/// What the script has for that.
+const GATE: &str = "echo Ctrl-C ends it; until test -e $GATE; do sleep 0.02; done";
+
+impl Gated {
+    fn start(case: &Case, script: &str) -> Self {
+        let gate = case.directory().join("gate");
+        // From the last time.
+        let _none = std::fs::remove_file(&gate);
+        let script = format!("export GATE='{}'; {script}", gate.display());
+        Self(Person::shell(case, &script), gate)
+    }
+
+    fn let_go(self) -> Person {
+        std::fs::write(self.1, "").expect("a file of the test");
+        self.0
+    }
+}
+
+pub(crate) fn a_command_does_not_get_the_answers(case: &Case) {
+    let says = format!(
+        "sh -c '{GATE}; cat $FUSD_PATH; \
+         if read -r line; then echo has $line; else echo has nothing; fi'"
+    );
+    let tool = "\"$0\" -q --backend fuse --path \"$1\"";
+    // Standard input is no terminal here.
+    let script = format!("{tool} -- {says} </dev/null; echo status $?");
+    let mut person = Gated::start(case, &script).let_go();
     person.answers("said\r");
     person.sees("said");
+    person.sees("has nothing");
     person.sees("status 0");
     assert!(person.terminal.wait().success());
     assert_eq!(person.terminal.settings(), person.before());
+    // Here it is: a command that reads gets nothing of it, unless it is to.
+    for (option, has) in [("", "has nothing"), ("--share-terminal", "has more")] {
+        let script = format!("{tool} {option} -- {says}; echo status $?");
+        let mut person = Gated::start(case, &script).let_go();
+        person.answers("hunter2\r");
+        person.sees("hunter2");
+        if !option.is_empty() {
+            person.is_left_alone();
+            person.terminal.press("more\n");
+        }
+        person.sees(has);
+        person.sees("status 0");
+        assert!(person.terminal.wait().success());
+    }
+    // Ctrl-C at a question ends the command, and with it the tool.
+    let script = format!("{tool} -- {says}; echo status $?");
+    let mut person = Gated::start(case, &script).let_go();
+    person.answers("half\x03");
+    person.sees("status 130");
+    assert!(person.terminal.wait().success());
+    assert_eq!(person.terminal.settings(), person.before());
+}
+
+pub(crate) fn one_program_at_a_time_asks_at_a_terminal(case: &Case) {
+    let script = format!(
+        "\"$0\" -q --backend fuse --path \"$1\" --message First -- \
+         \"$0\" -q --backend fuse --path \"$1-2\" --message Second -- \
+         sh -c '{GATE}; cat \"$0\" & cat \"$0-2\" & wait' \"$1\"; \
+         if read -t 0; then echo leaked; else echo clean; fi"
+    );
+    let mut person = Gated::start(case, &script).let_go();
+    person.is_asked();
+    let has = |text: &str| {
+        let lines = person.terminal.screen();
+        lines.iter().any(|line| line == text)
+    };
+    let (one, other) = match has("First") {
+        true => ("First", "Second"),
+        false => ("Second", "First"),
+    };
+    person.sees(one);
+    person.answers("for one");
+    person.sees("> for one");
+    person.terminal.press("\r");
+    person.sees(other);
+    person.sees_no_more("> for one");
+    person.answers("for another\r");
+    person.sees("clean");
+    assert!(person.terminal.wait().success());
+    assert_eq!(person.terminal.settings(), person.before());
+    let said = person.terminal.lines();
+    for line in ["for one", "for another"] {
+        assert!(said.iter().any(|it| it == line), "{said:?}");
+    }
+    person.check();
+}
+
+pub(crate) fn in_the_background_it_leaves_the_terminal_alone(case: &Case) {
+    // Stopped by nothing that it would know of beforehand, while a question is on the screen.
+    let script = "\"$0\" --backend fuse --path \"$1\"; printf '\\033[?1049l'; stty sane; \
+                  echo paused; read line; before=$(stty -g); bg >/dev/null; read line; \
+                  test \"$before\" = \"$(stty -g)\" && echo same; \
+                  fg >/dev/null; echo ended";
+    let mut person = Person::shell(case, script);
+    let caller = start(person.node());
+    person.answers("ab");
+    person.sees("> ab");
+    let pid = Pid::from_raw(person.terminal.foreground());
+    kill(pid, Signal::SIGSTOP).expect("kill");
+    person.sees("paused");
+    person.terminal.press("\n");
+    person.sees("waits for an answer; bring this job to the foreground with fg");
+    person.terminal.press("\n");
+    person.sees("same");
+    person.answers("c\r");
+    assert_eq!(caller.wait(), Ok("abc\n".to_owned()));
+    person.is_left_alone();
+    person.terminal.press("\x03");
+    person.sees("ended");
+    assert!(person.terminal.wait().success());
+    person.check();
+}
+
+pub(crate) fn the_bell_rings_once_for_each(case: &Case) {
+    let mut person = Person::start(case, (80, 24), ["--bell"]);
+    assert_eq!(person.terminal.bells(), 0);
+    let first = Caller::start(case, person.node());
+    person.is_asked();
+    assert_eq!(person.terminal.bells(), 1);
+    let second = Caller::start(case, person.node());
+    person.sees("2 programs ask");
+    wait_until("it rings again", || person.terminal.bells() == 2);
+    person.answers("\x1b");
+    let said = first.wait().expect_err("it is refused");
+    assert!(said.contains("Permission denied"), "{said}");
+    assert!(second.wait().is_err(), "it is the same program");
+    person.is_left_alone();
+    assert_eq!(person.terminal.bells(), 2);
+    person.ends_it();
 }
 
 pub(crate) fn it_stops_and_goes_on_like_any_job(case: &Case) {
@@ -127,171 +265,6 @@ pub(crate) fn it_stops_and_goes_on_like_any_job(case: &Case) {
     person.sees("done");
     assert!(person.terminal.wait().success());
     person.check();
-}
-
-/// A tmux server of the test's own.
-struct Tmux<'a> {
-    case: &'a Case,
-    socket: PathBuf,
-}
-
-impl<'a> Tmux<'a> {
-    /// Starts a shell command in a window of 80 columns and 24 rows.
-    fn start(case: &'a Case, command: &str) -> Self {
-        // One that ends may still have its socket.
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let socket = case.directory().join(format!("tmux-{number}"));
-        let tmux = Self { case, socket };
-        let words = [
-            "-f",
-            "/dev/null",
-            "new-session",
-            "-d",
-            "-x",
-            "80",
-            "-y",
-            "24",
-            command,
-        ];
-        tmux.run(&words);
-        tmux
-    }
-
-    fn run(&self, words: &[&str]) -> String {
-        let output = self
-            .case
-            .command("tmux")
-            .arg("-S")
-            .arg(&self.socket)
-            .args(words)
-            .env_remove("TMUX")
-            .env("LC_ALL", "C.UTF-8")
-            .stdin(Stdio::null())
-            .output()
-            .expect("tmux");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "tmux {words:?}: {said}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    #[track_caller]
-    fn sees(&self, text: &str) {
-        let mut last = String::new();
-        let there = fusd_tests::wait::holds_within(fusd_tests::wait::deadline(), || {
-            last = self.run(&["capture-pane", "-p"]);
-            last.contains(text)
-        });
-        assert!(there, "{text:?} is not on the screen:\n{last}");
-    }
-
-    /// Waits for a question, and types keys by tmux's names.
-    #[track_caller]
-    fn answers(&self, keys: &[&str]) {
-        self.sees("Esc denies");
-        self.run(&[&["send-keys"], keys].concat());
-    }
-
-    fn hang_up(self) {
-        drop(self);
-    }
-}
-
-impl Drop for Tmux<'_> {
-    fn drop(&mut self) {
-        let _ended = self
-            .case
-            .command("tmux")
-            .arg("-S")
-            .arg(&self.socket)
-            .arg("kill-server")
-            .stderr(Stdio::null())
-            .status();
-    }
-}
-
-fn command(case: &Case, node: &Path, options: &str) -> String {
-    let program = case.program("fusd-prompt");
-    let program = quoted(Path::new(program.get_program()));
-    format!(
-        "{program} --backend fuse --again 0 --path {} {options}",
-        quoted(node)
-    )
-}
-
-pub(crate) fn a_terminal_that_goes_leaves_nothing(case: &Case) {
-    if !has_program(case, "tmux") {
-        return;
-    }
-    let node = case.node("node");
-    let tmux = Tmux::start(case, &format!("exec {}", command(case, &node, "")));
-    tmux.sees("is ready (");
-    let caller = Caller::start(case, &node);
-    tmux.answers(&["half"]);
-    tmux.sees("> half");
-    tmux.hang_up();
-    assert!(caller.wait().is_err());
-    wait_until("the node is gone", || !node.exists());
-    // With a helper, and no signal that ends it, the helper has the question.
-    let options = "--helper 'echo by the helper; :'";
-    let script = format!("trap '' HUP; exec {}", command(case, &node, options));
-    let tmux = Tmux::start(case, &script);
-    tmux.sees("is ready (");
-    let caller = Caller::start(case, &node);
-    tmux.sees("Esc denies");
-    tmux.hang_up();
-    assert_eq!(caller.wait(), Ok("by the helper\n".to_owned()));
-    assert_eq!(start(&node).wait(), Ok("by the helper\n".to_owned()));
-    let pid = std::fs::read_dir("/proc")
-        .expect("/proc")
-        .flatten()
-        .find_map(|entry| {
-            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-            let line = String::from_utf8_lossy(&line).into_owned();
-            let is_it = line.contains("fusd-prompt\0") && line.contains(&*node.to_string_lossy());
-            is_it.then(|| entry.file_name().to_string_lossy().parse().ok())?
-        });
-    kill(Pid::from_raw(pid.expect("the tool runs")), Signal::SIGTERM).expect("kill");
-    wait_until("the node is gone", || !node.exists());
-}
-
-pub(crate) fn it_works_in_tmux(case: &Case) {
-    if !has_program(case, "tmux") {
-        return;
-    }
-    let node = case.node("node");
-    let script = format!(
-        "stty -g >{0}/before; {1}; stty -g >{0}/after; exec sleep 1000",
-        quoted(case.directory()),
-        command(case, &node, "-a secret")
-    );
-    let tmux = Tmux::start(case, &script);
-    tmux.sees("is ready (");
-    let caller = start(&node);
-    tmux.answers(&["-l", "pässword"]);
-    tmux.sees("> ********");
-    tmux.run(&["resize-window", "-x", "40", "-y", "8"]);
-    tmux.sees("> ********");
-    tmux.run(&["send-keys", "BSpace", "Home", "Delete", "Enter"]);
-    assert_eq!(caller.wait(), Ok("ässwor\n".to_owned()));
-    // The question has gone: the next one is not taken for it.
-    tmux.sees("is ready (");
-    let caller = start(&node);
-    tmux.sees("Esc denies");
-    tmux.run(&["set-buffer", "from the clipboard\n"]);
-    // Marked as a paste, as the tool has asked for.
-    tmux.run(&["paste-buffer", "-p"]);
-    tmux.sees("> ******************");
-    tmux.run(&["send-keys", "Enter"]);
-    assert_eq!(caller.wait(), Ok("from the clipboard\n".to_owned()));
-    tmux.sees("is ready (");
-    let caller = start(&node);
-    tmux.answers(&["Escape"]);
-    assert!(caller.wait().is_err());
-    tmux.run(&["send-keys", "C-c"]);
-    let read = |name| std::fs::read_to_string(case.directory().join(name)).unwrap_or_default();
-    wait_until("the tool has ended", || !read("after").is_empty());
-    assert_eq!(read("after"), read("before"));
 }
 
 /// How many of the readable mappings of a process have these bytes (proc_pid_mem(5)), and the flags of

@@ -12,60 +12,139 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::helper::start;
-use crate::person::Person;
+use crate::person::{Caller, Person};
 
-pub(crate) fn each_kind_is_answered_in_each_window(case: &Case) {
+/// A question, and how a person answers it.
+struct Kind {
+    options: &'static [&'static str],
+    /// What they type first, and what is to be seen then.
+    half: String,
+    seen: &'static str,
+    /// What they type to the end.
+    rest: &'static str,
+    answer: String,
+}
+
+fn kinds() -> Vec<Kind> {
     let long = "0123456789".repeat(30);
-    let kinds: [(&[&str], &str, &str); 7] = [
-        (
+    let kind = |options, half: &str, seen, rest, answer: &str| Kind {
+        options,
+        half: half.to_owned(),
+        seen,
+        rest,
+        answer: answer.to_owned(),
+    };
+    vec![
+        kind(
             &[],
-            &format!("{long}\x01\x04x\r"),
+            &long,
+            "456789",
+            "\x01\x04x\r",
             &format!("x{}\n", &long[1..]),
         ),
-        (&["-a", "secret"], "pa\x1b[Dss\r", "pssa\n"),
-        (&["-a", "secret", "--echo", "off", "-n"], "word\r", "word"),
-        (
+        kind(
+            &["-a", "secret"],
+            "pa\x1b[Dss",
+            "> ****",
+            "\x05!\r",
+            "pssa!\n",
+        ),
+        kind(
+            &["-a", "secret", "--echo", "off", "-n"],
+            "qz",
+            ">",
+            "qz\r",
+            "qzqz",
+        ),
+        kind(
             &["-a", "multiline"],
-            "one\rtwo\x1b[A!\r\x1b[F?\x1b[B\x1b[F\x04",
+            "one\rtwo",
+            "> two",
+            "\x1b[A!\r\x1b[F?\x1b[B\x1b[F\x04",
             "one!\n?\ntwo\n",
         ),
-        (
+        kind(
             &["--choices", "red,green,blue", "--default", "green"],
-            "\x1b[B\r",
+            "\x1b[B",
+            "> blue",
+            "\r",
             "blue\n",
         ),
-        (&["-a", "confirm"], "y", "yes\n"),
-        (&["--default", "as ever"], "\r", "as ever\n"),
-    ];
-    let sizes = [(20, 5), (80, 24), (200, 60)];
-    for (number, (options, keys, answer)) in kinds.into_iter().enumerate() {
-        let size = sizes[number % sizes.len()];
-        let mut person = Person::start(case, size, [&["--again", "0"], options].concat());
+        kind(&["-a", "confirm"], "", "> yes (y)", "y", "yes\n"),
+        kind(&["--default", "as ever"], "", ">", "\r", "as ever\n"),
+    ]
+}
+
+/// The number of the row that has the keys there are.
+fn last_row(lines: &[String]) -> Option<usize> {
+    lines.iter().rposition(|line| !line.is_empty())
+}
+
+pub(crate) fn each_kind_is_answered_in_each_window(case: &Case) {
+    let small = (20, 5);
+    for (number, kind) in kinds().into_iter().enumerate() {
+        // What is in a small window is elsewhere in a large one.
+        let large = [(80, 24), (200, 60)][number % 2];
+        let sizes = [(small, large), (large, small)][number / 2 % 2];
+        let options = [&["--again", "0"], kind.options].concat();
+        let mut person = Person::start(case, sizes.0, options);
         // Once in its own window, and once with another size while it is typed.
-        for resized in [false, true] {
+        for size in [None, Some(sizes.1)] {
             let caller = start(person.node());
             person.is_asked();
-            if resized {
-                let (columns, rows) = sizes[(number + 1) % sizes.len()];
+            person.terminal.press(&kind.half);
+            person.sees(kind.seen);
+            if let Some((columns, rows)) = size {
+                let before = last_row(&person.terminal.screen());
                 person.terminal.resize(rows, columns);
+                let is_new = |lines: &[String]| {
+                    last_row(lines) != before && lines.iter().any(|line| line.contains(kind.seen))
+                };
+                person.terminal.await_screen("it fits the window", is_new);
                 person.is_asked();
             }
-            if options.contains(&"secret") && !options.contains(&"--echo") {
-                let typed = keys.trim_end_matches('\r');
-                person.terminal.press(typed);
-                person.sees("> ****");
+            if kind.options.contains(&"secret") {
                 let screen = person.terminal.screen().concat();
-                assert!(!screen.contains("pssa"), "{screen}");
-                person.terminal.press("\r");
-            } else {
-                person.terminal.press(keys);
+                assert!(
+                    !screen.contains("pssa") && !screen.contains("qz"),
+                    "{screen}"
+                );
             }
+            person.terminal.press(kind.rest);
             let said = caller.wait().expect("an answer");
-            assert_eq!(said, answer, "{options:?} at {size:?}");
+            assert_eq!(said, kind.answer, "{:?} at {sizes:?}", kind.options);
             person.is_left_alone();
         }
         person.ends_it();
     }
+}
+
+pub(crate) fn a_small_window_has_all_about_the_caller(case: &Case) {
+    let mut person = Person::start(case, (20, 5), ["--again", "0"]);
+    let caller = start(person.node());
+    person.is_asked();
+    let all = ["Program: ", "Command: ", "Process: ", "(uid 0", "Waiting: "];
+    for part in all {
+        let there = |person: &Person| {
+            let lines = person.terminal.screen();
+            lines.iter().any(|line| line.contains(part))
+        };
+        // Each key has the screen drawn anew, with another row.
+        for _ in 0..100 {
+            if there(&person) {
+                break;
+            }
+            let before = person.terminal.screen();
+            person.terminal.press("\x1b[6~");
+            // The first one has the time.
+            let is_another = |lines: &[String]| lines.get(1) != before.get(1);
+            person.terminal.await_screen("another row", is_another);
+        }
+        person.sees(part);
+    }
+    person.answers("ok\r");
+    assert_eq!(caller.wait(), Ok("ok\n".to_owned()));
+    person.ends_it();
 }
 
 pub(crate) fn pastes_and_wide_characters_are_taken(case: &Case) {
@@ -85,6 +164,9 @@ pub(crate) fn pastes_and_wide_characters_are_taken(case: &Case) {
     assert_eq!(asks("漢字漢\x1b[D\x7f", "> 漢漢"), "漢漢\n");
     let paste = "\x1b[200~pasted\tline\r\x1b[201~";
     assert_eq!(asks(paste, "> pasted"), "pasted\tline\n");
+    // What would be keys for the job, or for the queue.
+    let keys = "\x1b[200~a\x03b\x1ac\x1b[Zd\x1b[201~";
+    assert_eq!(asks(keys, "> abcd"), "abcd\n");
     let lines = "a\x1b[200~one\rtwo\x1b[201~";
     assert_eq!(asks(lines, "! several lines were"), "a\n");
     person.ends_it();
@@ -132,6 +214,40 @@ pub(crate) fn writes_are_seen_before_they_are_approved(case: &Case) {
     let writer = write(person.node(), "no");
     person.answers("n");
     assert_eq!(writer.wait(), Err(Errno::EACCES));
+    person.is_left_alone();
+    person.ends_it();
+}
+
+pub(crate) fn who_writes_waits_beside_others(case: &Case) {
+    let mut person = Person::start(case, (80, 24), ["-w", "approve"]);
+    let write = |text: &str| {
+        // What truncates waits in the kernel, over FUSE.
+        let file = case.file(text, format!("{text}\n").as_bytes());
+        let mut dd = case.command("dd");
+        dd.args(["conv=notrunc", "status=none"])
+            .arg(format!("if={}", file.display()))
+            .arg(format!("of={}", person.node().display()));
+        Caller::run(dd)
+    };
+    let first = write("first");
+    person.is_asked();
+    person.sees("| first");
+    let second = write("second");
+    person.sees("2 programs ask; this is number 1");
+    let third = write("third");
+    person.sees("3 programs ask; this is number 1");
+    // Neither is held up by the first one.
+    third.kill();
+    person.sees("2 programs ask; this is number 1");
+    person.terminal.press("\t");
+    person.sees("| second");
+    person.answers("y");
+    assert_eq!(second.wait(), Ok(String::new()));
+    person.sees("A program asks");
+    person.sees("| first");
+    person.answers("n");
+    let said = first.wait().expect_err("it is refused");
+    assert!(said.contains("Permission denied"), "{said}");
     person.is_left_alone();
     person.ends_it();
 }
@@ -196,6 +312,33 @@ pub(crate) fn an_editor_writes_long_answers(case: &Case) {
     );
     wait_until("the file is gone", || runtime.files() == 0);
     person.ends_it();
+}
+
+pub(crate) fn an_editor_is_stopped_with_the_job(case: &Case) {
+    let editor = case.file(
+        "editor",
+        b"echo it edits; kill -TSTP 0; printf 'more\\n' >>\"$1\"\n",
+    );
+    let script = format!(
+        "export EDITOR='sh {}' VISUAL=; \"$0\" --backend fuse --path \"$1\"; \
+         echo paused; read line; fg >/dev/null; echo ended",
+        editor.display()
+    );
+    let mut person = Person::shell(case, &script);
+    let caller = start(person.node());
+    person.answers("some\x18");
+    person.sees("it edits");
+    person.sees("paused");
+    assert!(caller.blocks());
+    person.terminal.press("\n");
+    person.sees("> somemore");
+    person.answers("!\r");
+    assert_eq!(caller.wait(), Ok("somemore!\n".to_owned()));
+    person.is_left_alone();
+    person.terminal.press("\x03");
+    person.sees("ended");
+    assert!(person.terminal.wait().success());
+    person.check();
 }
 
 pub(crate) fn a_killed_tool_leaves_no_editor_and_no_file(case: &Case) {

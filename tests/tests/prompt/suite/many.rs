@@ -1,6 +1,9 @@
 //! Many callers at once.
 
 use fusd_tests::Case;
+use fusd_tests::client::open_with;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use crate::person::{Caller, Person};
 
@@ -12,7 +15,7 @@ fn shown(person: &Person) -> Option<u32> {
 }
 
 pub(crate) fn fifty_callers_of_whom_half_are_killed(case: &Case) {
-    let mut person = Person::start(case, (100, 40), ["--again", "0"]);
+    let mut person = Person::start(case, (100, 40), ["--again", "0", "--ignore", "head"]);
     let mut callers: Vec<_> = (0..50)
         .map(|_| Caller::start(case, person.node()))
         .collect();
@@ -25,6 +28,13 @@ pub(crate) fn fifty_callers_of_whom_half_are_killed(case: &Case) {
     }
     person.sees("25 programs ask");
     assert!(callers.iter_mut().all(Caller::waits));
+    // Who is refused, and who must not wait, does not wait for any of them.
+    let mut head = case.command("head");
+    head.arg(person.node());
+    let said = Caller::run(head).wait().expect_err("it is ignored");
+    assert!(said.contains("Permission denied"), "{said}");
+    let nonblocking = open_with(person.node(), OFlag::O_RDONLY | OFlag::O_NONBLOCK);
+    assert_eq!(nonblocking.map(drop), Err(Errno::EAGAIN));
     for round in 0..4 {
         person.is_asked();
         let before = shown(&person);

@@ -6,3 +6,4 @@ pub(crate) mod kinds;
 pub(crate) mod many;
 pub(crate) mod others;
 pub(crate) mod terminal;
+pub(crate) mod tmux;

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::Stdio;
 
 use fusd_tests::user::{self, World};
+use fusd_tests::wait::wait_until;
 use fusd_tests::{Case, Launch};
 
 use crate::helper::{REFUSED, has_program, start};
-use crate::person::Person;
+use crate::person::{Caller, Person};
 
 /// Where python3-dotenv is.
 const DOTENV: &str = "/usr/lib/python3/dist-packages/dotenv/__init__.py";
@@ -116,8 +117,58 @@ pub(crate) fn systemd_ask_password_asks(case: &Case) {
     person.ends_it();
 }
 
+pub(crate) fn what_is_typed_for_a_helper_is_for_no_other(case: &Case) {
+    let helpers = [
+        ("pinentry-tty", "pinentry-tty"),
+        (
+            "systemd-ask-password",
+            "systemd-ask-password --timeout=0 --echo=no",
+        ),
+    ];
+    for (program, helper) in helpers {
+        if !has_program(case, program) {
+            continue;
+        }
+        let script = format!(
+            "\"$0\" --backend fuse --path \"$1\" --again 0 --no-terminal --helper '{helper}' \
+             --message 'Say it'; if read -t 0; then echo leaked; else echo clean; fi"
+        );
+        let mut person = Person::shell(case, &script);
+        let first = Caller::start(case, person.node());
+        person.sees(&format!("process {} of", first.pid()));
+        // It has set the terminal up, and so reads from now on.
+        wait_until("the helper reads", || {
+            person.terminal.settings() != person.before()
+        });
+        person.terminal.press("half of it");
+        let second = Caller::start(case, person.node());
+        first.kill();
+        person.sees(&format!("process {} of", second.pid()));
+        wait_until("the next one reads", || {
+            person.terminal.settings() != person.before()
+        });
+        person.terminal.press("other\r");
+        assert_eq!(second.wait(), Ok("other\n".to_owned()), "{program}");
+        person.is_left_alone();
+        // Nobody is left to read the rest.
+        let third = Caller::start(case, person.node());
+        person.sees(&format!("process {} of", third.pid()));
+        wait_until("the last one reads", || {
+            person.terminal.settings() != person.before()
+        });
+        person.terminal.press("half of it");
+        third.kill();
+        person.is_left_alone();
+        person.terminal.press("\x03");
+        person.sees("clean");
+        assert!(person.terminal.wait().success());
+        person.check();
+    }
+}
+
 pub(crate) fn a_helper_that_leaves_others_behind_ends_all_the_same(case: &Case) {
-    // At a terminal it has no group of its own: what the shell runs lives on, with the output.
+    // At a terminal it has no group of its own: what the shell runs has the output as well, and is ended
+    // with it.
     let options = [
         "--again",
         "0",

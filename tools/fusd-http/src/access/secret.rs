@@ -154,10 +154,7 @@ async fn ask(command: String, who: Option<&Who>, patience: Duration) -> Result<V
         .stdout(stdout)
         .own_group();
     if let Some(who) = who {
-        program = program
-            .env("FUSD_UID", who.uid.to_string())
-            .env("FUSD_GID", who.gid.to_string())
-            .env("FUSD_PID", who.pid.to_string());
+        program = program.caller(who.pid, who.uid, who.gid);
     }
     let child = Arc::new(program.spawn().map_err(|errno| cannot(errno.into()))?);
     // Whoever stops waiting, or waits too long, ends it.

@@ -30,15 +30,6 @@ fn usage(line: &[&str]) -> String {
 }
 
 #[test]
-fn the_definitions_are_consistent_and_every_option_has_help() {
-    let command = crate::command();
-    command.clone().debug_assert();
-    for argument in command.get_arguments() {
-        assert!(argument.get_help().is_some(), "{}", argument.get_id());
-    }
-}
-
-#[test]
 fn each_kind_has_its_defaults() {
     let of = |kind| {
         let Settings {

@@ -26,10 +26,17 @@ impl RememberBy {
     pub(crate) fn key(self, who: &Who) -> Option<Key> {
         match self {
             Self::Pid => Some(Key::Process(who.pid, who.started?)),
-            Self::Program => Some(Key::Program(who.uid, who.program.clone()?)),
+            Self::Program => Some(Key::Program(who.uid, file(who)?)),
             Self::User => Some(Key::User(who.uid)),
         }
     }
+}
+
+/// An executable: its path, and which file that is.
+type File = (PathBuf, (u32, u32, u64));
+
+fn file(who: &Who) -> Option<File> {
+    who.program.clone().zip(who.file)
 }
 
 /// Whom a decision is for.
@@ -38,9 +45,9 @@ pub(crate) enum Key {
     Everybody,
     /// By pid and start: a later process with the same pid is another one.
     Process(u32, u64),
-    Program(u32, PathBuf),
+    Program(u32, File),
     /// The same program, run in the same way.
-    Again(u32, PathBuf, Vec<OsString>),
+    Again(u32, File, Vec<OsString>),
     User(u32),
 }
 
@@ -51,22 +58,18 @@ impl Key {
         if who.is_cut {
             return None;
         }
-        Some(Self::Again(
-            who.uid,
-            who.program.clone()?,
-            who.command.clone(),
-        ))
+        Some(Self::Again(who.uid, file(who)?, who.command.clone()))
     }
 
     pub(super) fn is_of(&self, who: &Who) -> bool {
         match self {
             Self::Everybody => true,
             Self::Process(pid, started) => who.pid == *pid && who.started == Some(*started),
-            Self::Program(uid, program) => who.uid == *uid && who.program.as_ref() == Some(program),
+            Self::Program(uid, program) => who.uid == *uid && file(who).as_ref() == Some(program),
             Self::Again(uid, program, command) => {
                 !who.is_cut
                     && who.uid == *uid
-                    && who.program.as_ref() == Some(program)
+                    && file(who).as_ref() == Some(program)
                     && who.command == *command
             }
             Self::User(uid) => who.uid == *uid,

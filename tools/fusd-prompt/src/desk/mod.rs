@@ -4,6 +4,7 @@
 //! A *prompt* is what a person is asked; it has one or more *waiters*, the calls that it will answer.
 //! Whatever ends a prompt hands its waiters back, to be answered without the lock that guards this.
 
+mod asked;
 mod kept;
 #[cfg(test)]
 mod tests;
@@ -13,92 +14,12 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::asked::{Arrival, Asked, By, Closed, Decision, Operation, Place, Verdict};
 use self::kept::Kept;
 pub(crate) use self::kept::Key;
 pub use self::kept::RememberBy;
 use crate::rules::{Rules, Ruling};
-use crate::secret::Secret;
 use crate::who::Who;
-
-/// What a caller does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
-    Open,
-    Read,
-    /// It writes this.
-    Write(Arc<[u8]>),
-}
-
-impl Operation {
-    /// In a word.
-    pub(crate) fn word(&self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Read => "read",
-            Self::Write(_) => "write",
-        }
-    }
-
-    fn is_write(&self) -> bool {
-        matches!(self, Self::Write(_))
-    }
-}
-
-/// What was decided.
-#[derive(Clone, Debug)]
-pub(crate) enum Verdict {
-    /// This is what the caller reads.
-    Answer(Arc<Secret>),
-    /// It may; what it reads does not come from whoever decided.
-    Approve,
-    Deny,
-}
-
-/// Who, or what, decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
-    Terminal,
-    Helper,
-    Rule,
-    /// `--ignore`.
-    Ignored,
-    /// `--answer-file`, as no rule says otherwise.
-    File,
-    Timeout,
-    /// An earlier decision.
-    Remembered,
-    /// There is nobody left to ask.
-    Nobody,
-}
-
-impl By {
-    /// In a word.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Terminal => "terminal",
-            Self::Helper => "helper",
-            Self::Rule => "rule",
-            Self::Ignored => "ignored",
-            Self::File => "file",
-            Self::Timeout => "timeout",
-            Self::Remembered => "remembered",
-            Self::Nobody => "nobody",
-        }
-    }
-}
-
-/// A verdict, and whose.
-#[derive(Clone, Debug)]
-pub(crate) struct Decision {
-    pub(crate) verdict: Verdict,
-    pub(crate) by: By,
-}
-
-impl Decision {
-    fn new(verdict: Verdict, by: By) -> Self {
-        Self { verdict, by }
-    }
-}
 
 /// What is decided without asking, and for how long a decision holds.
 #[derive(Debug)]
@@ -118,49 +39,6 @@ pub(crate) struct Policy {
     pub(crate) again: Duration,
     pub(crate) timeout: Option<Duration>,
     pub(crate) on_timeout: Verdict,
-}
-
-/// What became of a call that came.
-#[derive(Debug)]
-pub(crate) enum Arrival<W> {
-    Decided(Decision, W),
-    /// It would have to wait, and must not.
-    WouldWait(W),
-    Waits(Place),
-}
-
-/// Where a waiter is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) prompt: u64,
-    waiter: u64,
-}
-
-impl Place {
-    /// Whether its prompt was made for it, and not for an earlier call.
-    pub(crate) fn is_first(self) -> bool {
-        self.prompt == self.waiter
-    }
-}
-
-/// A prompt that has ended, with those who waited for it.
-#[derive(Debug)]
-pub(crate) struct Closed<W> {
-    pub(crate) waiters: Vec<W>,
-    pub(crate) who: Arc<Who>,
-    pub(crate) operation: Operation,
-    pub(crate) decision: Decision,
-    pub(crate) waited: Duration,
-}
-
-/// A prompt, as whoever asks sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) number: u64,
-    pub(crate) who: Arc<Who>,
-    pub(crate) operation: Operation,
-    pub(crate) since: Instant,
-    pub(crate) deadline: Option<Instant>,
 }
 
 struct Prompt<W> {

@@ -1,6 +1,7 @@
 //! Tests of the desk: calls are numbers here, and time is what the test says.
 
 use super::*;
+use crate::secret::Secret;
 use crate::who::tests::process;
 
 fn policy() -> Policy {

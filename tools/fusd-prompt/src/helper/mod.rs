@@ -7,6 +7,8 @@ mod askpass;
 mod output;
 mod pinentry;
 
+pub(crate) use self::output::Output;
+
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -14,15 +16,17 @@ use std::time::Duration;
 
 use fusd::Errno;
 use fusd_tool::Child;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::args::Kind;
 use crate::desk::{Asked, By, Operation, Verdict};
+use crate::process::{self, Process};
 use crate::requests::Requests;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::template::Question;
 use crate::text;
+use crate::ui::Lent;
 
 /// How many bytes of what is written are in the question, at most.
 const WRITTEN: usize = 4096;
@@ -165,6 +169,8 @@ impl Shared {
     }
 
     fn serve(&self) {
+        // To put the terminal right must not stop the tool, should a command have just taken it.
+        let _unblockable = SigSet::from(Signal::SIGTTOU).thread_block();
         while self.wait() {
             // Each one anew: others may have gone meanwhile.
             while let Some(asked) = self.requests.list().into_iter().next() {
@@ -238,10 +244,18 @@ impl Shared {
             kind,
             asked,
         };
-        match pinentry::is(&self.command) {
+        // A program that is ended leaves the terminal as it is, with what was typed for it.
+        let lent = Lent::begin(settings.has_command);
+        let answer = match pinentry::is(&self.command) {
             true => pinentry::ask(self, &ask),
             false => askpass::ask(self, &ask),
+        };
+        if let Some(lent) = lent
+            && !self.requests.has(asked.number)
+        {
+            lent.settle(|| !self.lock().ended);
         }
+        answer
     }
 
     /// Makes a program known that asks for a prompt, so that it is ended with it: at once where that has
@@ -284,22 +298,31 @@ fn checked(mut answer: Secret, kind: Kind, settings: &Settings) -> Result<Secret
 
 /// Asks a program to end, and sees to it that it does.
 fn end(child: &Arc<Child>) {
-    signal(child, Signal::SIGTERM);
+    // Known only now: what a shell that has ended leaves behind is nobody's child.
+    let family = match child.has_group() {
+        true => Vec::new(),
+        false => process::family(child.pid()),
+    };
+    signal(child, &family, Signal::SIGTERM);
     let child = Arc::clone(child);
     // Where there is no thread to be had, it has been asked all the same.
     let _late = thread::Builder::new()
         .name("helper-end".into())
         .spawn(move || {
             thread::sleep(PATIENCE);
-            signal(&child, Signal::SIGKILL);
+            signal(&child, &family, Signal::SIGKILL);
         });
 }
 
-fn signal(child: &Child, signal: Signal) {
+/// Signals a program and what it has started: by its group, if it has one of its own.
+fn signal(child: &Child, family: &[Process], signal: Signal) {
     // What there was at its start counts, not what there is now.
     match child.has_group() {
         true => child.signal_group(signal),
         false => child.signal(signal),
+    }
+    for process in family {
+        process.signal(signal);
     }
 }
 

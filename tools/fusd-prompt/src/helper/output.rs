@@ -11,7 +11,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// The output of a program. What the program has started may keep it open for good, and is not waited
 /// for.
-pub(super) struct Output {
+pub(crate) struct Output {
     file: File,
     program: OwnedFd,
 }
@@ -21,7 +21,7 @@ impl Output {
     ///
     /// # Errors
     /// No descriptor is to be had.
-    pub(super) fn of(pipe: impl Into<OwnedFd>, child: &Child) -> io::Result<Self> {
+    pub(crate) fn of(pipe: impl Into<OwnedFd>, child: &Child) -> io::Result<Self> {
         let file = File::from(pipe.into());
         let flags = fcntl_getfl(&file)?;
         fcntl_setfl(&file, flags | OFlags::NONBLOCK)?;

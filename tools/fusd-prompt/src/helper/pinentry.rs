@@ -14,6 +14,7 @@ use crate::args::Kind;
 use crate::desk::Operation;
 use crate::notify::variables;
 use crate::secret::Secret;
+use crate::settings::LONGEST;
 
 /// The longest line, in bytes, with its end (ASSUAN_LINELENGTH).
 const LINE: usize = 1002;
@@ -109,16 +110,18 @@ impl Dialogue {
         };
         self.tell("SETPROMPT", &format!("{prompt}:"))?;
         self.send("GETPIN", "")?;
-        match self.said()? {
-            // An empty answer has no data.
-            Said::Ok => Ok(Secret::new()),
-            Said::Data(answer) => match self.said()? {
-                Said::Ok => Ok(answer),
-                Said::Refused => Err(No::Refused),
-                _ => Err(No::Failed("it says more than one answer".to_owned())),
-            },
-            Said::Refused => Err(No::Refused),
-            Said::Error(error) => Err(No::Failed(error)),
+        // Long answers come in several lines, an empty one in none.
+        let mut answer = Secret::new();
+        loop {
+            match self.said()? {
+                Said::Ok => return Ok(answer),
+                Said::Data(part) => answer.push(part.bytes()),
+                Said::Refused => return Err(No::Refused),
+                Said::Error(error) => return Err(No::Failed(error)),
+            }
+            if answer.len() > LONGEST {
+                return Err(No::Failed("it says too much".to_owned()));
+            }
         }
     }
 

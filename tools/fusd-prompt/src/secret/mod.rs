@@ -1,4 +1,4 @@
-//! What a person types: bytes that are nowhere but in locked memory, and zero once they are gone.
+//! What a person types: bytes that are kept in locked memory alone, and zero once they are gone.
 //!
 //! It is a small string: what the editor of a line needs, and no more. There is no `Clone` and no
 //! `Display`, so that no copy is made unseen.
@@ -18,8 +18,10 @@ const USUAL: usize = 1024;
 /// An answer, or a part of one.
 pub(crate) struct Secret {
     pages: Pages,
-    /// How many of the bytes are in use; all others are zero.
+    /// How many of the bytes are in use; all others are zero, but for those up to `room`.
     length: usize,
+    /// Where the room that was given last ends.
+    room: usize,
 }
 
 impl Secret {
@@ -28,6 +30,7 @@ impl Secret {
         Self {
             pages: Pages::new(USUAL),
             length: 0,
+            room: 0,
         }
     }
 
@@ -109,12 +112,17 @@ impl Secret {
             larger.bytes_mut()[..length].copy_from_slice(self.bytes());
             self.pages = larger;
         }
-        &mut self.pages.bytes_mut()[length..length + room]
+        self.room = length + room;
+        &mut self.pages.bytes_mut()[length..self.room]
     }
 
-    /// `count` bytes of the [`room`](Self::room) are in use now.
+    /// `count` bytes of the [`room`](Self::room) are in use now; what else was put there is forgotten.
     pub(crate) fn grown(&mut self, count: usize) {
         self.length += count;
+        let end = std::mem::take(&mut self.room);
+        if let Some(rest) = self.pages.bytes_mut().get_mut(self.length..end) {
+            rest.zeroize();
+        }
     }
 }
 
@@ -155,6 +163,9 @@ mod tests {
         secret.room(5)[..3].copy_from_slice(b"abc");
         secret.grown(3);
         assert_eq!(&secret.bytes()[9_999..], b"9abc");
+        secret.room(5).copy_from_slice(b"defgh");
+        secret.grown(1);
+        assert_eq!(&secret.pages.bytes()[10_003..10_008], b"d\0\0\0\0");
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub(crate) struct Form {
     pub(crate) scroll: usize,
     /// All of what is written has been on the screen, down to its end.
     pub(crate) end_is_seen: bool,
+    /// Which page there is about the caller, and of how many; 0 is what fits at a glance.
+    pub(crate) page: usize,
+    pub(crate) pages: usize,
     /// What is being pasted.
     paste: Option<Secret>,
     /// What the person is to know.
@@ -54,6 +57,8 @@ impl Form {
             selected: 0,
             scroll: 0,
             end_is_seen: false,
+            page: 0,
+            pages: 1,
             paste: None,
             note: None,
         };
@@ -120,7 +125,18 @@ impl Form {
         if let Some(outcome) = self.paste(key) {
             return outcome;
         }
+        match key {
+            Key::PageDown => self.page = (self.page + 1).min(self.pages.saturating_sub(1)),
+            Key::PageUp => self.page = self.page.saturating_sub(1),
+            _ => return self.press_in_field(key, settings),
+        }
+        Outcome::Open
+    }
+
+    fn press_in_field(&mut self, key: Key, settings: &Settings) -> Outcome {
+        let ends = key == Key::Control('d') && settings.per == Per::Read && !self.is_write;
         match self.kind() {
+            Kind::Confirm | Kind::Choice if ends => Outcome::Ended,
             Kind::Confirm => self.press_confirm(key, settings),
             Kind::Choice => self.press_choice(key, settings),
             Kind::Text | Kind::Secret | Kind::Multiline => self.press_text(key, settings),
@@ -251,6 +267,13 @@ impl Form {
         self.paste = None;
     }
 
+    /// The same, and the person is told.
+    pub(crate) fn break_paste_off(&mut self) {
+        if self.paste.take().is_some() {
+            self.note = Some("the paste had no end: it is not taken");
+        }
+    }
+
     fn insert(&mut self, mut paste: Secret) {
         match self.kind() {
             Kind::Confirm | Kind::Choice => return,
@@ -339,6 +362,9 @@ mod tests {
             (&["-a", "multiline"], &[A, Key::Alt('\r')], "a"),
             (&["--per", "read"], &[CTRL_D], "ended"),
             (&["--per", "read"], &[A, CTRL_D], "open"),
+            (&["--per", "read", "-a", "confirm"], &[CTRL_D], "ended"),
+            (&["--per", "read", "--choices", "a,b"], &[CTRL_D], "ended"),
+            (&["-a", "confirm"], &[CTRL_D], "type y or n"),
             (&["-a", "confirm"], &[Key::Letter('y')], "approved"),
             (&["-a", "confirm"], &[Key::Letter('N')], "denied"),
             (&["-a", "confirm"], &[ENTER], "type y or n"),

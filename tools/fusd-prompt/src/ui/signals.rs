@@ -6,12 +6,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use nix::sys::signal::{Signal, raise};
-use nix::unistd::{getpgrp, getpid, getsid};
+use nix::sys::signal::{Signal, kill, raise};
+use nix::unistd::{Pid, getpgrp, getpid, getsid};
 use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
-use signal_hook::{flag, low_level};
+use signal_hook::{flag, iterator, low_level};
 
+use super::tty;
 use crate::who::Stat;
 
 /// How far up a job's processes are looked at.
@@ -91,6 +93,53 @@ impl AsFd for Signals {
     }
 }
 
+/// What others may send that ends a process, beside what is a demand to end (SIGTERM and the like, which
+/// the tool takes by itself).
+const DEADLY: [Signal; 10] = [
+    Signal::SIGQUIT,
+    Signal::SIGABRT,
+    Signal::SIGALRM,
+    Signal::SIGUSR2,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGIO,
+    Signal::SIGXCPU,
+    Signal::SIGSTKFLT,
+    Signal::SIGPWR,
+];
+
+/// From now on, whoever kills the process by one of these signals gets the terminal as it was. Such as
+/// are ignored, as those of a script's background jobs, stay ignored.
+///
+/// # Errors
+/// They cannot be taken, or there is no thread to be had.
+pub(super) fn give_back_before_death() -> io::Result<()> {
+    let deadly = DEADLY.into_iter().filter(|it| !fusd_tool::is_ignored(*it));
+    let mut signals = iterator::Signals::new(deadly.map(|signal| signal as i32))?;
+    thread::Builder::new()
+        .name("deadly-signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                tty::give_back_at_exit();
+                // What it would have done.
+                let _dead = low_level::emulate_default_handler(signal);
+            }
+        })?;
+    Ok(())
+}
+
+/// Sends the whole job a signal, as the terminal does at Ctrl-C and Ctrl-Z.
+pub(super) fn tell_job(signal: Signal) {
+    if let Err(errno) = kill(Pid::from_raw(0), signal) {
+        tracing::error!(%signal, error = %fusd::Errno::from(errno), "the job cannot be signalled");
+    }
+}
+
+/// Whether somebody could make the job go on if it stopped.
+pub(super) fn can_stop() -> bool {
+    has_parent_in_session()
+}
+
 /// Stops this process, as SIGTSTP would have; returns when it goes on. Where nobody could make it go on
 /// again, it does nothing, as the kernel itself does then (kernel/signal.c, `is_current_pgrp_orphaned`).
 pub(super) fn stop() {
@@ -101,7 +150,7 @@ pub(super) fn stop() {
 
 /// Whether a process of the same session, but another job, waits for this job: a shell.
 fn has_parent_in_session() -> bool {
-    let session = getsid(None).map_or(0, nix::unistd::Pid::as_raw);
+    let session = getsid(None).map_or(0, Pid::as_raw);
     let group = getpgrp().as_raw();
     let mut pid = getpid().as_raw().unsigned_abs();
     for _ in 0..DEPTH {

@@ -1,9 +1,9 @@
 //! The terminal that the person is at: taken while there is something to ask, and given back on every
 //! way out of here.
 //!
-//! While it is taken it sends keys one by one and echoes nothing, but Ctrl-C and Ctrl-Z still are
-//! signals to the whole job, as people expect. What was typed before, and what was typed and not read,
-//! is dropped at each change.
+//! While it is taken it sends keys one by one, also Ctrl-C and Ctrl-Z, and echoes nothing. What was typed
+//! before, and what was typed and not read, is dropped at each change. One that is another job's by now is
+//! left alone until it is this one's again.
 //!
 //! It is opened anew, to be read and written without waiting: others have it open as well, may have
 //! read what was there, and a terminal may take no output for as long as it likes.
@@ -12,6 +12,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::{Mutex, TryLockError};
 use std::thread;
 use std::time::Duration;
@@ -29,8 +30,18 @@ use rustix::termios::{
     tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
 };
 
-/// The terminal that is taken, and its settings as they were.
-static TAKEN: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+use super::turn::{self, Turn};
+
+/// The terminal that is taken.
+static TAKEN: Mutex<Option<Lease>> = Mutex::new(None);
+
+/// A terminal, and its settings as they were.
+struct Lease {
+    file: File,
+    settings: Termios,
+    /// Not while it is another job's.
+    turn: Option<Turn>,
+}
 
 /// Has the terminal say where a paste begins and ends (xterm's mode 2004), or not.
 const PASTES_ARE_MARKED: &str = "\x1b[?2004h";
@@ -48,7 +59,11 @@ const PAUSE: Duration = Duration::from_millis(10);
 const SIZE: (u16, u16) = (80, 24);
 
 /// The person's terminal.
-pub(crate) struct Tty(File);
+pub(crate) struct Tty {
+    file: File,
+    /// Where everybody finds it, if it can be told: /dev/tty is another one for each session.
+    node: Option<PathBuf>,
+}
 
 impl Tty {
     /// The terminal that controls this process's session. Another one is some other session's, whose
@@ -58,29 +73,40 @@ impl Tty {
         let options = options.read(true).write(true);
         // Lossless: flags are an int everywhere.
         let options = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-        options.open("/dev/tty").ok().map(Self)
+        let file = options.open("/dev/tty").ok()?;
+        let node = turn::terminal();
+        Some(Self { file, node })
     }
 
     /// Whether the terminal is this job's now: in the background it must not be touched.
     pub(crate) fn is_ours(&self) -> bool {
-        // One that has gone is nobody's.
-        tcgetpgrp(&self.0)
-            .is_ok_and(|group| group.as_raw_nonzero().get() == nix::unistd::getpgrp().as_raw())
+        is_ours(&self.file)
     }
 
-    /// Takes the terminal; what was typed up to now is dropped.
+    /// Takes the terminal; what was typed up to now is dropped. False where another of these programs has
+    /// it.
     ///
     /// # Errors
     /// It has gone.
-    pub(crate) fn take(&self) -> io::Result<()> {
-        let saved = tcgetattr(&self.0)?;
+    pub(crate) fn take(&self) -> io::Result<bool> {
+        let Some(turn) = lease_turn(&mut lock()).or_else(|| turn::take(self.node.as_deref()))
+        else {
+            return Ok(false);
+        };
+        // Only now: before, it may have been as the other program needs it.
+        let settings = tcgetattr(&self.file)?;
+        let file = self.file.try_clone()?;
         let mut taken = lock();
-        if taken.is_none() {
-            *taken = Some((self.0.try_clone()?, saved.clone()));
-        }
+        // What it was before this program had it for the first time is what counts.
+        let before = taken.take().map(|lease| lease.settings);
+        *taken = Some(Lease {
+            file,
+            settings: before.unwrap_or_else(|| settings.clone()),
+            turn: Some(turn),
+        });
         drop(taken);
         // Not OptionalActions::Flush, which waits until all output is taken.
-        tcsetattr(&self.0, OptionalActions::Now, &raw(saved))?;
+        tcsetattr(&self.file, OptionalActions::Now, &raw(settings))?;
         self.drop_input();
         let mut begin = Vec::new();
         queue!(
@@ -89,7 +115,8 @@ impl Tty {
             Print(PASTES_ARE_MARKED),
             DisableLineWrap
         )?;
-        self.write(&begin)
+        self.write(&begin)?;
+        Ok(true)
     }
 
     /// Sets it up anew, after another process may have changed it.
@@ -98,18 +125,18 @@ impl Tty {
     /// It has gone.
     pub(crate) fn take_again(&self) -> io::Result<()> {
         give_back();
-        self.take()
+        self.take().map(drop)
     }
 
     /// Drops what has been typed and not been read yet.
     pub(crate) fn drop_input(&self) {
         // Where it has gone, there is nothing to drop.
-        let _gone = tcflush(&self.0, QueueSelector::IFlush);
+        let _gone = tcflush(&self.file, QueueSelector::IFlush);
     }
 
     /// Columns and rows.
     pub(crate) fn size(&self) -> (u16, u16) {
-        match tcgetwinsize(&self.0) {
+        match tcgetwinsize(&self.file) {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col, size.ws_row),
             _ => SIZE,
         }
@@ -120,7 +147,7 @@ impl Tty {
     /// # Errors
     /// It has gone (`EIO`).
     pub(crate) fn read(&self, room: &mut [u8]) -> io::Result<usize> {
-        match (&self.0).read(room) {
+        match (&self.file).read(room) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
             read => read,
         }
@@ -132,13 +159,13 @@ impl Tty {
     /// # Errors
     /// It has gone (`EIO`).
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        write(&self.0, bytes)
+        write(&self.file, bytes)
     }
 }
 
 impl AsFd for Tty {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.file.as_fd()
     }
 }
 
@@ -178,8 +205,25 @@ pub(crate) fn give_back_at_exit() {
     }
 }
 
-fn restore(taken: &mut Option<(File, Termios)>) {
-    let Some((file, saved)) = taken.take() else {
+/// Has a panic of the thread of this name be read on a terminal that is as it was.
+pub(super) fn give_back_at_panic(name: &'static str) {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if thread::current().name() == Some(name) {
+            give_back_at_exit();
+        }
+        before(panic);
+    }));
+}
+
+fn restore(taken: &mut Option<Lease>) {
+    let Some(lease) = taken else { return };
+    if !is_ours(&lease.file) && tcgetpgrp(&lease.file).is_ok() {
+        // Another job's: it is given back when it is this one's again. Meanwhile others may ask there.
+        lease.turn = None;
+        return;
+    }
+    let Some(Lease { file, settings, .. }) = taken.take() else {
         return;
     };
     let mut end = Vec::new();
@@ -193,30 +237,42 @@ fn restore(taken: &mut Option<(File, Termios)>) {
     // Where it has gone, there is nobody to give it back to. First what does not wait for anything; what
     // was typed is dropped before the settings make lines of it, and what came meanwhile after it.
     let _gone = tcflush(&file, QueueSelector::IFlush);
-    let _gone = tcsetattr(&file, OptionalActions::Now, &saved);
+    let _gone = tcsetattr(&file, OptionalActions::Now, &settings);
     let _gone = tcflush(&file, QueueSelector::IFlush);
     let _gone = queued.and_then(|()| write(&file, &end));
 }
 
-fn lock() -> std::sync::MutexGuard<'static, Option<(File, Termios)>> {
+fn lock() -> std::sync::MutexGuard<'static, Option<Lease>> {
     TAKEN
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// The turn that is had already.
+fn lease_turn(taken: &mut Option<Lease>) -> Option<Turn> {
+    taken.as_mut().and_then(|lease| lease.turn.take())
+}
+
+/// Whether a terminal is this job's; one that has gone is nobody's.
+fn is_ours(file: &File) -> bool {
+    tcgetpgrp(file)
+        .is_ok_and(|group| group.as_raw_nonzero().get() == nix::unistd::getpgrp().as_raw())
+}
+
 /// The settings under which keys come one by one.
-fn raw(mut settings: Termios) -> Termios {
+pub(super) fn raw(mut settings: Termios) -> Termios {
     settings.input_modes -= InputModes::ICRNL
         | InputModes::INLCR
         | InputModes::IGNCR
         | InputModes::ISTRIP
         | InputModes::IXON
         | InputModes::IXOFF;
-    settings.local_modes -=
-        LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL | LocalModes::IEXTEN;
-    settings.local_modes |= LocalModes::ISIG;
-    // Ctrl-\ would end the tool and leave the terminal as it is now.
-    settings.special_codes[SpecialCodeIndex::VQUIT] = 0;
+    // No signals: Ctrl-C and Ctrl-Z may be a part of what is pasted.
+    settings.local_modes -= LocalModes::ICANON
+        | LocalModes::ECHO
+        | LocalModes::ECHONL
+        | LocalModes::IEXTEN
+        | LocalModes::ISIG;
     // Another program that reads waits; with 0 it would see the end of the file.
     settings.special_codes[SpecialCodeIndex::VMIN] = 1;
     settings.special_codes[SpecialCodeIndex::VTIME] = 0;
@@ -240,19 +296,21 @@ mod tests {
         rustix::pty::unlockpt(&person).unwrap();
         let path = rustix::pty::ptsname(&person, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let tty = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
-        (person, Tty(tty.into()))
+        let tty = rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).unwrap();
+        let node = Some(path.into_string().unwrap().into());
+        let file = tty.into();
+        (person, Tty { file, node })
     }
 
     fn settings(tty: &Tty) -> String {
-        format!("{:?}", tcgetattr(&tty.0).unwrap())
+        format!("{:?}", tcgetattr(&tty.file).unwrap())
     }
 
     /// Types, and waits until it has arrived: the kernel takes it over at its leisure.
     fn types(person: &mut File, tty: &Tty, keys: &str) {
         person.write_all(keys.as_bytes()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
-        while rustix::io::ioctl_fionread(&tty.0).unwrap() < keys.len() as u64 {
+        while rustix::io::ioctl_fionread(&tty.file).unwrap() < keys.len() as u64 {
             assert!(Instant::now() < deadline, "{keys:?} does not arrive");
             thread::yield_now();
         }
@@ -264,8 +322,12 @@ mod tests {
         let (mut person, tty) = pair();
         let before = settings(&tty);
         types(&mut person, &tty, "too early\n");
-        tty.take().unwrap();
+        assert!(tty.take().unwrap());
         assert_ne!(settings(&tty), before);
+        assert!(
+            turn::take(tty.node.as_deref()).is_none(),
+            "nobody else has it meanwhile"
+        );
         let mut room = [0; 32];
         assert_eq!(
             tty.read(&mut room).unwrap(),
@@ -275,6 +337,14 @@ mod tests {
         types(&mut person, &tty, "x\r");
         assert_eq!(tty.read(&mut room).unwrap(), 2);
         types(&mut person, &tty, "too late\n");
+        // A panic of the terminal's thread gives it back, before anything is said of it.
+        give_back_at_panic("terminal-test");
+        let asks = thread::Builder::new().name("terminal-test".into());
+        let panicked = asks.spawn(|| panic!("somewhere")).unwrap();
+        assert!(panicked.join().is_err());
+        assert_eq!(settings(&tty), before);
+        // Also where the thread had the lock, which is poisoned now.
+        tty.take().unwrap();
         let panicked = thread::spawn(|| {
             let _taken = lock();
             panic!("the lock is poisoned now");
@@ -285,11 +355,11 @@ mod tests {
         give_back_at_exit();
         give_back();
         assert_eq!(settings(&tty), before);
-        let pending = rustix::io::ioctl_fionread(&tty.0).unwrap();
+        let pending = rustix::io::ioctl_fionread(&tty.file).unwrap();
         assert_eq!(pending, 0, "what came after is dropped");
         // A terminal that takes nothing holds up neither the screen nor the end.
         tty.take().unwrap();
-        rustix::termios::tcflow(&tty.0, rustix::termios::Action::OOff).unwrap();
+        rustix::termios::tcflow(&tty.file, rustix::termios::Action::OOff).unwrap();
         tty.write(&[b'x'; 1 << 20]).unwrap();
         give_back();
         assert_eq!(settings(&tty), before);

@@ -21,6 +21,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use fusd_tool::Taken;
+
 use crate::hub::{Bell, Hub};
 use pulse::Pulse;
 use said::Said;
@@ -43,7 +45,8 @@ pub(crate) struct Monitor {
     bell: Arc<Bell>,
     /// Nothing comes, but the end.
     ended: Receiver<()>,
-    said: Arc<Said>,
+    /// What is said meanwhile is said when this goes.
+    taken: Option<Taken>,
 }
 
 /// The place of a monitor that is started when the node is there.
@@ -80,7 +83,7 @@ impl Monitor {
         let bell = Arc::new(Bell::new()?);
         let (end, ended) = channel();
         let pulse = Pulse::new(hub.downgrade(), ring.clone(), port, clients);
-        let said = Arc::new(Said::new(ring));
+        let said = Arc::new(Said(ring));
         let stop = Arc::clone(&bell);
         let run = move || {
             let _end: std::sync::mpsc::Sender<()> = end;
@@ -88,10 +91,8 @@ impl Monitor {
             screen::leave();
         };
         thread::Builder::new().name("monitor".into()).spawn(run)?;
-        if io::stderr().is_terminal() {
-            fusd_tool::set_screen(Some(Arc::clone(&said) as _));
-        }
-        Ok(Self { bell, ended, said })
+        let taken = Some(fusd_tool::take_screen(said));
+        Ok(Self { bell, ended, taken })
     }
 }
 
@@ -100,13 +101,9 @@ impl Drop for Monitor {
         self.bell.ring();
         let ended = self.ended.recv_timeout(PATIENCE);
         screen::leave();
-        fusd_tool::set_screen(None);
-        if ended == Err(RecvTimeoutError::Timeout) {
+        if let (Err(RecvTimeoutError::Timeout), Some(taken)) = (ended, self.taken.take()) {
             // It takes nothing: whoever writes more there waits, perhaps for ever.
-            return;
-        }
-        for lines in self.said.take() {
-            fusd_tool::say(&lines);
+            taken.forget();
         }
     }
 }
