@@ -38,6 +38,7 @@
 //! - [`Session`] serves a registered device, on as many threads as are needed.
 //! - [`request`] has the calls, one type each. [`WaitQueue`] keeps those that have to wait.
 //! - [`loopback`] has a client in the same process, for tests of a driver.
+//! - [`inspect`] tells of devices that others serve, for programs that watch over them.
 //!
 //! # Backends
 //!
@@ -69,6 +70,7 @@ mod fuse_wire;
 #[cfg(fuzzing)]
 pub use fuse_wire::fuzzing;
 mod idmap;
+pub mod inspect;
 mod ioctl;
 pub mod loopback;
 mod memory;
