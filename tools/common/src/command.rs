@@ -32,7 +32,14 @@ pub(crate) fn run(words: &[OsString], node: &Path, signals: &Signals) -> Result<
 }
 
 fn start(words: &[OsString], node: &Path) -> Result<Child, ToolError> {
-    let program = Program::new(words).env("FUSD_PATH", node);
+    start_program(Program::new(words).env("FUSD_PATH", node), words)
+}
+
+/// Starts the command `words`, which `program` runs.
+///
+/// # Errors
+/// It cannot be started: with the exit code that a shell would end with.
+pub(crate) fn start_program(program: Program, words: &[OsString]) -> Result<Child, ToolError> {
     program.spawn().map_err(|errno| {
         let (code, hint) = match errno {
             Errno::ENOENT => (
@@ -54,7 +61,8 @@ fn start(words: &[OsString], node: &Path) -> Result<Child, ToolError> {
     })
 }
 
-fn code(status: ExitStatus) -> u8 {
+/// The exit code of a program that ended so, as a shell has it.
+pub fn code(status: ExitStatus) -> u8 {
     let code = match (status.code(), status.signal()) {
         (Some(code), _) => code,
         (None, Some(signal)) => i32::from(exit::SIGNAL) + signal,
