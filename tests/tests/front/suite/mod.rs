@@ -1,0 +1,7 @@
+//! The bodies of the tests, by the command that they are about.
+
+pub(crate) mod doctor;
+pub(crate) mod kill;
+pub(crate) mod list;
+pub(crate) mod run;
+pub(crate) mod up;
