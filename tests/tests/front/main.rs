@@ -22,6 +22,8 @@ macro_rules! suite {
                     what_is_no_device_is_refused;
                 list:
                     drivers_clients_and_counters;
+                top:
+                    devices_come_and_go_on_the_screen;
             }
         }
     };
@@ -53,6 +55,8 @@ mod mounted {
             a_driver_that_ends_before_the_command_is_told_of,
             devices_of_a_file_are_there_too,
             pseudo_terminals_work;
+        top:
+            the_terminal_is_given_back_to_who_interrupts;
         up:
             devices_come_up_once_and_go_down,
             a_device_that_fails_is_told_and_the_others_are_up,

@@ -4,4 +4,5 @@ pub(crate) mod doctor;
 pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod run;
+pub(crate) mod top;
 pub(crate) mod up;
