@@ -83,6 +83,7 @@ pub mod request;
 mod session;
 mod sync;
 mod sys;
+mod trace;
 pub mod wire;
 #[cfg(test)]
 mod wire_tests;

@@ -24,6 +24,9 @@ macro_rules! suite {
                     drivers_clients_and_counters;
                 top:
                     devices_come_and_go_on_the_screen;
+                trace:
+                    calls_are_shown_while_somebody_traces,
+                    another_takes_over_and_a_killed_one_leaves_nothing;
             }
         }
     };
@@ -57,6 +60,8 @@ mod mounted {
             pseudo_terminals_work;
         top:
             the_terminal_is_given_back_to_who_interrupts;
+        trace:
+            it_takes_the_right_to_look_into_the_driver;
         up:
             devices_come_up_once_and_go_down,
             a_device_that_fails_is_told_and_the_others_are_up,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::{doctor, kill, list, run, top, up};
+use crate::{doctor, kill, list, run, top, trace, up};
 
 /// Look after the devices of fusd: what works here, which there are, and sets of them
 #[derive(Debug, Parser)]
@@ -19,6 +19,7 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     List(list::Args),
     Top(top::Args),
+    Trace(trace::Args),
     Kill(kill::Args),
     Run(run::Args),
     Check(up::CheckArgs),

@@ -74,11 +74,7 @@ impl Victim {
     /// The device at `node`, with a hold on its driver that cannot become another process's.
     fn choose(node: &Path, all: &[Device]) -> Result<Self, ToolError> {
         let shown = table::printable(&node.to_string_lossy());
-        let candidates = places(node);
-        let device = candidates
-            .iter()
-            .find_map(|place| all.iter().find(|device| device.path == *place));
-        let Some(device) = device else {
+        let Some(device) = find(node, all) else {
             return Err(ToolError::failed(format!(
                 "cannot end {shown}: it is no device of fusd; `fusd list` shows those that there are"
             )));
@@ -178,6 +174,13 @@ fn cannot(what: &str, driver: &Process, error: Raw) -> ToolError {
             "cannot {what} {title}: {errno}; look again with `fusd list`"
         )),
     }
+}
+
+/// The device that somebody calls `node`.
+pub(crate) fn find<'a>(node: &Path, all: &'a [Device]) -> Option<&'a Device> {
+    let places = places(node);
+    let mut places = places.iter();
+    places.find_map(|place| all.iter().find(|device| device.path == *place))
 }
 
 /// Where a device may be that somebody calls `node`, in the order of their likelihood.

@@ -16,6 +16,7 @@ mod list;
 mod run;
 mod table;
 mod top;
+mod trace;
 mod up;
 
 pub use args::Args;
@@ -32,6 +33,7 @@ pub fn run(args: Args) -> Result<u8, ToolError> {
         Command::Doctor(args) => doctor::run(&args),
         Command::List(args) => list::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Kill(args) => kill::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => up::check(&args),

@@ -5,4 +5,5 @@ pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod run;
 pub(crate) mod top;
+pub(crate) mod trace;
 pub(crate) mod up;

@@ -228,13 +228,11 @@ pub(crate) fn what_cannot_be_started_is_told(case: &Case) {
 pub(crate) fn a_driver_that_ends_before_the_command_is_told_of(case: &Case) {
     let name = name(case);
     let device = format!("{name}=echo x");
-    // Its first word is the name of the process.
-    let script = format!(
-        "for it in /proc/[0-9]*; do read -r comm <$it/comm; \
-         test \"$comm\" = fusd-echo && kill -KILL \"${{it#/proc/}}\"; done; \
-         while test -e /dev/{name}; do sleep 0.01; done; exit 5"
-    );
-    let words = ["run", "-d", &device, "--", "sh", "-c", &script];
+    // A process that has been waited for is in /proc no more.
+    let script = "for it in /proc/[0-9]*; do read -r comm <$it/comm; \
+                  if test \"$comm\" = fusd-echo; then kill -KILL \"${it#/proc/}\"; \
+                  while test -e $it; do sleep 0.01; done; fi; done; exit 5";
+    let words = ["run", "-d", &device, "--", "sh", "-c", script];
     let ended = fusd(case, &words).with(5);
     assert!(
         ended.err.contains(&format!("the device {name} has gone")),
