@@ -248,7 +248,9 @@ mod tests {
             .about("goes")
             .arg(clap::arg!(-f --far "farther than that"));
         let inner = clap::Command::new("inner").hide(true);
-        let command = command().subcommands([go, inner]);
+        let command = command()
+            .disable_help_subcommand(true)
+            .subcommands([go, inner]);
         let page = fill("@name@\n@synopsis@\n@options@\n", command).unwrap();
         let (_, commands) = page.split_once(".SH COMMANDS\n").unwrap();
         assert!(

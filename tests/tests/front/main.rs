@@ -57,6 +57,7 @@ mod mounted {
             what_cannot_be_started_is_told,
             a_driver_that_ends_before_the_command_is_told_of,
             devices_of_a_file_are_there_too,
+            where_namespaces_are_not_permitted_it_says_what_to_do,
             pseudo_terminals_work;
         top:
             the_terminal_is_given_back_to_who_interrupts;

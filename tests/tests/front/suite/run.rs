@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use fusd_tests::user::{UID, World};
 use fusd_tests::wait::{start, wait_until};
-use fusd_tests::{Case, leftovers};
+use fusd_tests::{Case, binaries, leftovers};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -255,6 +255,29 @@ pub(crate) fn devices_of_a_file_are_there_too(case: &Case) {
         let ended = end(fusd().args(words)).with(0);
         assert_eq!(ended.out, "from a file\nelsewhere\n");
     });
+}
+
+pub(crate) fn where_namespaces_are_not_permitted_it_says_what_to_do(case: &Case) {
+    if let Some(why) = missing() {
+        case.skip(&why);
+        return;
+    }
+    // Root in a user namespace of its own, in which none is permitted, without the right to do without.
+    let script = "echo 0 >/proc/sys/user/max_user_namespaces && \
+                  exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin -- \"$0\" run -- true";
+    let mut command = case.command("unshare");
+    command
+        .args(["--user", "--map-root-user", "sh", "-c", script])
+        .arg(binaries::find("fusd"));
+    let refused = end(&mut command).with(77);
+    for part in [
+        "not permitted",
+        "user.max_user_namespaces is 0",
+        "sysctl -w",
+    ] {
+        assert!(refused.err.contains(part), "{part}: {}", refused.err);
+    }
+    assert_eq!(refused.err.lines().count(), 1, "{}", refused.err);
 }
 
 pub(crate) fn pseudo_terminals_work(case: &Case) {

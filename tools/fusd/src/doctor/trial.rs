@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use fusd::{BackendKind, Device, DeviceBuilder, OpenFile, OpenRequest, ReadRequest};
+use nix::unistd::geteuid;
 
 const GREETING: &[u8] = b"Hello, doctor!\n";
 
@@ -52,6 +53,8 @@ fn place(kind: BackendKind) -> PathBuf {
     let directory = match kind {
         BackendKind::Fuse => env::var_os("XDG_RUNTIME_DIR")
             .map(PathBuf::from)
+            // Root need not go where everybody may.
+            .or_else(|| geteuid().is_root().then(|| PathBuf::from("/run")))
             .filter(|runtime| fs::metadata(runtime).is_ok_and(|found| found.is_dir()))
             .unwrap_or_else(env::temp_dir),
         _ => PathBuf::from("/dev"),
