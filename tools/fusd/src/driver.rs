@@ -11,8 +11,11 @@ use std::thread;
 use fusd::{Errno, inspect};
 use fusd_tool::{Child, Program, ToolError};
 
-/// The tools of the project, and what their command lines are.
-pub(crate) const TOOLS: [(&str, fn() -> clap::Command); 5] = [
+/// A tool of the project: its name, and what its command line is.
+pub(crate) type Tool = (&'static str, fn() -> clap::Command);
+
+/// All of them.
+pub(crate) const TOOLS: [Tool; 5] = [
     ("fusd-echo", fusd_echo::command),
     ("fusd-http", fusd_http::command),
     ("fusd-pipe", fusd_pipe::command),
@@ -81,7 +84,7 @@ impl Wanted {
 
 /// The whole name of a tool of the project: `echo` is fusd-echo here, and no other echo.
 pub(crate) fn full_name(tool: &str) -> &str {
-    let of_ours = |(name, _): &&(&'static str, _)| name.strip_prefix("fusd-") == Some(tool);
+    let of_ours = |(name, _): &&Tool| name.strip_prefix("fusd-") == Some(tool);
     TOOLS.iter().find(of_ours).map_or(tool, |(name, _)| name)
 }
 

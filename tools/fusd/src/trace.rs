@@ -193,19 +193,21 @@ impl Tracer {
             if signal {
                 return Ok(());
             }
-            match &source {
-                None if calls => source = Some(self.accept()?),
-                Some(source) if calls => {
-                    if !self.receive(source, json)? {
-                        return Ok(());
-                    }
+            let goes_on = match &source {
+                None if calls => {
+                    source = Some(self.accept()?);
+                    true
                 }
+                Some(source) if calls => self.receive(source, json)?,
                 // What it has sent before has been received by now.
                 _ if ended => {
                     fusd_tool::say("fusd: the driver has ended\n");
-                    return Ok(());
+                    false
                 }
-                _ => {}
+                _ => true,
+            };
+            if !goes_on {
+                return Ok(());
             }
         }
     }
