@@ -38,6 +38,7 @@
 //! - [`Session`] serves a registered device, on as many threads as are needed.
 //! - [`request`] has the calls, one type each. [`WaitQueue`] keeps those that have to wait.
 //! - [`loopback`] has a client in the same process, for tests of a driver.
+//! - [`inspect`] tells of devices that others serve, for programs that watch over them.
 //!
 //! # Backends
 //!
@@ -83,6 +84,7 @@ mod fuse_wire;
 #[cfg(fuzzing)]
 pub use fuse_wire::fuzzing;
 mod idmap;
+pub mod inspect;
 mod ioctl;
 pub mod loopback;
 mod memory;
@@ -95,6 +97,7 @@ pub mod request;
 mod session;
 mod sync;
 mod sys;
+mod trace;
 pub mod wire;
 #[cfg(test)]
 mod wire_tests;

@@ -1,7 +1,8 @@
 //! `cargo xtask man`: makes `man/TOOL.1` from the tool's own options and the prose in `man/TOOL.1.in`.
 //!
 //! The prose holds three lines that are replaced by a section each: `@name@`, `@synopsis@` and
-//! `@options@`. The page depends on nothing else, neither on the date nor on the machine.
+//! `@options@`. Where the program has commands of its own, a section of these follows the last, with a
+//! part for each. The page depends on nothing else, neither on the date nor on the machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,9 @@ const LAYOUT: &str = ".nr HY 0\n.nh\n.ad l\n";
 /// The page: `prose` with its marked lines replaced by what `command` says about itself.
 fn fill(prose: &str, command: clap::Command) -> Result<String> {
     let name = command.get_name().to_owned();
-    let man = Man::new(prepare(command));
+    let command = prepare(command);
+    let commands = commands(&command)?;
+    let man = Man::new(command);
     let mut page = format!(
         ".\\\" Made by \"cargo xtask man\" from the options of {name} and man/{name}.1.in.\n\
          {PREAMBLE}.TH {title} 1 \"\" \"fusd {version}\" \"User Commands\"\n{LAYOUT}",
@@ -95,6 +98,9 @@ fn fill(prose: &str, command: clap::Command) -> Result<String> {
             _ => man.render_options_section(&mut section),
         }?;
         page.push_str(&nest(&tidy(&String::from_utf8(section)?)));
+        if line == "@options@" {
+            page.push_str(&commands);
+        }
     }
     if !missing.is_empty() {
         bail!("these lines are missing: {}", missing.join(" "));
@@ -114,6 +120,39 @@ fn prepare(mut command: clap::Command) -> clap::Command {
             true => arg.value_name("-- COMMAND [ARGS]..."),
             false => arg,
         })
+}
+
+/// The section of a program's own commands, each with what it does and its options; empty where it has
+/// none.
+fn commands(command: &clap::Command) -> Result<String> {
+    let mut page = String::new();
+    for command in command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+    {
+        if page.is_empty() {
+            page.push_str(".SH COMMANDS\n");
+        }
+        let usage = command.clone().render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ").replace('-', "\\-");
+        page.push_str(&format!(".SS \"{usage}\"\n"));
+        // Each has it, and the section of options as well.
+        let command = command
+            .clone()
+            .mut_args(|arg| match arg.get_id() == "help" {
+                true => arg.hide(true),
+                false => arg,
+            });
+        let man = Man::new(command);
+        for render in [Man::render_description_section, Man::render_options_section] {
+            let mut section = Vec::new();
+            render(&man, &mut section)?;
+            let section = tidy(&String::from_utf8(section)?);
+            let lines = section.lines().filter(|line| !line.starts_with(".SH "));
+            lines.for_each(|line| page.push_str(&format!("{line}\n")));
+        }
+    }
+    Ok(page)
 }
 
 /// Takes out what clap_mangen writes in every section, empty lines, and a list set too far right.
@@ -201,6 +240,28 @@ mod tests {
         assert_eq!(page.matches(".ds Aq").count(), 2, "{page}");
         assert!(page.contains("It\\*(Aqs an example"), "{page}");
         assert!(page.contains("\\-\\- COMMAND"), "{page}");
+    }
+
+    #[test]
+    fn each_command_has_a_part_with_its_options() {
+        let go = clap::Command::new("go")
+            .about("goes")
+            .arg(clap::arg!(-f --far "farther than that"));
+        let inner = clap::Command::new("inner").hide(true);
+        let command = command()
+            .disable_help_subcommand(true)
+            .subcommands([go, inner]);
+        let page = fill("@name@\n@synopsis@\n@options@\n", command).unwrap();
+        let (_, commands) = page.split_once(".SH COMMANDS\n").unwrap();
+        assert!(
+            commands.starts_with(".SS \"fusd\\-x go [OPTIONS]\"\ngoes\n"),
+            "{commands}"
+        );
+        assert!(commands.contains("farther than that"), "{commands}");
+        assert!(
+            !commands.contains("help") && !page.contains("inner"),
+            "{page}"
+        );
     }
 
     #[test]

@@ -6,7 +6,11 @@ pub(crate) struct Tool {
     pub(crate) command: fn() -> clap::Command,
 }
 
-pub(crate) const TOOLS: [Tool; 5] = [
+pub(crate) const TOOLS: [Tool; 6] = [
+    Tool {
+        name: "fusd",
+        command: fusd_cli::command,
+    },
     Tool {
         name: "fusd-echo",
         command: fusd_echo::command,
@@ -77,7 +81,8 @@ mod tests {
         for tool in &TOOLS {
             let mut command = (tool.command)();
             command.build();
-            for argument in command.get_arguments() {
+            let commands = std::iter::once(&command).chain(command.get_subcommands());
+            for argument in commands.flat_map(clap::Command::get_arguments) {
                 let Some(long) = argument.get_long() else {
                     assert!(
                         argument.is_positional(),

@@ -22,6 +22,7 @@ use std::path::Path;
 pub(crate) use channel::page_size;
 pub use choice::BackendKind;
 pub(crate) use choice::{Choice, Placement, connect};
+pub(crate) use fuse::is_dead_mount;
 
 use self::buffer::Buffer;
 use crate::{Area, Caller, Errno, IoctlCommand, OpenFlags, PollEvents};

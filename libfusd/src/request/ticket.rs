@@ -12,6 +12,7 @@ use crate::backend::{Answer, Backend, Call, Offer, RequestId};
 use crate::idmap::IdMap;
 use crate::panics::contain;
 use crate::sync::lock;
+use crate::trace::Trace;
 use crate::{Caller, Delivery, Errno};
 
 const PENDING: u64 = 0;
@@ -39,8 +40,10 @@ pub(crate) struct Ticket {
     /// There has been a notice: where there never was one, nobody need look for it.
     noticed: AtomicBool,
     link: Arc<Link>,
-    /// Set where an access log is kept.
+    /// Set where an access log is kept, or somebody traces.
     since: Option<Instant>,
+    /// What the call is about, where somebody traces.
+    arguments: Option<Box<str>>,
 }
 
 impl Ticket {
@@ -181,6 +184,15 @@ impl Ticket {
     #[inline]
     fn log(&self, answer: &Answer<'_>) {
         let Some(since) = self.since else { return };
+        if let Some(arguments) = &self.arguments {
+            let (call, result) = (self.call.to_string(), Outcome(answer).to_string());
+            let outcome = (answer, result.as_str());
+            let trace = &self.link.trace;
+            trace.tell(&self.caller, &call, arguments, outcome, since.elapsed());
+        }
+        if !self.link.access_log {
+            return;
+        }
         tracing::info!(
             target: crate::ACCESS_LOG,
             pid = self.caller.pid(),
@@ -262,6 +274,7 @@ pub(crate) struct Link {
     /// Requests that were still pending when the next one came.
     table: Mutex<IdMap<RequestId, Arc<Ticket>>>,
     access_log: bool,
+    trace: Trace,
     /// Answers may have to wait for the readiness they bring about.
     holds: bool,
 }
@@ -278,6 +291,7 @@ impl Link {
     pub(crate) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
         Arc::new(Self {
             holds: backend.takes_readiness(),
+            trace: Trace::new(backend.kind(), backend.path()),
             backend,
             latest: Mutex::default(),
             table: Mutex::default(),
@@ -286,14 +300,20 @@ impl Link {
     }
 
     /// Takes a request in. `None` once the link is closed: then it has been answered `EPIPE`.
+    /// `arguments` says what it is about, where somebody traces.
     pub(crate) fn admit(
         self: &Arc<Self>,
         id: RequestId,
         caller: Caller,
         call: Call,
+        arguments: impl FnOnce() -> String,
     ) -> Option<Pending> {
+        let arguments = self
+            .trace
+            .is_watched()
+            .then(|| arguments().into_boxed_str());
         let mut latest = lock(&self.latest);
-        let ticket = self.ticket(latest.ticket.take(), id, caller, call);
+        let ticket = self.ticket(latest.ticket.take(), id, caller, call, arguments);
         if latest.closed {
             drop(latest);
             ticket.abandon(Errno::EPIPE);
@@ -310,8 +330,9 @@ impl Link {
         id: RequestId,
         caller: Caller,
         call: Call,
+        arguments: Option<Box<str>>,
     ) -> Arc<Ticket> {
-        let since = self.access_log.then(Instant::now);
+        let since = (self.access_log || arguments.is_some()).then(Instant::now);
         if let Some(mut last) = last {
             if let Some(ticket) = Arc::get_mut(&mut last) {
                 ticket.id = id;
@@ -325,6 +346,7 @@ impl Link {
                 ticket.caller = caller;
                 ticket.call = call;
                 ticket.since = since;
+                ticket.arguments = arguments;
                 return last;
             }
             self.remember(last);
@@ -339,6 +361,7 @@ impl Link {
             noticed: AtomicBool::new(false),
             link: Arc::clone(self),
             since,
+            arguments,
         })
     }
 

@@ -10,7 +10,7 @@ use super::{Serve, Shared, no_thread};
 use crate::backend::buffer::{Buffer, BufferPool};
 use crate::backend::{Incoming, Message, Operation};
 use crate::request::{Carrying, Link, WriteData, carry};
-use crate::{Device, Errno, Error, ErrorKind, Properties, Result};
+use crate::{Device, Errno, Error, ErrorKind, Properties, Result, trace};
 
 /// The bounds a session keeps.
 #[derive(Clone, Copy, Debug)]
@@ -189,7 +189,8 @@ impl<D: Device> Engine<D> {
             caller,
             operation,
         } = message;
-        let pending = self.link.admit(id, caller, operation.call())?;
+        let arguments = || trace::arguments(&operation, buffer);
+        let pending = self.link.admit(id, caller, operation.call(), arguments)?;
         let data = match &operation {
             Operation::Write { data, .. } | Operation::Ioctl { input: data, .. } => {
                 WriteData::take(buffer, data.clone(), || self.buffers.take())

@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd};
 
-use crate::wire::{Exchange, IOCTL_EXCHANGE};
+use crate::wire::{Exchange, IOCTL_EXCHANGE, IOCTL_STATUS, StatusQuery};
 
 /// read(2).
 pub(crate) fn read(descriptor: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
@@ -77,6 +77,37 @@ pub(crate) fn exchange(descriptor: &impl AsFd, message: &[u8], buffer: &mut [u8]
         taken: Exchange::from_bytes(&argument).command_length == 0,
         received,
     }
+}
+
+/// kfusd's ioctl of the status node: fetches records of `record_size` bytes into `buffer`. How many
+/// were written, and what the module has set in the query. (On anything else, the number means
+/// nothing, and the kernel touches no memory.)
+pub(crate) fn status(
+    descriptor: &impl AsFd,
+    buffer: &mut [u8],
+    record_size: u32,
+) -> io::Result<(usize, StatusQuery)> {
+    let query = StatusQuery {
+        buffer: buffer.as_mut_ptr().expose_provenance() as u64,
+        buffer_length: u32::try_from(buffer.len()).unwrap_or(u32::MAX),
+        record_size,
+        ..StatusQuery::default()
+    };
+    let mut argument = query.to_bytes();
+    // SAFETY: the descriptor is open, as `AsFd` promises. kfusd(4): the ioctl reads and writes the
+    // argument, which is of the size that its number encodes, and writes at most `buffer_length`
+    // bytes, which are no more than `buffer` has, to memory that is borrowed mutably for the
+    // duration of the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_ioctl,
+            descriptor.as_fd().as_raw_fd(),
+            libc::c_ulong::from(IOCTL_STATUS),
+            argument.as_mut_ptr(),
+        )
+    };
+    let written = check(result)?;
+    Ok((written, StatusQuery::from_bytes(&argument)))
 }
 
 /// Makes `descriptor` stand for what `by` stands for; what it stood for is closed.

@@ -1,6 +1,6 @@
 //! Memory that other processes can map too.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,6 +12,8 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::unistd::ftruncate;
+
+use super::process::above_stdio;
 
 /// A file of memory, mapped from its beginning to its end for as long as this value lives.
 ///
@@ -36,8 +38,17 @@ impl Mapped {
     /// # Errors
     /// As of memfd_create(2), ftruncate(2) and mmap(2).
     pub(crate) fn new(length: NonZeroUsize) -> io::Result<Self> {
+        Self::named(c"fusd", length)
+    }
+
+    /// Likewise; `name` is what /proc calls the file.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new).
+    pub(crate) fn named(name: &CStr, length: NonZeroUsize) -> io::Result<Self> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let file = memfd_create(c"fusd", flags)?;
+        // A driver may have no standard files: this must not become one.
+        let file = above_stdio(&memfd_create(name, flags)?)?;
         ftruncate(
             &file,
             i64::try_from(length.get()).map_err(|_| io::ErrorKind::OutOfMemory)?,

@@ -4,6 +4,7 @@
 //! in a guest of the lab nothing is changed, and the best backend serves.
 
 mod echo;
+mod front;
 mod http;
 mod page;
 mod pipe;
@@ -98,4 +99,16 @@ fn the_examples_of_fusd_serial_proxy_work() {
         page,
         &serial::EXAMPLES,
     );
+}
+
+#[test]
+fn the_examples_of_fusd_work() {
+    let name = "the_examples_of_fusd_work";
+    if !scene::is_guest() {
+        // Elsewhere, paths below /dev would have to be others, and here they are what it is about.
+        fusd_tests::backend::skip(name, "/dev is the machine's own");
+        return;
+    }
+    let page = include_str!("../../../man/fusd.1.in");
+    run(name, page, &front::EXAMPLES);
 }

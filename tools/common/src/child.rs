@@ -5,7 +5,7 @@
 //! with SIGPIPE as by default.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -30,7 +30,9 @@ pub struct Program {
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
+    descriptors: Vec<(OwnedFd, RawFd)>,
     own_group: bool,
+    own_session: bool,
 }
 
 impl Program {
@@ -43,7 +45,9 @@ impl Program {
             stdin: None,
             stdout: None,
             stderr: None,
+            descriptors: Vec::new(),
             own_group: false,
+            own_session: false,
         }
     }
 
@@ -84,6 +88,19 @@ impl Program {
         self
     }
 
+    /// Gives it an open file under `number`, at least 3.
+    pub fn descriptor(mut self, file: impl Into<OwnedFd>, number: RawFd) -> Self {
+        self.descriptors.push((file.into(), number));
+        self
+    }
+
+    /// Runs it in a session of its own, without a terminal, as a service: it goes on when the terminal
+    /// goes, and when the program does that has started it.
+    pub fn own_session(mut self) -> Self {
+        self.own_session = true;
+        self
+    }
+
     /// Runs it in a process group of its own: the terminal's signals do not reach it, and
     /// [`Child::signal_group`] reaches all that it starts. What is left of the group when the
     /// program ends is killed.
@@ -114,12 +131,21 @@ impl Program {
             flags |= PosixSpawnFlags::POSIX_SPAWN_SETPGROUP;
             attributes.set_pgroup(Pid::from_raw(0))?;
         }
+        if self.own_session {
+            flags |= PosixSpawnFlags::from_bits_retain(libc::POSIX_SPAWN_SETSID.into());
+        }
         attributes.set_flags(flags)?;
         let mut files = PosixSpawnFileActions::init()?;
-        for (file, number) in [(&self.stdin, 0), (&self.stdout, 1), (&self.stderr, 2)] {
-            if let Some(file) = file {
-                files.add_dup2(file.as_raw_fd(), number)?;
-            }
+        let standard = [(&self.stdin, 0), (&self.stdout, 1), (&self.stderr, 2)];
+        let standard = standard
+            .into_iter()
+            .filter_map(|(file, number)| Some((file.as_ref()?, number)));
+        let others = self
+            .descriptors
+            .iter()
+            .map(|(file, number)| (file, *number));
+        for (file, number) in standard.chain(others) {
+            files.add_dup2(file.as_raw_fd(), number)?;
         }
         let environment = self.merged_environment()?;
         let pid = posix_spawnp(program, &files, &attributes, &words, &environment)?;
@@ -275,6 +301,32 @@ mod tests {
         assert_eq!(child.wait().unwrap().signal(), Some(9));
         child.signal_group(Signal::SIGKILL);
         child.signal(Signal::SIGKILL);
+    }
+
+    #[test]
+    fn a_service_has_its_own_session_and_the_files_it_is_given() {
+        let (mut reader, writer) = pipe().unwrap();
+        let (mut errors, error_writer) = pipe().unwrap();
+        let script = "echo given >&7; echo wrong >&2; cut -d' ' -f1,6 /proc/self/stat";
+        let (mut own, own_writer) = pipe().unwrap();
+        let child = Program::new(["/bin/sh", "-c", script])
+            .descriptor(writer, 7)
+            .stderr(error_writer)
+            .stdout(own_writer)
+            .own_session()
+            .spawn()
+            .unwrap();
+        let read = |pipe: &mut dyn Read| {
+            let mut text = String::new();
+            pipe.read_to_string(&mut text).unwrap();
+            text
+        };
+        assert_eq!(read(&mut reader), "given\n");
+        assert_eq!(read(&mut errors), "wrong\n");
+        let pids = read(&mut own);
+        let (_, session) = pids.trim().split_once(' ').unwrap();
+        assert_eq!(session, child.pid().to_string());
+        assert!(child.wait().unwrap().success());
     }
 
     #[test]

@@ -46,6 +46,14 @@ fn start(words: &[OsString], node: &Path, reads_nothing: bool) -> Result<Child, 
         })?;
         program = program.stdin(null);
     }
+    start_program(program, words)
+}
+
+/// Starts the command `words`, which `program` runs.
+///
+/// # Errors
+/// It cannot be started: with the exit code that a shell would end with.
+pub(crate) fn start_program(program: Program, words: &[OsString]) -> Result<Child, ToolError> {
     program.spawn().map_err(|errno| {
         let (code, hint) = match errno {
             Errno::ENOENT => (
@@ -67,7 +75,8 @@ fn start(words: &[OsString], node: &Path, reads_nothing: bool) -> Result<Child, 
     })
 }
 
-fn code(status: ExitStatus) -> u8 {
+/// The exit code of a program that ended so, as a shell has it.
+pub fn code(status: ExitStatus) -> u8 {
     let code = match (status.code(), status.signal()) {
         (Some(code), _) => code,
         (None, Some(signal)) => i32::from(exit::SIGNAL) + signal,

@@ -24,7 +24,8 @@ impl ToolError {
         Self::new(exit::FAILED, text)
     }
 
-    pub(crate) fn new(code: u8, text: impl Into<String>) -> Self {
+    /// A failure with another exit code, of those in [`exit`].
+    pub fn new(code: u8, text: impl Into<String>) -> Self {
         let text = text.into();
         // A file name may hold anything; the message is one line all the same.
         let text = if text.contains(char::is_control) {

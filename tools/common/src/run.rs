@@ -192,18 +192,9 @@ impl<D: fmt::Debug> fmt::Debug for Driver<D> {
 
 /// All that a tool's `main` does.
 pub fn main<T: Tool>() -> ExitCode {
-    let tool = match T::try_parse() {
+    let tool = match parse::<T>(T::NAME) {
         Ok(tool) => tool,
-        Err(error) if error.use_stderr() => {
-            let error = ToolError::usage(usage::line(error));
-            Notices::new(T::NAME, LogFormat::Text, false).error(&error);
-            return ExitCode::from(error.code());
-        }
-        Err(help) => {
-            // Help and the version are on standard output, where nobody may be left to read them.
-            let _nobody = help.print();
-            return ExitCode::SUCCESS;
-        }
+        Err(code) => return code,
     };
     let common = tool.common();
     let notices = Notices::new(T::NAME, common.log_format, common.quiet);
@@ -214,6 +205,35 @@ pub fn main<T: Tool>() -> ExitCode {
             ExitCode::from(error.code())
         }
     }
+}
+
+/// All that `main` does of a program that serves no device: it parses the command line, and says what
+/// fails, in the name of `name`, as a tool does.
+pub fn main_of<P: Parser>(
+    name: &'static str,
+    run: impl FnOnce(P) -> Result<u8, ToolError>,
+) -> ExitCode {
+    let ended = parse(name).and_then(|arguments| {
+        run(arguments).map_err(|error| {
+            Notices::new(name, LogFormat::Text, false).error(&error);
+            ExitCode::from(error.code())
+        })
+    });
+    ended.map_or_else(|code| code, ExitCode::from)
+}
+
+/// The command line, or the code to exit with, after all is said.
+fn parse<P: Parser>(name: &'static str) -> Result<P, ExitCode> {
+    P::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            // Help and the version are on standard output, where nobody may be left to read them.
+            let _nobody = error.print();
+            return ExitCode::SUCCESS;
+        }
+        let error = ToolError::usage(usage::line(error));
+        Notices::new(name, LogFormat::Text, false).error(&error);
+        ExitCode::from(error.code())
+    })
 }
 
 fn run<T: Tool>(tool: &T, notices: Notices) -> Result<u8, ToolError> {

@@ -3,7 +3,12 @@
 use clap::error::{ContextKind, ContextValue};
 
 /// The message of clap, which takes several lines, as one.
-pub(crate) fn line(mut error: clap::Error) -> String {
+pub(crate) fn line(error: clap::Error) -> String {
+    format!("{}; --help tells more", fault(error))
+}
+
+/// What is wrong, in one line, for what is no command line but is read like one.
+pub fn fault(mut error: clap::Error) -> String {
     // It would offer "--", which introduces the command here.
     if let Some(ContextValue::StyledStrs(tips)) = error.remove(ContextKind::Suggested) {
         let good = |tip: &clap::builder::StyledStr| !tip.to_string().contains("as a value");
@@ -23,7 +28,7 @@ pub(crate) fn line(mut error: clap::Error) -> String {
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
-    format!("{}; --help tells more", words.join(" "))
+    words.join(" ")
 }
 
 #[cfg(test)]

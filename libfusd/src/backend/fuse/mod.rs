@@ -12,6 +12,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+pub(crate) use self::mount::is_dead_mount;
 use self::mount::{MountOptions, NodeMount};
 use self::node::Node;
 use super::buffer::Buffer;

@@ -38,6 +38,8 @@ use self::watcher::Watcher;
 use crate::backend::parent::{self, Parent};
 use crate::{Errno, Error, ErrorKind, Result};
 
+pub(crate) use self::occupant::is_dead_mount;
+
 const DEVICE: &str = "/dev/fuse";
 const FDS: &str = "/proc/self/fd";
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);

@@ -4,13 +4,15 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
 use nix::unistd::{Uid, geteuid, pipe2, read, write};
 
 use super::mountinfo;
 use super::placeholder;
 use super::site::{Found, Inode, Site, is_dead};
+use crate::backend::parent;
 use crate::sys::process::{above_stdio, spawn_detached};
 use crate::{Errno, Error, ErrorKind, Result};
 
@@ -91,6 +93,22 @@ fn remove_dead(site: &Site, path: &Path, number: u64) -> Result<()> {
             .on(path)
             .because("the dead mount of another user is there")
             .hint(format!("as root, {detach_by_hand}"))),
+    }
+}
+
+/// Whether there is a mount at `path`, a FUSE one, that has lost its server. One that does not answer
+/// has not.
+pub(crate) fn is_dead_mount(path: &Path) -> Result<bool> {
+    let (directory, name) = parent::split(path)?;
+    let failed = |errno: nix::Error| Error::system(ErrorKind::Node, errno, "look at").on(path);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = open(&directory, flags, Mode::empty())
+        .and_then(|directory| above_stdio(&directory))
+        .map_err(failed)?;
+    let site = Site::new(directory, name, None, Vec::new());
+    match site.look().map_err(failed)? {
+        Found::Mount { .. } => Ok(answers_as_dead(&site)),
+        Found::Nothing | Found::Inode(_) => Ok(false),
     }
 }
 
