@@ -17,10 +17,10 @@ use kernel::{
 use crate::bytes::Bytes;
 use crate::connection::{Connection, Input, Output};
 use crate::device::Device;
-use crate::kernel_version;
 use crate::request::Job;
 use crate::sys::{FileOperations, Memory, PollTable, Table, Viewer};
 use crate::wire::{self, Command};
+use crate::{content, kernel_version};
 
 /// `POLLIN | POLLRDNORM`.
 const READABLE: u32 = 0x0041;
@@ -193,6 +193,7 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
             Ok(())
         }
         Command::Memory(memory) => offer(connection, &memory),
+        Command::Publish(publish) => content::publish(connection, &publish),
         Command::Nudge => {
             connection.nudge();
             Ok(())

@@ -16,8 +16,10 @@ pub const FEATURE_EXCHANGE: u64 = 1 << 0;
 pub const FEATURE_COPY: u64 = 1 << 1;
 /// [`Memory`] may be used.
 pub const FEATURE_MEMORY: u64 = 1 << 2;
+/// [`Publish`] may be used.
+pub const FEATURE_PUBLISH: u64 = 1 << 5;
 /// All features of this version.
-pub const FEATURES: u64 = FEATURE_EXCHANGE | FEATURE_COPY | FEATURE_MEMORY;
+pub const FEATURES: u64 = FEATURE_EXCHANGE | FEATURE_COPY | FEATURE_MEMORY | FEATURE_PUBLISH;
 
 /// The name of the lowest feature in `bits`, for messages to people. `None` if there is none, or
 /// it is unknown.
@@ -26,6 +28,7 @@ pub const fn feature_name(bits: u64) -> Option<&'static str> {
         FEATURE_EXCHANGE => Some("exchange"),
         FEATURE_COPY => Some("copy"),
         FEATURE_MEMORY => Some("memory"),
+        FEATURE_PUBLISH => Some("publish"),
         _ => None,
     }
 }
@@ -72,6 +75,9 @@ pub const REPLY_EVENTS: u16 = 1 << 0;
 /// Memory flag: clients may not write to it, nor map it so that they could.
 pub const MEMORY_READ_ONLY: u32 = 1 << 0;
 
+/// Publish flag: nothing is published any more.
+pub const PUBLISH_NOTHING: u32 = 1 << 0;
+
 /// Request flag: the caller of an ioctl is a 32-bit program on a 64-bit kernel.
 pub const REQUEST_COMPAT: u16 = 1 << 0;
 
@@ -110,6 +116,8 @@ pub mod operation {
     pub const NUDGE: u16 = 9;
     /// Driver to module: [`Memory`](super::Memory).
     pub const MEMORY: u16 = 10;
+    /// Driver to module: [`Publish`](super::Publish).
+    pub const PUBLISH: u16 = 14;
 
     /// Request: a client opens the node. No fixed part.
     pub const OPEN: u16 = 32;
@@ -215,6 +223,10 @@ pub const COMMANDS: &[Layout] = &[
     Layout {
         operation: operation::MEMORY,
         fields: Memory::FIELDS,
+    },
+    Layout {
+        operation: operation::PUBLISH,
+        fields: Publish::FIELDS,
     },
 ];
 
@@ -418,6 +430,24 @@ layout! {
         reserved: u32 @ 36,
     }
 
+    /// Has the module serve reads by itself, in place of what was published before.
+    Publish: 40 {
+        /// The device, as in [`Register::device`]; no stream.
+        device: u64 @ 0,
+        /// The file, as in [`RequestHeader::file`], of that device; 0 for all whose opens are answered
+        /// from now on and that have nothing of their own.
+        file: u64 @ 8,
+        /// Where the driver has mapped the bytes, `MAP_SHARED`, from the beginning of a file of tmpfs
+        /// or memfd_create(2) on. 0 where there are none.
+        address: u64 @ 16,
+        /// How many bytes, any number: where the file's end is.
+        length: u64 @ 24,
+        /// [`PUBLISH_NOTHING`], without address and length: reads go to the driver again. Or 0.
+        flags: u32 @ 32,
+        /// 0.
+        reserved: u32 @ 36,
+    }
+
     /// The fixed part of a read or a write.
     Transfer: 16 {
         /// Where, in bytes; 0 on a stream.
@@ -580,6 +610,8 @@ pub enum Command {
     Nudge,
     /// [`operation::MEMORY`].
     Memory(Memory),
+    /// [`operation::PUBLISH`].
+    Publish(Publish),
     /// [`operation::COPY_IN`].
     CopyIn {
         /// The request.
@@ -678,6 +710,10 @@ impl Command {
                 no_more?;
                 Self::Memory(Memory::from_bytes(body).checked()?)
             }
+            operation::PUBLISH => {
+                no_more?;
+                Self::Publish(Publish::from_bytes(body).checked()?)
+            }
             operation::COPY_IN => {
                 no_more?;
                 let copy = CopyIn::from_bytes(body);
@@ -713,6 +749,7 @@ const fn fixed_size(operation: u16) -> Option<usize> {
         operation::NOTIFY => Notify::SIZE,
         operation::NUDGE => 0,
         operation::MEMORY => Memory::SIZE,
+        operation::PUBLISH => Publish::SIZE,
         operation::COPY_IN => CopyIn::SIZE,
         operation::COPY_OUT => CopyOut::SIZE,
         _ => return None,
@@ -768,6 +805,16 @@ impl Memory {
             !is_none || self.address == 0 && self.flags == 0,
             Fault::Range,
         )?;
+        Ok(self)
+    }
+}
+
+impl Publish {
+    fn checked(self) -> Result<Self, Fault> {
+        ensure(self.reserved == 0, Fault::Reserved)?;
+        ensure(self.flags & !PUBLISH_NOTHING == 0, Fault::Flags)?;
+        ensure(self.flags == 0 || self.length == 0, Fault::Range)?;
+        ensure(self.length != 0 || self.address == 0, Fault::Range)?;
         Ok(self)
     }
 }

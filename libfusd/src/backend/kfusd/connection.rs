@@ -5,10 +5,10 @@ use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use crate::backend::{Offer, RequestId, buffer::Buffer};
+use crate::backend::{Content, Offer, RequestId, buffer::Buffer};
 use crate::sys::descriptor::{self, Exchanged};
 use crate::wire::{
-    self, CommandHeader, Memory, Notify, Reply, RequestHeader, Unregister, operation,
+    self, CommandHeader, Memory, Notify, Publish, Reply, RequestHeader, Unregister, operation,
 };
 use crate::{Errno, PollEvents};
 
@@ -23,8 +23,8 @@ pub(super) struct Connection {
     device: OwnedFd,
     /// Bytes of data in one message, at most.
     max_transfer: u32,
-    /// The module takes an answer and gives the next message by one call.
-    exchanges: bool,
+    /// The features that the driver has taken (`FEATURE_`).
+    features: u64,
 }
 
 /// A message of the module. The bytes after its header are in the buffer it was received into.
@@ -46,12 +46,12 @@ impl Message {
 
 impl Connection {
     /// A connection over `device`, on which a message carries at most `max_transfer` bytes of data.
-    /// `exchanges`: the driver has taken `FEATURE_EXCHANGE`.
-    pub(super) fn new(device: OwnedFd, max_transfer: u32, exchanges: bool) -> Self {
+    /// The driver has taken `features`.
+    pub(super) fn new(device: OwnedFd, max_transfer: u32, features: u64) -> Self {
         Self {
             device,
             max_transfer,
-            exchanges,
+            features,
         }
     }
 
@@ -72,7 +72,12 @@ impl Connection {
 
     /// Whether [`exchange`](Self::exchange) can be used.
     pub(super) fn exchanges(&self) -> bool {
-        self.exchanges
+        self.features & wire::FEATURE_EXCHANGE != 0
+    }
+
+    /// Whether [`publish`](Self::publish) can be used.
+    pub(super) fn publishes(&self) -> bool {
+        self.features & wire::FEATURE_PUBLISH != 0
     }
 
     /// Sends one whole message, then waits for the next. If the module refuses the first, it does
@@ -165,6 +170,19 @@ impl Connection {
             reserved: 0,
         };
         self.send_plain(operation::MEMORY, &memory.to_bytes())
+    }
+
+    /// Has the module serve reads of the file that it calls `file` from memory of this process.
+    pub(super) fn publish(&self, file: u64, content: &Content) -> io::Result<()> {
+        let publish = Publish {
+            device: NUMBER,
+            file,
+            address: content.address,
+            length: content.length,
+            flags: 0,
+            reserved: 0,
+        };
+        self.send_plain(operation::PUBLISH, &publish.to_bytes())
     }
 
     /// Has one reader return.

@@ -57,11 +57,12 @@ pub(super) fn agree(device: OwnedFd, properties: &Properties) -> Result<Connecti
     }
     let exchange = greeting.features & wire::FEATURE_EXCHANGE;
     let memory = greeting.features & wire::FEATURE_MEMORY;
+    let publish = greeting.features & wire::FEATURE_PUBLISH;
     let copy = match is_any_ioctl(properties) {
         true => wire::FEATURE_COPY,
         false => 0,
     };
-    let features = exchange | memory | copy;
+    let features = exchange | memory | publish | copy;
     if let Some(name) = wire::feature_name(features & !greeting.features) {
         let why = format!("the module does not have the feature {name:?}");
         return Err(failed(Errno::EPROTO).because(why));
@@ -71,7 +72,7 @@ pub(super) fn agree(device: OwnedFd, properties: &Properties) -> Result<Connecti
         reserved: 0,
         features,
     };
-    let connection = Connection::new(device, greeting.max_transfer, exchange != 0);
+    let connection = Connection::new(device, greeting.max_transfer, features);
     connection
         .send_plain(operation::HELLO, &hello.to_bytes())
         .map_err(|error| failed(Errno::from(&error)))?;
