@@ -23,7 +23,7 @@ pub(super) struct Connection {
     device: OwnedFd,
     /// Bytes of data in one message, at most.
     max_transfer: u32,
-    /// The features that the driver has taken (`FEATURE_`).
+    /// The features that the driver has taken.
     features: u64,
 }
 
@@ -46,7 +46,7 @@ impl Message {
 
 impl Connection {
     /// A connection over `device`, on which a message carries at most `max_transfer` bytes of data.
-    /// The driver has taken `features`.
+    /// `features`: what the driver has taken.
     pub(super) fn new(device: OwnedFd, max_transfer: u32, features: u64) -> Self {
         Self {
             device,
