@@ -23,7 +23,7 @@ use crate::handle::Handle;
 use crate::request::{Ask, Body, Outcome};
 use crate::sys::{self, FileOperations, NewArea, Pages, PollTable, Seek, Table};
 use crate::wire::{self, operation};
-use crate::{error, kernel_version, registry};
+use crate::{content, error, kernel_version, registry};
 
 /// The file operations of devices.
 pub(crate) static TABLE: Table = Table::new::<Client>(kernel_version::owner());
@@ -88,6 +88,9 @@ impl FileOperations for Client {
         position: &mut i64,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
+        if let Some(content) = handle.content()? {
+            return content::read(&handle, content, position, to);
+        }
         if !handle.device().implements(wire::IMPLEMENTS_READ) {
             return Err(EINVAL);
         }
@@ -141,6 +144,11 @@ impl FileOperations for Client {
             whence,
             bindings::SEEK_END | bindings::SEEK_DATA | bindings::SEEK_HOLE
         );
+        if drivers {
+            if let Some(content) = handle.content()? {
+                return content::seek(&content, file, offset, whence);
+            }
+        }
         if !drivers || !handle.device().implements(wire::IMPLEMENTS_SEEK) {
             // CAST: back to where it came from.
             return Seek::plain(file, offset, whence as c_int);
@@ -213,6 +221,9 @@ impl FileOperations for Client {
         seq_print!(to, "fusd-driver:\t{}\n", device.connection().viewer().pid());
         seq_print!(to, "fusd-live:\t{}\n", u32::from(device.is_live()));
         seq_print!(to, "fusd-events:\t{:#x}\n", handle.events());
+        if let Ok(Some(content)) = handle.content() {
+            seq_print!(to, "fusd-published:\t{}\n", content.length());
+        }
     }
 }
 

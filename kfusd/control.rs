@@ -17,13 +17,13 @@ use kernel::{
 use crate::bytes::Bytes;
 use crate::connection::{Connection, Input, Output};
 use crate::device::Device;
-use crate::kernel_version;
 use crate::request::Job;
 use crate::sys::{
     with_destination, with_source, FileOperations, Memory, Pages, PollTable, Rewindable, Table,
     Viewer,
 };
 use crate::wire::{self, Command};
+use crate::{content, kernel_version};
 
 /// `POLLIN | POLLRDNORM`.
 const READABLE: u32 = 0x0041;
@@ -201,6 +201,7 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
         }
         Command::Memory(memory) => offer(connection, &memory),
         Command::Workers { id, workers } => serve(connection, id, &workers),
+        Command::Publish(publish) => content::publish(connection, &publish),
         Command::Nudge => {
             connection.nudge();
             Ok(())

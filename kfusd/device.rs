@@ -16,7 +16,7 @@ use kernel::{
 use crate::connection::{Connection, Inner};
 use crate::limits::{self, Load};
 use crate::registry::{self, Place};
-use crate::sys::{path_exists, Memory, Node};
+use crate::sys::{path_exists, Content, Memory, Node};
 use crate::wire;
 use crate::{client, error};
 
@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) load: Load,
     /// Files that the driver knows of.
     pub(crate) files: u32,
+    /// What reads of files are served from whose opens are answered now.
+    pub(crate) content: Option<Arc<Content>>,
 }
 
 /// Whether the node is there.
@@ -132,6 +134,7 @@ impl Device {
             live: true,
             load: Load::default(),
             files: 0,
+            content: None,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -157,6 +160,7 @@ impl Device {
     pub(crate) fn end(&self) {
         self.connection.fail(Some(self));
         self.offer(None);
+        self.withdraw();
         let stand = core::mem::replace(&mut *self.stand.lock(), Stand::Ended);
         if matches!(stand, Stand::Made { .. }) {
             // Here the node goes. devtmpfs does it in a thread of its own, and is waited for. Only
@@ -175,6 +179,14 @@ impl Device {
     pub(crate) fn offer(&self, memory: Option<Arc<Memory>>) {
         let before = core::mem::replace(&mut *self.memory.lock(), memory);
         drop(before);
+    }
+
+    /// Forgets what was published. What files have of it they have already lost.
+    fn withdraw(&self) {
+        let mut inner = self.connection.lock();
+        let content = self.state.access_mut(&mut inner).content.take();
+        drop(inner);
+        drop(content);
     }
 
     /// The driver's connection.

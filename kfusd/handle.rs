@@ -8,7 +8,7 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
-        atomic::{Atomic, Full, Relaxed},
+        atomic::{Acquire, Atomic, Full, Relaxed, Release},
         Arc, ArcBorrow, LockedBy, Mutex,
     },
 };
@@ -18,7 +18,7 @@ use crate::connection::Inner;
 use crate::device::Device;
 use crate::limits::Load;
 use crate::request::{Ask, Body, Request, Slot, Spare};
-use crate::sys::{new_wait_queue, AsyncList, Memory, PollTable, WaitQueue};
+use crate::sys::{new_wait_queue, AsyncList, Content, Memory, PollTable, WaitQueue};
 use crate::wire::{self, operation};
 
 const POLLERR: u32 = 0x0008;
@@ -41,6 +41,10 @@ pub(crate) struct Handle {
     /// What can be mapped of this file alone.
     #[pin]
     memory: Mutex<Option<Arc<Memory>>>,
+    /// What reads are served from, if the driver need not be asked.
+    content: LockedBy<Option<Arc<Content>>, Inner>,
+    /// Whether there may be something of that: for who does without the lock.
+    published: Atomic<bool>,
     /// What is under way.
     pub(crate) load: LockedBy<Load, Inner>,
     /// The release, until it is queued.
@@ -66,6 +70,8 @@ impl Handle {
                 polls <- new_wait_queue!(c"fusd_polls"),
                 listeners: AsyncList::new(),
                 memory <- new_mutex!(None, "fusd_file_memory"),
+                content: LockedBy::new(lock, None),
+                published: Atomic::new(false),
                 load: LockedBy::new(lock, Load::default()),
                 farewell: LockedBy::new(lock, None),
                 spare: LockedBy::new(lock, None),
@@ -107,6 +113,44 @@ impl Handle {
     pub(crate) fn offer(&self, memory: Option<Arc<Memory>>) {
         let before = core::mem::replace(&mut *self.memory.lock(), memory);
         drop(before);
+    }
+
+    /// What reads are served from, if the driver need not be asked.
+    ///
+    /// # Errors
+    /// `EPIPE`: there was something, and the device is gone.
+    pub(crate) fn content(&self) -> Result<Option<Arc<Content>>> {
+        if !self.published.load(Acquire) {
+            return Ok(None);
+        }
+        let inner = self.device.connection().lock();
+        if !inner.serves(&self.device) {
+            return Err(EPIPE);
+        }
+        Ok(self.content.access(&inner).clone())
+    }
+
+    /// Has reads served from `content`, or by the driver. Returns what they were served from before,
+    /// to be dropped unlocked.
+    pub(crate) fn publish(
+        &self,
+        inner: &mut Inner,
+        content: Option<Arc<Content>>,
+    ) -> Option<Arc<Content>> {
+        self.published.store(content.is_some(), Release);
+        core::mem::replace(self.content.access_mut(inner), content)
+    }
+
+    /// The file is open: where nothing is published for it alone, it has what is for the device.
+    pub(crate) fn inherit(&self, inner: &mut Inner) {
+        let content = match self.content.access(inner) {
+            None => self.device.state.access(inner).content.clone(),
+            Some(_) => None,
+        };
+        if content.is_some() {
+            // There was nothing: nothing is dropped.
+            self.publish(inner, content);
+        }
     }
 
     /// The module's number for it, unique on its connection.
@@ -207,6 +251,11 @@ impl Handle {
 
     /// The device is gone.
     pub(crate) fn hang_up(&self) {
+        // Its memory goes. Reads go on to find that there was some.
+        let mut inner = self.device.connection().lock();
+        let content = self.content.access_mut(&mut inner).take();
+        drop(inner);
+        drop(content);
         self.polls.wake_all();
         // Reads and writes do not wait any more: they fail.
         self.listeners.notify(ALWAYS_READY);

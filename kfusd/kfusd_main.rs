@@ -13,6 +13,7 @@
 //! | `control.rs` | the control node: from bytes to messages and back |
 //! | `connection.rs`, `connection/` | a driver's connection, and the driver's side of a request |
 //! | `client.rs`, `request.rs`, `handle.rs` | a client's calls, one call, an open file |
+//! | `content.rs` | reads that need no request |
 //! | `device.rs`, `registry.rs`, `status.rs` | devices, all of them, and what to tell people of them |
 //! | `deadlock.rs`, `deadlock/` | drivers that wait for themselves |
 //! | `bytes.rs`, `limits.rs`, `error.rs` | what their names say |
@@ -41,6 +42,8 @@
 //!    No memory is allocated under it, none of users touched, and nothing dropped that may sleep.
 //! 7. The locks inside wait queues.
 //!
+//! Published content is taken out under the spinlock and read without it: a read may sleep.
+//!
 //! Who is woken is woken without the spinlock. A client that waits for its answer sleeps without a
 //! queue, and the connection holds its task until it has woken it (`sys/sleep.rs`).
 //!
@@ -52,6 +55,7 @@
 mod bytes;
 mod client;
 mod connection;
+mod content;
 mod control;
 mod deadlock;
 mod device;

@@ -3,6 +3,7 @@
 //! What the kernel crate has no safe form for yet. All unsafe code of the module is below here,
 //! and nothing here knows of devices or the protocol.
 
+mod content;
 mod fasync;
 mod fops;
 mod memory;
@@ -18,6 +19,7 @@ mod user;
 mod wait;
 mod worker;
 
+pub(crate) use content::Content;
 pub(crate) use fasync::AsyncList;
 pub(crate) use fops::{FileOperations, PollTable, Table};
 pub(crate) use memory::{Memory, NewArea};

@@ -27,6 +27,11 @@ pub(crate) const YARDSTICK: &str = "CUSE, raw C server";
 /// What an exchange between two processes costs at least, and so the other divisor.
 pub(crate) const FLOOR: &str = "pipe";
 
+/// What a read costs that no process answers.
+pub(crate) const NO_DRIVER: &str = "/dev/zero";
+/// A driver that need not answer, as it has published what is read.
+pub(crate) const PUBLISHED: &str = "kfusd, published";
+
 /// A contender.
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
@@ -35,9 +40,9 @@ pub(crate) struct Contender {
 }
 
 /// All of them, in the order of the tables.
-pub(crate) const CONTENDERS: [Contender; 8] = [
+pub(crate) const CONTENDERS: [Contender; 9] = [
     Contender {
-        name: "/dev/zero",
+        name: NO_DRIVER,
         start: |size| Running::new(reads(Path::new("/dev/zero"), size)?, None, None),
     },
     Contender {
@@ -59,6 +64,10 @@ pub(crate) const CONTENDERS: [Contender; 8] = [
     Contender {
         name: "kfusd, libfusd",
         start: kfusd,
+    },
+    Contender {
+        name: PUBLISHED,
+        start: published,
     },
     Contender {
         name: "FUSE, raw server",
@@ -135,8 +144,14 @@ fn raw(program: &str, size: usize) -> anyhow::Result<Running> {
 }
 
 /// A character device that the library serves.
-fn library(backend: &str, size: usize) -> anyhow::Result<Running> {
-    let server = Server::start(&["serve-library", "--backend", backend, NODE], true)?;
+fn library(backend: &str, options: &[&str], size: usize) -> anyhow::Result<Running> {
+    let arguments = [
+        &["serve-library", "--backend", backend][..],
+        options,
+        &[NODE],
+    ]
+    .concat();
+    let server = Server::start(&arguments, true)?;
     Running::new(reads(Path::new(NODE), size)?, Some(server), None)
 }
 
@@ -145,7 +160,7 @@ fn raw_cuse(size: usize) -> anyhow::Result<Running> {
 }
 
 fn cuse(size: usize) -> anyhow::Result<Running> {
-    library("cuse", size)
+    library("cuse", &[], size)
 }
 
 fn raw_kfusd(size: usize) -> anyhow::Result<Running> {
@@ -153,7 +168,11 @@ fn raw_kfusd(size: usize) -> anyhow::Result<Running> {
 }
 
 fn kfusd(size: usize) -> anyhow::Result<Running> {
-    library("kfusd", size)
+    library("kfusd", &[], size)
+}
+
+fn published(size: usize) -> anyhow::Result<Running> {
+    library("kfusd", &["--publish"], size)
 }
 
 fn raw_fuse(size: usize) -> anyhow::Result<Running> {

@@ -1,17 +1,21 @@
-//! Contender: a driver made with the library that answers every read with zeros.
+//! Contender: a driver made with the library that answers every read with zeros, or publishes them.
 
 use std::path::PathBuf;
 
-use fusd::{BackendKind, Device, DeviceBuilder, OpenFile, OpenRequest, ReadRequest};
+use fusd::{BackendKind, Device, DeviceBuilder, OpenFile, OpenRequest, Published, ReadRequest};
 
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
-struct Zero;
+/// All zeros there are, if they are published.
+struct Zero(Option<Published>);
 
 impl Device for Zero {
     type File = ();
 
     fn open(&self, request: OpenRequest<()>) {
+        if let Some(zeros) = &self.0 {
+            request.publish(zeros);
+        }
         request.accept(());
     }
 
@@ -22,11 +26,12 @@ impl Device for Zero {
 }
 
 /// Serves the node at `path` until it is killed.
-pub(crate) fn serve(path: PathBuf, backend: BackendKind) -> anyhow::Result<()> {
+pub(crate) fn serve(path: PathBuf, backend: BackendKind, publish: bool) -> anyhow::Result<()> {
+    let zeros = publish.then(|| Published::new(&ZEROS)).transpose()?;
     let session = DeviceBuilder::new("")
         .path(path)
         .backend(backend)
-        .register(Zero)?;
+        .register(Zero(zeros))?;
     crate::server::ready()?;
     Ok(session.run()?)
 }

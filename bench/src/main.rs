@@ -73,6 +73,9 @@ enum What {
     ServeLibrary {
         #[arg(long)]
         backend: BackendKind,
+        /// Publish them
+        #[arg(long)]
+        publish: bool,
         path: PathBuf,
     },
     /// (contender) Serve zeros at PATH with a raw FUSE server
@@ -101,7 +104,11 @@ fn run(what: What) -> anyhow::Result<()> {
         What::Http(args) => http::run(&args),
         What::Serial(args) => serial::run(&args),
         What::Count { rounds } => count::run(rounds),
-        What::ServeLibrary { backend, path } => library::serve(path, backend),
+        What::ServeLibrary {
+            backend,
+            publish,
+            path,
+        } => library::serve(path, backend, publish),
         What::ServeRaw { path } => raw::serve(&path),
         What::ServePipe { size } => pipe::serve(size),
     }

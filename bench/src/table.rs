@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::ensure;
 
-use crate::contender::{FLOOR, SIZES, YARDSTICK};
+use crate::contender::{FLOOR, NO_DRIVER, PUBLISHED, SIZES, YARDSTICK};
 use crate::figures::{Boot, Figures};
 use crate::measure::{median, spread};
 
@@ -65,6 +65,25 @@ impl Table {
         [first, second].concat()
     }
 
+    /// How far reads that need no driver are from those that need no process at all.
+    fn published(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = SIZES[0];
+        let counted = |contender| self.alone[0].things().contains(&(contender, size));
+        if !counted(PUBLISHED) || !counted(NO_DRIVER) {
+            return Ok(());
+        }
+        let ratio = |values: &dyn Fn(&str) -> Vec<f64>| {
+            median(&values(PUBLISHED)) / median(&values(NO_DRIVER))
+        };
+        writeln!(
+            f,
+            "\n{PUBLISHED}, {}: {:.2} times {NO_DRIVER} with 1 vCPU, {:.2} with 2",
+            bytes(size),
+            ratio(&|name| self.alone(name, size)),
+            ratio(&|name| self.pair.values(name, size).to_vec()),
+        )
+    }
+
     /// The lines for one size.
     fn block(&self, f: &mut fmt::Formatter<'_>, size: usize) -> fmt::Result {
         let ratios = format!("{:>10} {:>6}", "/raw CUSE", "/pipe");
@@ -101,7 +120,8 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        SIZES.iter().try_for_each(|size| self.block(f, *size))
+        SIZES.iter().try_for_each(|size| self.block(f, *size))?;
+        self.published(f)
     }
 }
 

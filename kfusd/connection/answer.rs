@@ -135,6 +135,7 @@ impl Connection {
         let client = request.call_attention(state);
         if request.operation == operation::OPEN && reply.error == 0 {
             request.handle.set_cookie(reply.value);
+            request.handle.inherit(&mut inner);
         }
         let risen = events.map_or(0, |events| request.handle.store_events(events));
         let node = inner.sent.remove_node(&id);

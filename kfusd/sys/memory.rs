@@ -130,7 +130,11 @@ impl Memory {
     }
 
     /// The file of tmpfs that `area` maps at `address`, from its beginning on.
-    fn file_of(area: &VmaRef, address: usize, length: usize) -> Result<NonNull<bindings::file>> {
+    pub(super) fn file_of(
+        area: &VmaRef,
+        address: usize,
+        length: usize,
+    ) -> Result<NonNull<bindings::file>> {
         if address.checked_add(length).ok_or(EINVAL)? > area.end() {
             return Err(EINVAL);
         }

@@ -35,7 +35,7 @@ pub trait Device: Send + Sync + 'static {
     /// its other handlers have returned.
     fn release(&self, _file: &OpenFile<Self::File>) {}
 
-    /// A client reads.
+    /// A client reads. Not called for a file with [published](OpenRequest::publish) content.
     fn read(&self, _file: &OpenFile<Self::File>, request: ReadRequest) {
         request.fail(Errno::EINVAL);
     }
@@ -72,7 +72,8 @@ pub trait Device: Send + Sync + 'static {
     }
 
     /// The size in bytes that stat(2) tells and `SEEK_END` counts from: that of an open file, or,
-    /// with `None`, what a file opened now would have. It must not wait.
+    /// with `None`, what a file opened now would have. It must not wait. Of a file with
+    /// [published](OpenRequest::publish) content it is that one's length, and is not asked.
     fn size(&self, _file: Option<&OpenFile<Self::File>>) -> u64 {
         0
     }

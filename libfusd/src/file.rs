@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::backend::FileId;
 use crate::poll::Readiness;
 use crate::sync::lock;
-use crate::{OpenFlags, PollEvents};
+use crate::{OpenFlags, PollEvents, Published};
 
 /// An open file of a device, with the driver's state `T` for it.
 ///
@@ -93,8 +93,15 @@ impl<T: fmt::Debug> fmt::Debug for OpenFile<T> {
 
 /// Makes files of accepted opens: the session, as an open request sees it.
 pub(crate) trait Adopter<T>: Send + Sync {
-    /// Makes the file; from here on it is released exactly once.
-    fn adopt(&self, state: T, flags: OpenFlags, slot: Slot) -> OpenFile<T>;
+    /// Makes the file; from here on it is released exactly once. Reads of it that come to the session
+    /// get what is `published`.
+    fn adopt(
+        &self,
+        state: T,
+        flags: OpenFlags,
+        slot: Slot,
+        published: Option<Published>,
+    ) -> OpenFile<T>;
 
     /// The client never got the file: has it released, later and on another thread.
     fn abandon(&self, file: FileId);

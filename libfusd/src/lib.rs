@@ -66,6 +66,16 @@
 //! its own file waits for itself, and so does one that waits for a lock, or for a child process, which
 //! needs the handler's own thread to go on.
 //!
+//! # Reads that do not wake the driver
+//!
+//! Where what a file has depends neither on who reads it nor on when (a text, a page, a snapshot), the
+//! driver can say all of it at once: [`OpenRequest::publish`] with a [`Published`]. On kfusd the kernel
+//! then serves the reads, and lseek(2), from the driver's memory, without a switch to the driver; on
+//! the other backends the session does, so that a device is written once. The file keeps what it was
+//! opened with; the next open may get another version. Offsets, short reads, the end of the file,
+//! `O_NONBLOCK` and the driver's end are as ever. [`Device::open`] and [`Device::release`] are called as
+//! for any file. While an [access log](ACCESS_LOG) is kept, reads take the long way, to be found there.
+//!
 //! # Logs
 //!
 //! The crate logs through [`tracing`]. Events of the target [`ACCESS_LOG`], at level `INFO`, tell
@@ -92,6 +102,7 @@ mod name;
 mod panics;
 mod poll;
 mod properties;
+mod published;
 mod queue;
 pub mod request;
 mod session;
@@ -114,6 +125,7 @@ pub use ioctl::{Area, IoctlArgument, IoctlCommand};
 pub use memory::{Access, Memory};
 pub use poll::PollEvents;
 pub use properties::{Operations, Position, Properties};
+pub use published::Published;
 pub use queue::{Attempt, WaitQueue};
 pub use request::{
     Delivery, FlushRequest, IoctlRequest, OpenRequest, ReadRequest, SyncRequest, WriteRequest,

@@ -8,4 +8,5 @@ pub(crate) mod descriptor;
 pub(crate) mod mapped;
 pub(crate) mod mount;
 pub(crate) mod process;
+pub(crate) mod sealed;
 pub(crate) mod socket;

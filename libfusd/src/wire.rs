@@ -18,8 +18,11 @@ pub const FEATURE_COPY: u64 = 1 << 1;
 pub const FEATURE_MEMORY: u64 = 1 << 2;
 /// [`Workers`] may be used.
 pub const FEATURE_WORKERS: u64 = 1 << 3;
+/// [`Publish`] may be used.
+pub const FEATURE_PUBLISH: u64 = 1 << 5;
 /// All features of this version.
-pub const FEATURES: u64 = FEATURE_EXCHANGE | FEATURE_COPY | FEATURE_MEMORY | FEATURE_WORKERS;
+pub const FEATURES: u64 =
+    FEATURE_EXCHANGE | FEATURE_COPY | FEATURE_MEMORY | FEATURE_WORKERS | FEATURE_PUBLISH;
 
 /// The name of the lowest feature in `bits`, for messages to people. `None` if there is none, or
 /// it is unknown.
@@ -29,6 +32,7 @@ pub const fn feature_name(bits: u64) -> Option<&'static str> {
         FEATURE_COPY => Some("copy"),
         FEATURE_MEMORY => Some("memory"),
         FEATURE_WORKERS => Some("workers"),
+        FEATURE_PUBLISH => Some("publish"),
         _ => None,
     }
 }
@@ -79,6 +83,9 @@ pub const MEMORY_READ_ONLY: u32 = 1 << 0;
 /// request of the header's id, if there is one; on those that it reads, it does without a word.
 pub const WORKERS_JOIN: u32 = 1 << 0;
 
+/// Publish flag: nothing is published any more.
+pub const PUBLISH_NOTHING: u32 = 1 << 0;
+
 /// Request flag: the caller of an ioctl is a 32-bit program on a 64-bit kernel.
 pub const REQUEST_COMPAT: u16 = 1 << 0;
 
@@ -119,6 +126,8 @@ pub mod operation {
     pub const MEMORY: u16 = 10;
     /// Driver to module: [`Workers`](super::Workers).
     pub const WORKERS: u16 = 11;
+    /// Driver to module: [`Publish`](super::Publish).
+    pub const PUBLISH: u16 = 14;
 
     /// Request: a client opens the node. No fixed part.
     pub const OPEN: u16 = 32;
@@ -228,6 +237,10 @@ pub const COMMANDS: &[Layout] = &[
     Layout {
         operation: operation::WORKERS,
         fields: Workers::FIELDS,
+    },
+    Layout {
+        operation: operation::PUBLISH,
+        fields: Publish::FIELDS,
     },
 ];
 
@@ -440,6 +453,24 @@ layout! {
         flags: u32 @ 4,
     }
 
+    /// Has the module serve reads by itself, in place of what was published before.
+    Publish: 40 {
+        /// The device, as in [`Register::device`]; no stream.
+        device: u64 @ 0,
+        /// The file, as in [`RequestHeader::file`], of that device; 0 for all whose opens are answered
+        /// from now on and that have nothing of their own.
+        file: u64 @ 8,
+        /// Where the driver has mapped the bytes, `MAP_SHARED`, from the beginning of a file of tmpfs
+        /// or memfd_create(2) on. 0 where there are none.
+        address: u64 @ 16,
+        /// How many bytes, any number: where the file's end is.
+        length: u64 @ 24,
+        /// [`PUBLISH_NOTHING`], without address and length: reads go to the driver again. Or 0.
+        flags: u32 @ 32,
+        /// 0.
+        reserved: u32 @ 36,
+    }
+
     /// The fixed part of a read or a write.
     Transfer: 16 {
         /// Where, in bytes; 0 on a stream.
@@ -609,6 +640,8 @@ pub enum Command {
         /// Who serves.
         workers: Workers,
     },
+    /// [`operation::PUBLISH`].
+    Publish(Publish),
     /// [`operation::COPY_IN`].
     CopyIn {
         /// The request.
@@ -713,6 +746,10 @@ impl Command {
                 ensure(id == 0 || workers.flags != 0, Fault::Reserved)?;
                 Self::Workers { id, workers }
             }
+            operation::PUBLISH => {
+                no_more?;
+                Self::Publish(Publish::from_bytes(body).checked()?)
+            }
             operation::COPY_IN => {
                 no_more?;
                 let copy = CopyIn::from_bytes(body);
@@ -749,6 +786,7 @@ const fn fixed_size(operation: u16) -> Option<usize> {
         operation::NUDGE => 0,
         operation::MEMORY => Memory::SIZE,
         operation::WORKERS => Workers::SIZE,
+        operation::PUBLISH => Publish::SIZE,
         operation::COPY_IN => CopyIn::SIZE,
         operation::COPY_OUT => CopyOut::SIZE,
         _ => return None,
@@ -812,6 +850,16 @@ impl Workers {
     fn checked(self) -> Result<Self, Fault> {
         ensure(self.flags & !WORKERS_JOIN == 0, Fault::Flags)?;
         ensure(self.limit != 0 || self.flags != 0, Fault::Range)?;
+        Ok(self)
+    }
+}
+
+impl Publish {
+    fn checked(self) -> Result<Self, Fault> {
+        ensure(self.reserved == 0, Fault::Reserved)?;
+        ensure(self.flags & !PUBLISH_NOTHING == 0, Fault::Flags)?;
+        ensure(self.flags == 0 || self.length == 0, Fault::Range)?;
+        ensure(self.length != 0 || self.address == 0, Fault::Range)?;
         Ok(self)
     }
 }

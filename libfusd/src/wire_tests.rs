@@ -29,6 +29,8 @@ const NUDGE: &str = "10000000 0900 0000 0000000000000000";
 const MEMORY: &str = "38000000 0a00 0000 0000000000000000
     0700000000000000 0500000000000000 00f0ff7f00000000 0020000000000000 01000000 00000000";
 const WORKERS: &str = "18000000 0b00 0000 0900000000000000  10000000 01000000";
+const PUBLISH: &str = "38000000 0e00 0000 0000000000000000
+    0700000000000000 0500000000000000 00f0ff7f00000000 0120000000000000 00000000 00000000";
 const COPY_IN: &str = "20000000 0700 0000 0900000000000000  00f0ff7f00000000 10000000 00000000";
 const COPY_OUT: &str =
     "23000000 0800 0000 0900000000000000  00f0ff7f00000000 03000000 00000000 616263";
@@ -111,6 +113,18 @@ fn messages_to_the_module() {
                     flags: WORKERS_JOIN,
                 },
             },
+        ),
+        (
+            PUBLISH,
+            56,
+            Command::Publish(Publish {
+                device: 7,
+                file: 5,
+                address: 0x7fff_f000,
+                length: 8193,
+                flags: 0,
+                reserved: 0,
+            }),
         ),
         (
             COPY_IN,
@@ -282,7 +296,8 @@ fn messages_to_the_driver() {
 #[test]
 fn every_cut_and_every_wrong_length_is_refused() {
     for text in [
-        HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, NUDGE, MEMORY, WORKERS, COPY_IN, COPY_OUT,
+        HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, NUDGE, MEMORY, WORKERS, PUBLISH, COPY_IN,
+        COPY_OUT,
     ] {
         let whole = hex(text);
         for end in 0..whole.len() {
@@ -362,6 +377,12 @@ fn every_field_at_its_wrong_values() {
         (WORKERS, 20, &[0], Fault::Reserved),
         (WORKERS, 20, &[3], Fault::Flags),
         (WORKERS, 23, &[0x80], Fault::Flags),
+        (PUBLISH, 8, &[1], Fault::Reserved),
+        (PUBLISH, 40, &[0; 8], Fault::Range),
+        (PUBLISH, 48, &[1], Fault::Range),
+        (PUBLISH, 48, &[2], Fault::Flags),
+        (PUBLISH, 51, &[0x80], Fault::Flags),
+        (PUBLISH, 52, &[1], Fault::Reserved),
         (COPY_IN, 24, &[0], Fault::Range),
         (COPY_IN, 24, &[0xff; 4], Fault::Range),
         (COPY_IN, 28, &[1], Fault::Reserved),

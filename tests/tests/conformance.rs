@@ -53,6 +53,14 @@ macro_rules! suite {
                     row3_streams_have_no_position,
                     row3_partial_results,
                     row3_a_large_read_takes_what_is_there;
+                published:
+                    row3_published_content_reads_like_any,
+                    row3_published_content_is_that_of_the_open,
+                    row3_a_stream_of_published_content_has_a_place_per_reader,
+                    row3_published_content_needs_no_read_operation,
+                    row10_published_content_ends_with_the_driver,
+                    row13_readers_share_published_content,
+                    kill_of_a_driver_with_readers_of_what_it_published;
                 nonblocking:
                     row4_at_open,
                     row4_set_later,

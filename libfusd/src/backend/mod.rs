@@ -107,6 +107,15 @@ pub(crate) trait Backend: Send + Sync {
     /// received.
     fn works_on(&self, _id: RequestId) {}
 
+    /// Has the kernel serve reads of the file that the request `open` opens from `content`. To be
+    /// called before its answer.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`: this backend's kernel does not do that. `ENOENT`: the client has gone.
+    fn publish(&self, _open: RequestId, _content: &Content) -> io::Result<()> {
+        Err(Errno::EOPNOTSUPP.into())
+    }
+
     /// Makes at least one caller of [`Backend::receive`] return.
     fn nudge(&self);
 
@@ -128,6 +137,15 @@ pub(crate) struct Offer {
     /// Bytes.
     pub(crate) length: u64,
     pub(crate) read_only: bool,
+}
+
+/// All that clients read from a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content {
+    /// Where this process has mapped it; 0 where there are no bytes.
+    pub(crate) address: u64,
+    /// Bytes.
+    pub(crate) length: u64,
 }
 
 /// Answers that go along with [`Backend::receive`].

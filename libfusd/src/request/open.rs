@@ -1,12 +1,13 @@
 //! open(2).
 
 use std::mem;
-use std::sync::Weak;
+use std::sync::{Mutex, Weak};
 
 use super::{Context, request};
 use crate::backend::{Answer, FileId};
 use crate::file::{Adopter, OpenFile, Slot};
-use crate::{Access, Delivery, Errno, Error, ErrorKind, Memory, Result};
+use crate::sync::lock;
+use crate::{Access, Delivery, Errno, Error, ErrorKind, Memory, Published, Result};
 
 /// A client opens the node. Accepted, it becomes an [`OpenFile`] with the state `T`.
 pub struct OpenRequest<T: Send + Sync + 'static> {
@@ -14,6 +15,7 @@ pub struct OpenRequest<T: Send + Sync + 'static> {
     /// The session, which this must not keep alive: its device may be what holds it.
     adopter: Weak<dyn Adopter<T>>,
     slot: Slot,
+    published: Mutex<Option<Published>>,
 }
 
 request!(OpenRequest<T>);
@@ -24,6 +26,7 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
             context,
             adopter,
             slot,
+            published: Mutex::default(),
         }
     }
 
@@ -51,6 +54,18 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
         })
     }
 
+    /// Has reads of the file give what `content` has at their place, once the client is let in, without
+    /// a call of [`Device::read`](crate::Device::read); the end of `content` is the end of the file. A
+    /// later call takes the place of an earlier one.
+    ///
+    /// On kfusd the kernel serves them, and the driver does not even wake; on other backends, for
+    /// streams, where each reader has a place of its own, and while an access log is kept, in which
+    /// they are to be found, the session does. The device need not have
+    /// [`Operations::READ`](crate::Operations::READ).
+    pub fn publish(&self, content: &Published) {
+        *lock(&self.published) = Some(content.clone());
+    }
+
     /// Lets the client in. Every accepted file is released exactly once, also where the client
     /// had stopped waiting for it. After the end of its device, there is no file to be had.
     pub fn accept(self, state: T) -> Delivery {
@@ -64,7 +79,11 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
         let Some(adopter) = self.adopter.upgrade() else {
             return Delivery::Unwanted;
         };
-        let file = adopter.adopt(state, self.context.flags(), self.slot);
+        let published = lock(&self.published).take();
+        if let Some(published) = &published {
+            self.context.pending.ticket().publish(&published.content());
+        }
+        let file = adopter.adopt(state, self.context.flags(), self.slot, published);
         // Also where `setup` panics.
         let unless_delivered = Abandon(&*adopter, file.id());
         setup(&file);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::{carried, held};
-use crate::backend::{Answer, Backend, Call, Offer, RequestId};
+use crate::backend::{Answer, Backend, Call, Content, Offer, RequestId};
 use crate::idmap::IdMap;
 use crate::panics::contain;
 use crate::sync::lock;
@@ -81,6 +81,20 @@ impl Ticket {
     /// Lets the file that this opens be mapped.
     pub(crate) fn offer(&self, offer: &Offer) -> io::Result<()> {
         self.link.backend.offer(self.id, offer)
+    }
+
+    /// Has the kernel serve reads of the file that this opens, where it can and nobody wants to hear
+    /// of each: else they come, and the session answers them.
+    pub(crate) fn publish(&self, content: &Content) {
+        if self.link.access_log {
+            return;
+        }
+        match self.link.backend.publish(self.id, content) {
+            Ok(()) => {}
+            // The client has gone, and this opens nothing; or not through this backend.
+            Err(error) if matches!(Errno::from(&error), Errno::ENOENT | Errno::EOPNOTSUPP) => {}
+            Err(error) => tracing::debug!(%error, "not published: reads come to the driver"),
+        }
     }
 
     /// Which backend, and where its node is.

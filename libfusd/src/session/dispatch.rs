@@ -18,7 +18,7 @@ use crate::request::{
     Context, FlushRequest, IoctlCall, IoctlRequest, OpenRequest, Pending, ReadRequest, SyncRequest,
     WriteData, WriteRequest, send_carried,
 };
-use crate::{Device, Errno, OpenFile, OpenFlags, Position};
+use crate::{Device, Errno, OpenFile, OpenFlags, Position, Published};
 
 /// What panicked, where it was a handler. The request it held fails as it is dropped.
 const HANDLER: &str = "a handler";
@@ -109,7 +109,11 @@ impl<D: Device> Engine<D> {
             Operation::Open { flags } => self.open(pending, flags),
             Operation::Size { file } => {
                 let entry = file.and_then(|file| self.files.get(file));
-                let size = self.device.size(entry.as_ref().map(|entry| &entry.file));
+                let published = entry.as_ref().and_then(|entry| entry.published.as_ref());
+                let size = match published {
+                    Some(content) => content.bytes().len() as u64,
+                    None => self.device.size(entry.as_ref().map(|entry| &entry.file)),
+                };
                 pending.ticket().finish_at_return(Answer::Size(size));
             }
             Operation::Poll { file, key } => {
@@ -169,11 +173,14 @@ impl<D: Device> Engine<D> {
                 pending,
                 operation,
                 data,
-            } => match self.instead(&operation) {
-                Some(answer) => {
+            } => match (&entry.published, self.instead(&operation)) {
+                (Some(content), _) if matches!(operation, Operation::Read { .. }) => {
+                    self.read_published(entry, content, pending, &operation);
+                }
+                (_, Some(answer)) => {
                     pending.ticket().finish(answer);
                 }
-                None => self.call(entry, pending, operation, data),
+                (_, None) => self.call(entry, pending, operation, data),
             },
         }
     }
@@ -237,6 +244,38 @@ impl<D: Device> Engine<D> {
             | Operation::Poll { .. }
             | Operation::Size { .. } => {}
         }
+    }
+
+    /// Answers a read from what is published.
+    fn read_published(
+        &self,
+        entry: &Entry<D::File>,
+        content: &Published,
+        pending: Pending,
+        operation: &Operation,
+    ) {
+        let &Operation::Read {
+            flags,
+            offset,
+            length,
+            ..
+        } = operation
+        else {
+            return;
+        };
+        let mut context = entry.context(pending, Some(flags));
+        let offset = match self.properties.position {
+            Position::Seekable => self.place(entry, &mut context, offset, false),
+            // Nobody else keeps where a reader of a stream is.
+            Position::Stream => {
+                let cursor = entry.cursor(None);
+                let start = cursor.start();
+                context.at(cursor);
+                start
+            }
+        };
+        let request = ReadRequest::new(context, offset, length);
+        request.at_return().reply_from(content.bytes());
     }
 
     /// Where a read or a write begins: where the kernel says, or, if it does not say, where the
@@ -314,9 +353,15 @@ fn without_signals<T>(start: impl FnOnce() -> T) -> T {
 }
 
 impl<D: Device> Adopter<D::File> for Engine<D> {
-    fn adopt(&self, state: D::File, flags: OpenFlags, slot: Slot) -> OpenFile<D::File> {
+    fn adopt(
+        &self,
+        state: D::File,
+        flags: OpenFlags,
+        slot: Slot,
+        published: Option<Published>,
+    ) -> OpenFile<D::File> {
         let teller = Teller::new(&self.link.backend);
-        self.files.add(state, flags, slot, teller)
+        self.files.add(state, flags, slot, published, teller)
     }
 
     fn abandon(&self, file: FileId) {

@@ -12,7 +12,7 @@ use crate::idmap::IdMap;
 use crate::poll::{Readiness, Teller};
 use crate::request::{Context, Cursor, Pending};
 use crate::sync::lock;
-use crate::{OpenFile, OpenFlags, PollEvents};
+use crate::{OpenFile, OpenFlags, PollEvents, Published};
 
 /// How long an open beyond the limit waits for a close that is on its way.
 const REOPEN_PATIENCE: Duration = Duration::from_millis(50);
@@ -39,6 +39,8 @@ pub(super) struct Entry<T> {
     flags: AtomicI32,
     /// Whether a handler of the file runs, see [`IDLE`].
     turn: AtomicU8,
+    /// What reads of it that come here get.
+    pub(super) published: Option<Published>,
     /// Handlers of one file run one after the other: who finds it busy leaves its call here.
     waiting: Mutex<VecDeque<Job>>,
 }
@@ -74,6 +76,7 @@ impl<T> Files<T> {
         state: T,
         flags: OpenFlags,
         slot: Slot,
+        published: Option<Published>,
         teller: Teller,
     ) -> OpenFile<T> {
         let id = FileId(self.next.fetch_add(1, Ordering::Relaxed));
@@ -82,6 +85,7 @@ impl<T> Files<T> {
         let entry = Entry {
             file: file.clone(),
             position: Arc::default(),
+            published,
             flags: AtomicI32::new(flags.raw()),
             turn: AtomicU8::new(IDLE),
             waiting: Mutex::default(),

@@ -65,6 +65,17 @@ macro_rules! suite {
     };
 }
 
+/// What the kernel module does by itself.
+mod alone {
+    use super::*;
+
+    fusd_tests::cases! {
+        alone, Backend::Kfusd;
+        reading:
+            readers_do_not_wake_it;
+    }
+}
+
 /// What there is only where nodes are mounts, and where ordinary users can make them.
 mod mounted {
     use super::*;

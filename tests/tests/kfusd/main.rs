@@ -6,6 +6,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod compat;
+mod content;
 mod deadlock;
 mod driver;
 mod ending;

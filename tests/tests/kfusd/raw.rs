@@ -91,6 +91,14 @@ pub(crate) fn ioctl_at(file: &impl AsFd, number: u32, argument: &mut [u8]) -> Re
     Errno::result(result)
 }
 
+/// splice(2) of up to `length` bytes from the position of `file` into a pipe.
+pub(crate) fn splice(file: &impl AsFd, pipe: &impl AsFd, length: usize) -> Result<usize, Errno> {
+    let [file, pipe] = [file.as_fd().as_raw_fd(), pipe.as_fd().as_raw_fd()];
+    // SAFETY: no memory of this process is passed.
+    let result = unsafe { libc::splice(file, ptr::null_mut(), pipe, ptr::null_mut(), length, 0) };
+    Errno::result(result).map(|count| usize::try_from(count).expect("no negative count"))
+}
+
 /// Two pages of which the second may not be touched.
 pub(crate) struct HalfMapped {
     start: *mut u8,

@@ -72,7 +72,7 @@ fn query(size: usize) -> StatusQuery {
 /// The record, of `size` bytes, of the device whose name begins with `name`; and all of its name
 /// that there is.
 #[track_caller]
-fn record(name: &str, size: usize) -> (StatusRecord, Vec<u8>) {
+pub(crate) fn record(name: &str, size: usize) -> (StatusRecord, Vec<u8>) {
     let status = client::open_with("/dev/fusd/status".as_ref(), OFlag::O_RDONLY).expect("open");
     let mut buffer = vec![0xee; size * 5000];
     let mut query = query(size);

@@ -14,5 +14,6 @@ pub(crate) mod opening;
 pub(crate) mod ordinary;
 pub(crate) mod parallel;
 pub(crate) mod polling;
+pub(crate) mod published;
 pub(crate) mod reading;
 pub(crate) mod signals;

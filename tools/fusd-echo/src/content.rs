@@ -6,14 +6,16 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use fusd::Errno;
+use fusd::{Errno, Published};
 
 /// A version of the text, shared by all who read it. Its bytes do not change; only a file that is
 /// served from the disk shows what is done to it there.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
-    /// In memory.
+    /// In memory, where it can grow.
     Bytes(Arc<Vec<u8>>),
+    /// In memory from which clients are served without this program.
+    Published(Published),
     /// On the disk.
     File(Arc<File>),
 }
@@ -27,6 +29,7 @@ impl Content {
     pub(crate) fn len(&self) -> io::Result<u64> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::Published(text) => Ok(text.bytes().len() as u64),
             Self::File(file) => Ok(file.metadata()?.len()),
         }
     }
@@ -34,12 +37,8 @@ impl Content {
     /// At most `length` bytes from `offset` on; fewer only at the end.
     pub(crate) fn read(&self, offset: u64, length: usize) -> io::Result<Cow<'_, [u8]>> {
         match self {
-            Self::Bytes(bytes) => {
-                let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                let start = start.min(bytes.len());
-                let end = start.saturating_add(length).min(bytes.len());
-                Ok(Cow::Borrowed(&bytes[start..end]))
-            }
+            Self::Bytes(bytes) => Ok(Cow::Borrowed(part(bytes, offset, length))),
+            Self::Published(text) => Ok(Cow::Borrowed(part(text.bytes(), offset, length))),
             Self::File(file) => {
                 let mut buffer = vec![0; length];
                 let count = fill(file, &mut buffer, offset)?;
@@ -89,6 +88,22 @@ impl Content {
         Ok(Cow::Owned(out))
     }
 
+    /// Moves what is in memory to where clients can be served from without this program. Versions that
+    /// others hold stay where they are. `None`: it is on the disk, or it stays where it is too, for want
+    /// of memory.
+    pub(crate) fn publish(&mut self) -> Option<&Published> {
+        if let Self::Bytes(bytes) = self {
+            match Published::new(bytes) {
+                Ok(text) => *self = Self::Published(text),
+                Err(error) => tracing::debug!(%error, "each read is answered by this program"),
+            }
+        }
+        match self {
+            Self::Published(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Adds `data`, unless the text would be longer than `limit` then. Versions that others hold
     /// stay as they are. The result takes the addition back if it is given to
     /// [`shorten`](Self::shorten).
@@ -100,7 +115,7 @@ impl Content {
         if data.len() > limit.saturating_sub(before) {
             return Err(Errno::EFBIG);
         }
-        if let Self::File(_) = self {
+        if !matches!(self, Self::Bytes(_)) {
             let bytes = self.read(0, before)?.into_owned();
             *self = Self::new(bytes);
         }
@@ -119,6 +134,14 @@ impl Content {
             Arc::make_mut(bytes).truncate(length);
         }
     }
+}
+
+/// At most `length` of `bytes` from `offset` on.
+fn part(bytes: &[u8], offset: u64, length: usize) -> &[u8] {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let start = start.min(bytes.len());
+    let end = start.saturating_add(length).min(bytes.len());
+    &bytes[start..end]
 }
 
 /// Reads until `buffer` is full or the file ends.
@@ -141,15 +164,18 @@ mod tests {
 
     use super::*;
 
-    fn both(text: &[u8]) -> [Content; 2] {
+    fn all(text: &[u8]) -> [Content; 3] {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text).unwrap();
-        [Content::new(text.to_vec()), Content::File(Arc::new(file))]
+        let mut published = Content::new(text.to_vec());
+        assert_eq!(published.publish().unwrap().bytes(), text);
+        let file = Content::File(Arc::new(file));
+        [Content::new(text.to_vec()), published, file]
     }
 
     #[test]
     fn reads_are_those_of_a_file() {
-        for content in both(b"hello") {
+        for content in all(b"hello") {
             assert_eq!(content.len().unwrap(), 5);
             for (offset, length, expected) in [
                 (0, 100, &b"hello"[..]),
@@ -162,14 +188,17 @@ mod tests {
                 assert_eq!(*content.read(offset, length).unwrap(), *expected);
             }
         }
-        let [content, _] = both(b"x");
-        assert_eq!(*content.read(u64::MAX, usize::MAX).unwrap(), *b"");
+        let [bytes, published, mut file] = all(b"x");
+        for content in [bytes, published] {
+            assert_eq!(*content.read(u64::MAX, usize::MAX).unwrap(), *b"");
+        }
+        assert!(file.publish().is_none(), "it may change");
     }
 
     #[test]
     fn an_endless_read_is_never_short() {
         for text in [&b"a"[..], b"abc", b"0123456789"] {
-            for content in both(text) {
+            for content in all(text) {
                 for offset in [0, 1, 2, 3, 11, 1_000_003] {
                     for length in [0, 1, 2, 3, 7, 64, 1000] {
                         let bytes = content.read_endless(offset, length).unwrap();
@@ -181,14 +210,14 @@ mod tests {
                 }
             }
         }
-        for content in both(b"") {
+        for content in all(b"") {
             assert_eq!(*content.read_endless(3, 10).unwrap(), *b"");
         }
     }
 
     #[test]
     fn appending_leaves_the_versions_of_others_alone() {
-        for mut content in both(b"ab") {
+        for mut content in all(b"ab") {
             let version = content.clone();
             assert_eq!(content.append(b"cd", 4), Ok(2));
             assert_eq!(*content.read(0, 9).unwrap(), *b"abcd");

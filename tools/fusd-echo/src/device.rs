@@ -26,6 +26,14 @@ pub struct Settings {
     pub max_size: usize,
 }
 
+impl Settings {
+    /// Whether clients can be served without this program: reads give the text as it is, and it lasts.
+    /// To which each write adds, it would be copied for each reader that opens it in between.
+    fn publishes(&self) -> bool {
+        !self.repeat && !self.lines && self.on_write != OnWrite::Append
+    }
+}
+
 /// A device that says a text. Clones are the same device.
 #[derive(Clone, Debug)]
 pub struct Echo(Arc<Shared>);
@@ -95,6 +103,19 @@ impl Echo {
         lock(&self.0.current)
     }
 
+    /// Lets the client in, with `version` as the text of its file.
+    fn accept(&self, request: OpenRequest<OpenText>, version: Content) {
+        let flags = request.flags();
+        if let Content::Published(text) = &version {
+            request.publish(text);
+        }
+        let draft = Draft::new(flags.writable() && flags.truncate());
+        request.accept(OpenText {
+            version,
+            draft: Mutex::new(draft),
+        });
+    }
+
     /// Adds a write to the current version; nobody sees it before the writer knows of it.
     fn append(&self, request: WriteRequest) {
         let mut current = self.current();
@@ -132,15 +153,6 @@ impl Echo {
     }
 }
 
-fn accept(request: OpenRequest<OpenText>, version: Content) {
-    let flags = request.flags();
-    let draft = Draft::new(flags.writable() && flags.truncate());
-    request.accept(OpenText {
-        version,
-        draft: Mutex::new(draft),
-    });
-}
-
 impl Device for Echo {
     type File = OpenText;
 
@@ -169,11 +181,22 @@ impl Device for Echo {
                     node: self.0.node.get().cloned(),
                     limit: settings.max_size,
                 };
-                exec::open(job, request, accept);
+                let echo = self.clone();
+                exec::open(job, request, move |request, mut version| {
+                    if echo.0.settings.publishes() {
+                        version.publish();
+                    }
+                    echo.accept(request, version);
+                });
             }
             _ => {
-                let version = self.current().clone();
-                accept(request, version);
+                let mut current = self.current();
+                if flags.readable() && settings.publishes() {
+                    current.publish();
+                }
+                let version = current.clone();
+                drop(current);
+                self.accept(request, version);
             }
         }
     }

@@ -5,7 +5,8 @@
 //! or add to it. [`Args`] is the command line, [`Echo`] the device.
 //!
 //! Every open keeps the version of the text that was current when it was opened. Versions are
-//! shared, not copied: a thousand readers of a text hold it once.
+//! shared, not copied: a thousand readers of a text hold it once. Where reads give a text just as it
+//! is, and with kfusd, they do not even come here: the kernel serves them from that one copy.
 
 #![forbid(unsafe_code)]
 

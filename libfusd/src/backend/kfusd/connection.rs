@@ -5,10 +5,11 @@ use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use crate::backend::{Offer, RequestId, buffer::Buffer};
+use crate::backend::{Content, Offer, RequestId, buffer::Buffer};
 use crate::sys::descriptor::{self, Exchanged};
 use crate::wire::{
-    self, CommandHeader, Memory, Notify, Reply, RequestHeader, Unregister, Workers, operation,
+    self, CommandHeader, Memory, Notify, Publish, Reply, RequestHeader, Unregister, Workers,
+    operation,
 };
 use crate::{Errno, PollEvents};
 
@@ -73,6 +74,11 @@ impl Connection {
     /// Whether [`exchange`](Self::exchange) can be used.
     pub(super) fn exchanges(&self) -> bool {
         self.features & wire::FEATURE_EXCHANGE != 0
+    }
+
+    /// Whether [`publish`](Self::publish) can be used.
+    pub(super) fn publishes(&self) -> bool {
+        self.features & wire::FEATURE_PUBLISH != 0
     }
 
     /// Sends one whole message, then waits for the next. If the module refuses the first, it does
@@ -191,6 +197,19 @@ impl Connection {
             IoSlice::new(&header.to_bytes()),
             IoSlice::new(&workers.to_bytes()),
         ])
+    }
+
+    /// Has the module serve reads of the file that it calls `file` from memory of this process.
+    pub(super) fn publish(&self, file: u64, content: &Content) -> io::Result<()> {
+        let publish = Publish {
+            device: NUMBER,
+            file,
+            address: content.address,
+            length: content.length,
+            flags: 0,
+            reserved: 0,
+        };
+        self.send_plain(operation::PUBLISH, &publish.to_bytes())
     }
 
     /// Has one reader return.

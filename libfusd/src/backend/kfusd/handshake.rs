@@ -56,7 +56,10 @@ pub(super) fn agree(device: OwnedFd, properties: &Properties) -> Result<Connecti
         return Err(failed(Errno::EPROTO).because(why).hint(hint));
     }
     // Of use where the module has them; the device works without.
-    let wanted = wire::FEATURE_EXCHANGE | wire::FEATURE_MEMORY | wire::FEATURE_WORKERS;
+    let wanted = wire::FEATURE_EXCHANGE
+        | wire::FEATURE_MEMORY
+        | wire::FEATURE_WORKERS
+        | wire::FEATURE_PUBLISH;
     let copy = match is_any_ioctl(properties) {
         true => wire::FEATURE_COPY,
         false => 0,

@@ -25,12 +25,12 @@ use self::requests::{Seeks, is_made_up};
 use super::buffer::Buffer;
 use super::place::{CREATE, Place};
 use super::{
-    Answer, Backend, BackendKind, Call, Carrier, FileId, Incoming, Offer, Placement, PollKey,
-    RequestId,
+    Answer, Backend, BackendKind, Call, Carrier, Content, FileId, Incoming, Offer, Placement,
+    PollKey, RequestId,
 };
 use crate::sync::lock;
 use crate::wire::{self, Reply};
-use crate::{Errno, Error, ErrorKind, PollEvents, Properties, Result};
+use crate::{Errno, Error, ErrorKind, PollEvents, Position, Properties, Result};
 
 const DEVICE: &str = "/dev/fusd/control";
 
@@ -46,6 +46,8 @@ pub(crate) struct KfusdDevice {
     ioctls: Mutex<Ioctls>,
     /// The device takes ioctls of any number.
     any_ioctl: bool,
+    /// Its files have positions, and the module can serve their reads.
+    publishes: bool,
 }
 
 impl KfusdDevice {
@@ -59,6 +61,7 @@ impl KfusdDevice {
         let place = Place::check(placement)?;
         let connection = handshake::agree(device, properties)?;
         handshake::register(&connection, &place, placement, properties)?;
+        let publishes = connection.publishes() && properties.position == Position::Seekable;
         let device = Self {
             path: placement.path.clone(),
             connection,
@@ -67,6 +70,7 @@ impl KfusdDevice {
             seeks: Seeks::default(),
             ioctls: Mutex::default(),
             any_ioctl: handshake::is_any_ioctl(properties),
+            publishes,
         };
         device.dress(placement)?;
         Ok(device)
@@ -285,6 +289,14 @@ impl Backend for KfusdDevice {
         let id = if is_made_up(id) { RequestId(0) } else { id };
         let sent = self.connection.works_on(id);
         self.connection.report(&self.path, sent);
+    }
+
+    fn publish(&self, open: RequestId, content: &Content) -> io::Result<()> {
+        if !self.publishes {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
+        let number = self.files.number_of_opening(open.0).ok_or(Errno::ENOENT)?;
+        self.connection.publish(number, content)
     }
 
     fn nudge(&self) {

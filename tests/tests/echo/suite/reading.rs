@@ -9,6 +9,7 @@ use fusd_tests::wait::start;
 use fusd_tests::{Ability, Case, Driver};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
 
 const TEXT: &str = "Hello, world!\n";
 
@@ -178,4 +179,26 @@ pub(crate) fn lines_come_one_by_one(case: &Case) {
     assert_eq!(file.read(99).expect("read"), b"second\n");
     let (_, out, _) = shell(case, driver.node(), "cat \"$0\"");
     assert_eq!(out, "first\nsecond\n\nlast\n");
+}
+
+pub(crate) fn readers_do_not_wake_it(case: &Case) {
+    let file = case.file("content", b"from a file\n");
+    let file = file.to_str().expect("UTF-8");
+    for (arguments, text) in [
+        (&["Hello, world!"][..], TEXT),
+        (&["--on-write", "replace", "Hello, world!"], TEXT),
+        (
+            &["--exec", "echo $FUSD_COMM >/dev/null; echo told"],
+            "told\n",
+        ),
+        (&["--watch", "--file", file], "from a file\n"),
+    ] {
+        let driver = echo(case, arguments).start();
+        let file = open_with(driver.node(), OFlag::O_RDONLY).expect("open");
+        driver.suspend();
+        let found = file.read_all(3);
+        driver.signal(Signal::SIGCONT);
+        assert_eq!(found.expect("read"), text.as_bytes(), "{arguments:?}");
+        driver.stop();
+    }
 }

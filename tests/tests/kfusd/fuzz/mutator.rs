@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use fusd::wire::{
-    self, COMMANDS, CommandHeader, CopyIn, CopyOut, Field, Hello, Memory, Notify, Register, Reply,
-    Unregister, Workers, operation,
+    self, COMMANDS, CommandHeader, CopyIn, CopyOut, Field, Hello, Memory, Notify, Publish,
+    Register, Reply, Unregister, Workers, operation,
 };
 use fusd_tests::sys::mapping::page;
 
@@ -194,7 +194,10 @@ impl Mutator {
                 0 => message(operation::NUDGE, 0, 0, &[]),
                 _ => self.workers(known),
             },
-            8 => self.memory(known),
+            8 => match self.random.below(2) {
+                0 => self.memory(known),
+                _ => self.publish(known),
+            },
             9..=14 => self.copy(known),
             _ => self.reply(known),
         }
@@ -228,6 +231,27 @@ impl Mutator {
             reserved: 0,
         };
         message(operation::MEMORY, 0, 0, &[&memory.to_bytes()])
+    }
+
+    fn publish(&mut self, known: &Known) -> Vec<u8> {
+        // As often as not, nothing: else reads would not come any more.
+        let length = self.random.below(2) * self.random.below(3 * page());
+        let publish = Publish {
+            device: self.one_of(&known.devices),
+            file: match self.random.below(2) {
+                0 => 0,
+                _ => self.one_of(&known.files),
+            },
+            address: if length == 0 { 0 } else { self.arena.start },
+            length: length as u64,
+            flags: if length == 0 {
+                wire::PUBLISH_NOTHING
+            } else {
+                0
+            },
+            reserved: 0,
+        };
+        message(operation::PUBLISH, 0, 0, &[&publish.to_bytes()])
     }
 
     fn copy(&mut self, known: &Known) -> Vec<u8> {

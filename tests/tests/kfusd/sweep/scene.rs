@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use fusd::wire::{
-    self, Command, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Memory, Notify, Register,
-    Reply, Unregister, Workers, operation,
+    self, Command, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Memory, Notify, Publish,
+    Register, Reply, Unregister, Workers, operation,
 };
 use fusd_tests::client::{Handle, Outcome};
 use fusd_tests::sys::mapping::{How, Mapping, page};
@@ -15,6 +15,7 @@ use fusd_tests::wait::{Started, start};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 
+use crate::content::told;
 use crate::driver::{ALL, Driver, Message, message, name, node, registration};
 use crate::raw::Arena;
 
@@ -172,6 +173,27 @@ impl Scene {
                     ),
                 ]
             }
+            operation::PUBLISH => {
+                let publish = |file, length, flags| Publish {
+                    device: DEVICE,
+                    file,
+                    address: if length == 0 {
+                        0
+                    } else {
+                        self.arena.range().start
+                    },
+                    length,
+                    flags,
+                    reserved: 0,
+                };
+                [
+                    publish(0, 5, 0),
+                    publish(self.file_number(), page() as u64 + 5, 0),
+                    publish(self.file_number(), 0, wire::PUBLISH_NOTHING),
+                ]
+                .map(|publish| make(0, 0, &[&publish.to_bytes()]))
+                .into()
+            }
             operation::COPY_IN => {
                 let copy = CopyIn {
                     address,
@@ -220,6 +242,11 @@ impl Scene {
                 Err(Errno::ENOENT)
             }
             Command::Memory(it) => self.expected_memory(&it).map(|()| command),
+            Command::Publish(it) if it.device != DEVICE => Err(Errno::ENOENT),
+            Command::Publish(it) if it.file != 0 && it.file != self.file_number() => {
+                Err(Errno::ENOENT)
+            }
+            Command::Publish(it) => self.expected_publish(&it).map(|()| command),
             Command::Reply {
                 id, reply, length, ..
             } => match Some(id) {
@@ -244,6 +271,19 @@ impl Scene {
             _ if memory.length == 0 => Ok(()),
             _ if !aligned => Err(Errno::EINVAL),
             it if it == arena.start && memory.length <= arena.end - arena.start => Ok(()),
+            it if arena.contains(&it) => Err(Errno::EINVAL),
+            // What else is tried is no address of anything.
+            _ => Err(Errno::EFAULT),
+        }
+    }
+
+    fn expected_publish(&self, publish: &Publish) -> Outcome<()> {
+        let arena = self.arena.range();
+        match publish.address {
+            _ if publish.length == 0 => Ok(()),
+            _ if i64::try_from(publish.length).is_err() => Err(Errno::EINVAL),
+            it if !it.is_multiple_of(page() as u64) => Err(Errno::EINVAL),
+            it if it == arena.start && publish.length <= arena.end - arena.start => Ok(()),
             it if arena.contains(&it) => Err(Errno::EINVAL),
             // What else is tried is no address of anything.
             _ => Err(Errno::EFAULT),
@@ -303,6 +343,19 @@ impl Scene {
                 };
                 assert_eq!(mapped(How::SHARED), written);
                 assert_eq!(mapped(How::READ_ONLY), seen);
+            }
+            Command::Publish(it) => {
+                let file = self.file.as_ref().expect("a file");
+                let expected = match (it.file, it.flags) {
+                    // The file was open before; and where nothing is published, nothing is told.
+                    (0, _) | (_, wire::PUBLISH_NOTHING) => None,
+                    _ => Some(it.length.to_string()),
+                };
+                assert_eq!(told(file), expected);
+                if let Some(length) = it.length.checked_sub(1).filter(|_| it.file != 0) {
+                    let last = file.read_at(length, 2).expect("pread");
+                    assert_eq!(last.len(), 1, "the end is where it was said to be");
+                }
             }
             Command::CopyIn { copy, .. } => self.check_copied(copy.address, copy.length, true),
             Command::CopyOut { copy, .. } => self.check_copied(copy.address, copy.length, false),

@@ -9,6 +9,7 @@ mod ioctls;
 mod memory;
 mod numbers;
 mod pattern;
+mod published;
 mod refusing;
 mod shared;
 mod stream;
@@ -42,6 +43,10 @@ pub(crate) fn serve(choice: &str, options: Options) -> Result<(), String> {
             crate::serve(options, device, control)
         }
         "pattern" => crate::serve(options, pattern::Pattern::new(parse(argument)?), nothing()),
+        "published" => {
+            let (device, control) = published::Published::new(argument)?;
+            crate::serve(options, device, control)
+        }
         "refusing" => crate::serve(
             options,
             refusing::Refusing::new(parse(argument)?)?,
