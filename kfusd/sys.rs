@@ -3,6 +3,8 @@
 //! What the kernel crate has no safe form for yet. All unsafe code of the module is below here,
 //! and nothing here knows of devices or the protocol.
 
+mod alarm;
+mod anonymous;
 mod fasync;
 mod fops;
 mod memory;
@@ -15,6 +17,8 @@ mod ticks;
 mod user;
 mod wait;
 
+pub(crate) use alarm::{ring_in, ring_now, Alarm, Ring};
+pub(crate) use anonymous::NewFile;
 pub(crate) use fasync::AsyncList;
 pub(crate) use fops::{FileOperations, PollTable, Table};
 pub(crate) use memory::{Memory, NewArea};
@@ -22,7 +26,7 @@ pub(crate) use misc::MiscNode;
 pub(crate) use node::{nodes_left, path_exists, Class, Node};
 pub(crate) use region::{Region, MINORS};
 pub(crate) use sleep::{sleep, Sleeper};
-pub(crate) use task::{executing, exiting, Caller, Owner, Viewer};
+pub(crate) use task::{current_pid, executing, exiting, Caller, Owner, Viewer};
 pub(crate) use ticks::Ticks;
 pub(crate) use user::{fill_from_iter, Seek};
 pub(crate) use wait::{new_wait_queue, Mode, WaitQueue};

@@ -9,3 +9,4 @@ pub(crate) mod mapped;
 pub(crate) mod mount;
 pub(crate) mod process;
 pub(crate) mod socket;
+pub(crate) mod successor;

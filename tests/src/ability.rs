@@ -30,6 +30,8 @@ pub enum Ability {
     Epipe,
     /// poll(2) tells of the driver's end by `POLLHUP`, too.
     HangUp,
+    /// The device can outlive its driver.
+    Restarts,
 }
 
 impl Ability {
@@ -107,6 +109,8 @@ impl Ability {
                 "After a driver was killed, calls fail with `ECONNABORTED` or `ENOTCONN`, or with \
                  `EIO` where their data were just being copied.",
             ),
+            // fs/fuse/dev.c, fuse_dev_release; fs/fuse/cuse.c, cuse_channel_release.
+            Self::Restarts => Some("Files end with their driver, whatever its policy."),
             // fs/fuse/file.c, fuse_file_poll.
             Self::HangUp => Some("poll(2) tells of the driver's end by `POLLERR` alone."),
             _ => None,

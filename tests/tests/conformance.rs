@@ -107,6 +107,15 @@ macro_rules! suite {
                     row10_later_calls_fail,
                     row10_poll_tells_of_the_end,
                     row10_a_stuck_handler_does_not_hold_the_end_up;
+                restarting:
+                    row14_calls_wait_for_the_next_driver,
+                    row14_open_files_are_found_again,
+                    row14_waiting_calls_go_to_the_next_driver,
+                    row14_files_that_are_not_restored_fail_alone,
+                    row14_nothing_fails_through_restarts_and_kills,
+                    row14_after_the_limit_calls_fail,
+                    row14_stopped_for_good_it_is_gone,
+                    row14_another_kind_of_device_is_refused;
                 callers:
                     row12_pid_uid_and_gid,
                     row12_every_call_has_its_caller;

@@ -5,7 +5,7 @@ use std::sync::Weak;
 
 use super::{Context, request};
 use crate::backend::{Answer, FileId};
-use crate::file::{Adopter, OpenFile, Slot};
+use crate::file::{Adopter, Known, OpenFile, Slot};
 use crate::{Access, Delivery, Errno, Error, ErrorKind, Memory, Result};
 
 /// A client opens the node. Accepted, it becomes an [`OpenFile`] with the state `T`.
@@ -64,7 +64,8 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
         let Some(adopter) = self.adopter.upgrade() else {
             return Delivery::Unwanted;
         };
-        let file = adopter.adopt(state, self.context.flags(), self.slot);
+        let known = Known::new(self.context.pending.ticket().file());
+        let file = adopter.adopt(state, self.context.flags(), self.slot, known);
         // Also where `setup` panics.
         let unless_delivered = Abandon(&*adopter, file.id());
         setup(&file);

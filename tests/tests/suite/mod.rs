@@ -14,4 +14,5 @@ pub(crate) mod ordinary;
 pub(crate) mod parallel;
 pub(crate) mod polling;
 pub(crate) mod reading;
+pub(crate) mod restarting;
 pub(crate) mod signals;

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::backend::{Offer, RequestId, buffer::Buffer};
 use crate::sys::descriptor::{self, Exchanged};
 use crate::wire::{
-    self, CommandHeader, Memory, Notify, Reply, RequestHeader, Unregister, operation,
+    self, CommandHeader, Cookie, Memory, Notify, Reply, RequestHeader, Unregister, operation,
 };
 use crate::{Errno, PollEvents};
 
@@ -23,8 +23,8 @@ pub(super) struct Connection {
     device: OwnedFd,
     /// Bytes of data in one message, at most.
     max_transfer: u32,
-    /// The module takes an answer and gives the next message by one call.
-    exchanges: bool,
+    /// The features that the driver has taken.
+    features: u64,
 }
 
 /// A message of the module. The bytes after its header are in the buffer it was received into.
@@ -46,13 +46,23 @@ impl Message {
 
 impl Connection {
     /// A connection over `device`, on which a message carries at most `max_transfer` bytes of data.
-    /// `exchanges`: the driver has taken `FEATURE_EXCHANGE`.
-    pub(super) fn new(device: OwnedFd, max_transfer: u32, exchanges: bool) -> Self {
+    /// `features`: what the driver has taken.
+    pub(super) fn new(device: OwnedFd, max_transfer: u32, features: u64) -> Self {
         Self {
             device,
             max_transfer,
-            exchanges,
+            features,
         }
+    }
+
+    /// The control file.
+    pub(super) fn control(&self) -> &OwnedFd {
+        &self.device
+    }
+
+    /// Whether devices can outlive their driver.
+    pub(super) fn keeps(&self) -> bool {
+        self.features & wire::FEATURE_KEEP != 0
     }
 
     /// Bytes that the buffer of [`receive`](Self::receive) must have.
@@ -72,7 +82,7 @@ impl Connection {
 
     /// Whether [`exchange`](Self::exchange) can be used.
     pub(super) fn exchanges(&self) -> bool {
-        self.exchanges
+        self.features & wire::FEATURE_EXCHANGE != 0
     }
 
     /// Sends one whole message, then waits for the next. If the module refuses the first, it does
@@ -143,6 +153,24 @@ impl Connection {
             reserved: 0,
         };
         self.send_plain(operation::NOTIFY, &notify.to_bytes())
+    }
+
+    /// Sets the number that a successor finds with `file`.
+    pub(super) fn keep_token(&self, file: u64, token: u64) -> io::Result<()> {
+        let cookie = Cookie {
+            file,
+            cookie: token,
+        };
+        self.send_plain(operation::COOKIE, &cookie.to_bytes())
+    }
+
+    /// Gives a request back.
+    pub(super) fn give_back(&self, RequestId(id): RequestId) -> io::Result<()> {
+        let header = CommandHeader {
+            id,
+            ..header(operation::BACK, 0)
+        };
+        self.send(&[IoSlice::new(&header.to_bytes())])
     }
 
     /// Takes the device away.

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use fusd::wire::{
-    self, COMMANDS, CommandHeader, CopyIn, CopyOut, Field, Hello, Memory, Notify, Register, Reply,
+    self, COMMANDS, CommandHeader, Cookie, CopyIn, CopyOut, Field, Hello, Memory, Notify, Register, Reply,
     Unregister, operation,
 };
 use fusd_tests::sys::mapping::page;
@@ -190,10 +190,29 @@ impl Mutator {
                 };
                 message(operation::NOTIFY, 0, 0, &[&notify.to_bytes()])
             }
-            7 => message(operation::NUDGE, 0, 0, &[]),
+            7 => self.succession(known),
             8 => self.memory(known),
             9..=14 => self.copy(known),
             _ => self.reply(known),
+        }
+    }
+
+    /// A nudge, or a message that has to do with successors.
+    fn succession(&mut self, known: &Known) -> Vec<u8> {
+        match self.random.below(8) {
+            0 => message(operation::RESUME, 0, 0, &[]),
+            1 | 2 => {
+                let id = self.request(known, false).map_or(0, |request| request.id());
+                message(operation::BACK, 0, id, &[])
+            }
+            3..=5 => {
+                let cookie = Cookie {
+                    file: self.one_of(&known.files),
+                    cookie: self.random.next(),
+                };
+                message(operation::COOKIE, 0, 0, &[&cookie.to_bytes()])
+            }
+            _ => message(operation::NUDGE, 0, 0, &[]),
         }
     }
 
