@@ -26,7 +26,8 @@ impl Connection {
             let mut next = Some(from);
             while let Some(at) = next.and_then(|from| inner.files.cursor_lower_bound(&from)) {
                 let (number, file) = at.current();
-                if file.is_open() && !add(&file.record().to_bytes(), &[]) {
+                let there = file.is_open() && inner.serves(file.device());
+                if there && !add(&file.record().to_bytes(), &[]) {
                     return;
                 }
                 next = number.checked_add(1);

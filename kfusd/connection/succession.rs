@@ -239,7 +239,8 @@ impl Connection {
 
     /// What a new driver is told.
     fn charge(&self, inner: &Inner) -> wire::Charge {
-        let files = inner.files.values().filter(|file| file.is_open());
+        let files = inner.files.values();
+        let files = files.filter(|file| file.is_open() && inner.serves(file.device()));
         wire::Charge {
             features: self.features(),
             max_transfer: crate::limits::max_transfer(),

@@ -2,6 +2,7 @@
 
 mod handover;
 mod keeping;
+mod marathon;
 mod storing;
 
 use fusd::wire::{

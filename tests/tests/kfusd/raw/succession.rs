@@ -1,10 +1,31 @@
 //! The ioctls of drivers that take over from others.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixDatagram;
 use std::ptr;
 
 use fusd::wire::{Adopt, IOCTL_ADOPT, List};
 use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+
+/// The descriptor that comes with the next message.
+pub(crate) fn received(socket: &UnixDatagram) -> OwnedFd {
+    let mut text = [0; 256];
+    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let mut parts = [IoSliceMut::new(&mut text)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags);
+    let message = message.expect("a message");
+    let mut all = message.cmsgs().expect("whole control messages");
+    match all.next() {
+        Some(ControlMessageOwned::ScmRights(rights)) if rights.len() == 1 => {
+            // SAFETY: the call has just made it, for its caller.
+            unsafe { OwnedFd::from_raw_fd(rights[0]) }
+        }
+        other => panic!("no descriptor came, but {other:?}"),
+    }
+}
 
 /// The ioctl that makes the driver the successor of the one that has the device `name`. The new
 /// control file.

@@ -4,12 +4,108 @@
 
 use super::*;
 
-use fusd_tests::wait::wait_until;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+
+use fusd_tests::client;
+use fusd_tests::wait::{start, wait_until};
+use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 
+use crate::languages::Example;
 use crate::module::tests;
+use crate::raw::received;
+
+/// A stand-in for a service manager with a store for one descriptor of one service: the example in
+/// Python.
+struct Manager {
+    folder: tempfile::TempDir,
+    notices: UnixDatagram,
+    store: Option<OwnedFd>,
+}
+
+impl Manager {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let notices = UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
+        notices.set_read_timeout(Some(6 * deadline())).expect("a limit");
+        Self {
+            folder,
+            notices,
+            store: None,
+        }
+    }
+
+    /// Starts the service, with what is in the store as its descriptor 3.
+    fn start(&self, name: &str) -> Example {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../libfusd/examples/numbers.py");
+        let mut command = Command::new("sh");
+        let kept = match &self.store {
+            None => "exec python3 \"$@\"",
+            Some(descriptor) => {
+                command.stdin(descriptor.try_clone().expect("a copy"));
+                "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_FDNAMES=control LISTEN_PID=$$ exec python3 \"$@\""
+            }
+        };
+        command
+            .args(["-c", kept, "sh", script, name])
+            .env("NOTIFY_SOCKET", self.folder.path().join("notify"))
+            .stdout(Stdio::null());
+        Example(command.spawn().expect("the service"))
+    }
+
+    /// Takes what the service gives to keep.
+    fn take(&mut self) {
+        self.store = Some(received(&self.notices));
+    }
+}
+
+/// The next number that a client reads.
+fn next(file: &client::Handle) -> String {
+    let file = file.duplicate();
+    let text = start(move || file.read(20)).wait_or_give_up();
+    String::from_utf8(text.expect("an answer").expect("read")).expect("ASCII")
+}
 
 tests! {
+    fn a_service_manager_keeps_the_file() {
+        let name = name();
+        let node = node(&name);
+        let mut manager = Manager::new();
+        let mut service = manager.start(&name);
+        manager.take();
+        let open = || client::open_with(&node, OFlag::O_RDONLY);
+        let (first, second) = (open().expect("open"), open().expect("open"));
+        let mut wanted = 0;
+        for _ in 0..3 {
+            for _ in 0..2 {
+                wanted += 1;
+                assert_eq!(next(&first), format!("{wanted}\n"));
+            }
+            assert_eq!(next(&second), format!("{}\n", wanted / 2));
+            service.0.kill().expect("kill");
+            service.0.wait().expect("wait");
+            assert!(node.exists());
+            service = manager.start(&name);
+        }
+        // Where there is no store, the next one takes over by the device's name.
+        wanted += 1;
+        assert_eq!(next(&first), format!("{wanted}\n"));
+        manager.store = None;
+        service.0.kill().expect("kill");
+        service.0.wait().expect("wait");
+        let service = manager.start(&name);
+        wanted += 1;
+        assert_eq!(next(&first), format!("{wanted}\n"));
+        drop(service);
+        manager.take();
+        manager.store = None;
+        wait_until("there is no driver", || crate::status::line(&node).driver == 0);
+        drop((first, second));
+        successor(&name).0.unregister(1).expect("unregister");
+    }
+
     fn who_gets_the_file_goes_on() {
         for flags in [0, REGISTER_AGAIN] {
             let (driver, name) = kept(flags, LONG);
