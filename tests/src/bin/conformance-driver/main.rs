@@ -127,8 +127,10 @@ fn obey(stop: &StopHandle, counts: &Counts, control: &Control) {
                 .ok()
                 .map(|tasks| tasks.count().to_string()),
             ["stop", "for", "good"] => {
+                // First the answer: the process ends with the session.
+                println!("stopping");
                 stop.stop_for_good();
-                Some("stopping".into())
+                continue;
             }
             ["stop"] => {
                 stop.stop();

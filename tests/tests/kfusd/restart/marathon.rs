@@ -4,11 +4,13 @@
 use super::*;
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use fusd_tests::client::Handle;
-use fusd_tests::wait::{Started, start, starts, wait_until};
+use fusd_tests::wait::{Started, start, starts};
 
 use crate::module::{setting, tests};
 
@@ -64,22 +66,39 @@ fn begin(driver: Driver, shared: &Arc<Shared>) -> Started<()> {
     start(move || serve(&driver, &shared))
 }
 
-/// Writes and reads back, in a place of its own, until it is to stop.
-fn client(file: Handle, which: u64, stop: Arc<AtomicBool>, done: Arc<AtomicU64>) -> Started<()> {
-    start(move || {
-        let place = which << 16;
-        for round in 1_u64.. {
-            let length = 1 + (round * 7919 % 9000) as usize;
-            let byte = |at: usize| (at as u64 * 31 + round) as u8;
-            let data: Vec<u8> = (0..length).map(byte).collect();
-            assert_eq!(file.write_at(place, &data), Ok(length));
-            assert_eq!(file.read_at(place, length).as_ref(), Ok(&data));
-            done.fetch_add(1, Ordering::Relaxed);
-            if stop.load(Ordering::Relaxed) {
-                return;
+/// A client: it writes and reads back, in a place of its own, each time it is told to.
+struct Client {
+    go: Sender<()>,
+    done: Receiver<()>,
+}
+
+impl Client {
+    fn new(file: Handle, which: u64) -> Self {
+        let (go, wanted) = mpsc::channel();
+        let (told, done) = mpsc::channel();
+        thread::spawn(move || {
+            let place = which << 16;
+            for (round, ()) in (1_u64..).zip(wanted) {
+                let length = 1 + (round * 7919 % 9000) as usize;
+                let byte = |at: usize| (at as u64 * 31 + round) as u8;
+                let data: Vec<u8> = (0..length).map(byte).collect();
+                assert_eq!(file.write_at(place, &data), Ok(length));
+                assert_eq!(file.read_at(place, length).as_ref(), Ok(&data));
+                // The test may have failed elsewhere.
+                let _ = told.send(());
             }
-        }
-    })
+        });
+        Self { go, done }
+    }
+
+    fn go(&self) {
+        self.go.send(()).expect("the client has failed: see above");
+    }
+
+    fn wait(&self, round: u64) {
+        let done = self.done.recv_timeout(deadline());
+        done.unwrap_or_else(|error| panic!("a client is stuck or has failed: {error}, {round}"));
+    }
 }
 
 tests! {
@@ -89,39 +108,40 @@ tests! {
         let opened: Vec<_> = (0..2).map(|_| driver.open(&node(&name)).0).collect();
         let shared = Arc::new(Shared::default());
         let mut now = begin(driver, &shared);
-        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let clients: Vec<_> = opened
             .into_iter()
             .zip(0..)
-            .map(|(file, which)| client(file, which, Arc::clone(&stop), Arc::clone(&done)))
+            .map(|(file, which)| Client::new(file, which))
             .collect();
         let taker = Driver::connect();
         let take = |flags| -> Outcome<OwnedFd> { raw::adopt(&taker, name.as_bytes(), flags) };
         for round in 0..2 * rounds {
-            let before = done.load(Ordering::Relaxed);
-            wait_until("the clients get on", || {
-                assert!(clients.iter().all(Started::blocks), "a client failed in round {round}");
-                done.load(Ordering::Relaxed) > before
-            });
-            let next = if round % 2 == 0 {
-                shared.die.store(true, Ordering::Relaxed);
-                now.wait();
-                adopted(&taker, &name)
-            } else {
-                let next = Driver::successor(take(wire::ADOPT_REPLACE).expect("adopt"));
-                now.wait();
-                next
+            let dies = round % 2 == 0;
+            // Of calls that are under way, some are with the driver, and some are not yet.
+            shared.die.store(dies, Ordering::Relaxed);
+            clients.iter().for_each(Client::go);
+            let next = match dies {
+                true => {
+                    now.wait();
+                    adopted(&taker, &name)
+                }
+                false => {
+                    let next = Driver::successor(take(wire::ADOPT_REPLACE).expect("adopt"));
+                    now.wait();
+                    next
+                }
             };
             next.expect(operation::CHARGE);
             assert_eq!(files(&next).len(), 2);
             now = begin(next, &shared);
+            for client in &clients {
+                client.wait(round);
+            }
         }
-        stop.store(true, Ordering::Relaxed);
-        clients.into_iter().for_each(Started::wait);
         let last = Driver::successor(take(wire::ADOPT_REPLACE).expect("adopt"));
         now.wait();
         last.expect(operation::CHARGE);
+        drop(clients);
         last.unregister(1).expect("unregister");
-        println!("{rounds} of each kind, {} rounds of the clients", done.load(Ordering::Relaxed));
     }
 }
