@@ -421,13 +421,11 @@ impl Connection {
 
     /// What drivers on the seats that `gone` says have in hand goes back, or fails.
     fn forsake(&self, gone: impl Fn(u64) -> bool) {
-        let is_theirs =
-            |inner: &Inner, request: &Request| gone(request.state.access(inner).seat);
+        let is_theirs = |inner: &Inner, request: &Request| gone(request.state.access(inner).seat);
         let mut next = 0;
         loop {
             let inner = self.lock();
-            let Some((id, request)) =
-                find(&inner.sent, next, |request| is_theirs(&inner, request))
+            let Some((id, request)) = find(&inner.sent, next, |request| is_theirs(&inner, request))
             else {
                 break;
             };
@@ -452,9 +450,9 @@ impl Connection {
         next = 0;
         loop {
             let mut inner = self.lock();
-            let Some((id, request)) =
-                find(&inner.interrupts, next, |request| is_theirs(&inner, request))
-            else {
+            let Some((id, request)) = find(&inner.interrupts, next, |request| {
+                is_theirs(&inner, request)
+            }) else {
                 break;
             };
             next = id.wrapping_add(1);

@@ -1,8 +1,7 @@
 //! The trait a driver implements.
 
 use crate::request::{
-    FlushRequest, IoctlRequest, OpenRequest, ReadRequest, RestoreRequest, SyncRequest,
-    WriteRequest,
+    FlushRequest, IoctlRequest, OpenRequest, ReadRequest, RestoreRequest, SyncRequest, WriteRequest,
 };
 use crate::{Errno, IoctlArgument, IoctlCommand, OpenFile, Properties};
 

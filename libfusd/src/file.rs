@@ -53,7 +53,11 @@ impl<T> OpenFile<T> {
     /// `ENOENT`: the file is closed. `ENODEV`: the session has ended.
     pub fn set_token(&self, token: u64) -> Result<()> {
         let failed = |errno| {
-            Error::system(ErrorKind::Runtime, errno, "keep a number for the driver's successor")
+            Error::system(
+                ErrorKind::Runtime,
+                errno,
+                "keep a number for the driver's successor",
+            )
         };
         let backend = self.0.readiness.backend();
         let backend = backend.ok_or_else(|| failed(Errno::ENODEV))?;

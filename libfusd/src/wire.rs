@@ -895,10 +895,7 @@ impl Register {
         let keeps = self.flags & REGISTER_KEEP != 0;
         ensure(keeps || self.flags & REGISTER_AGAIN == 0, Fault::Flags)?;
         ensure(keeps || self.keep == 0, Fault::Reserved)?;
-        ensure(
-            !keeps || (1..=KEEP_MAX).contains(&self.keep),
-            Fault::Range,
-        )?;
+        ensure(!keeps || (1..=KEEP_MAX).contains(&self.keep), Fault::Range)?;
         ensure(self.mode & !0o777 == 0, Fault::Range)?;
         ensure(
             usize::try_from(self.name_length) == Ok(length),

@@ -417,9 +417,8 @@ impl Link {
 
     /// Whether there are requests that somebody other than a queue has.
     pub(crate) fn is_busy(&self) -> bool {
-        let busy = |ticket: &Arc<Ticket>| {
-            ticket.is_pending() && !ticket.parked.load(Ordering::Acquire)
-        };
+        let busy =
+            |ticket: &Arc<Ticket>| ticket.is_pending() && !ticket.parked.load(Ordering::Acquire);
         let latest = lock(&self.latest);
         latest.ticket.as_ref().is_some_and(busy) || lock(&self.table).values().any(busy)
     }

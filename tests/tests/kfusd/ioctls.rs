@@ -22,7 +22,11 @@ fn start_ioctl(file: &Handle, number: u32, argument: &[u8]) -> Started<(Outcome<
 }
 
 /// The same, as a raw ioctl with the argument's address.
-pub(crate) fn start_raw(file: &Handle, number: u32, argument: &[u8]) -> Started<(Outcome<i32>, Vec<u8>)> {
+pub(crate) fn start_raw(
+    file: &Handle,
+    number: u32,
+    argument: &[u8],
+) -> Started<(Outcome<i32>, Vec<u8>)> {
     let file = file.duplicate();
     let mut argument = argument.to_vec();
     start(move || {

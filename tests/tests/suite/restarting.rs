@@ -146,7 +146,10 @@ pub(crate) fn row14_files_that_are_not_restored_fail_alone(case: &Case) {
         assert_eq!(lost.read(1), Err(Errno::ESTALE));
     }
     let events = lost.ready(PollFlags::POLLIN);
-    assert!(events.contains(PollFlags::POLLERR | PollFlags::POLLHUP), "{events:?}");
+    assert!(
+        events.contains(PollFlags::POLLERR | PollFlags::POLLHUP),
+        "{events:?}"
+    );
     kept.write(b"x").expect("write");
     drop((lost, kept));
     next.await_number("counts releases", 1);
@@ -163,7 +166,9 @@ fn client(file: Handle, part: u64, stop: Arc<AtomicBool>, done: Arc<AtomicU64>) 
         while !stop.load(Ordering::Relaxed) {
             round += 1;
             let length = 1 + (round * 7919 % 9000) as usize;
-            let data: Vec<u8> = (0..length).map(|at| (at as u64 * 31 + round) as u8).collect();
+            let data: Vec<u8> = (0..length)
+                .map(|at| (at as u64 * 31 + round) as u8)
+                .collect();
             assert_eq!(file.write_at(place, &data), Ok(length));
             assert_eq!(file.read_at(place, length).as_ref(), Ok(&data));
             done.fetch_add(1, Ordering::Relaxed);
@@ -175,13 +180,18 @@ pub(crate) fn row14_nothing_fails_through_restarts_and_kills(case: &Case) {
     if case.lacks(Ability::Restarts) {
         return;
     }
-    let asked = std::env::var(ROUNDS).ok().and_then(|text| text.parse().ok());
+    let asked = std::env::var(ROUNDS)
+        .ok()
+        .and_then(|text| text.parse().ok());
     let count: usize = asked.unwrap_or_else(|| rounds(40));
     // To write a thing twice does no harm.
     let policy = "600000:again:replace";
     let mut now = driver(case, policy).start();
     let node = now.node().to_owned();
-    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, done) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let clients: Vec<_> = (0..2)
         .map(|part| {
             let file = open(&node).expect("open");
@@ -207,7 +217,10 @@ pub(crate) fn row14_nothing_fails_through_restarts_and_kills(case: &Case) {
     }
     stop.store(true, Ordering::Relaxed);
     clients.into_iter().for_each(Started::wait);
-    println!("{count} restarts and {count} kills, {} rounds of the clients", done.load(Ordering::Relaxed));
+    println!(
+        "{count} restarts and {count} kills, {} rounds of the clients",
+        done.load(Ordering::Relaxed)
+    );
     end(case, now);
 }
 

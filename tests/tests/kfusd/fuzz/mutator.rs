@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use fusd::wire::{
-    self, COMMANDS, CommandHeader, Cookie, CopyIn, CopyOut, Field, Hello, Memory, Notify, Register, Reply,
-    Unregister, operation,
+    self, COMMANDS, CommandHeader, Cookie, CopyIn, CopyOut, Field, Hello, Memory, Notify, Register,
+    Reply, Unregister, operation,
 };
 use fusd_tests::sys::mapping::page;
 

@@ -65,11 +65,7 @@ pub(crate) fn list(
 }
 
 /// The same with any address; it is for the kernel to check.
-pub(crate) fn list_raw(
-    control: &impl AsFd,
-    number: u32,
-    list: &mut List,
-) -> Result<usize, Errno> {
+pub(crate) fn list_raw(control: &impl AsFd, number: u32, list: &mut List) -> Result<usize, Errno> {
     let fd = control.as_fd().as_raw_fd();
     // SAFETY: the kernel reads `list`, and writes to the buffer it names, which the callers here own
     // for the call or which is not mapped at all.
@@ -78,10 +74,7 @@ pub(crate) fn list_raw(
 }
 
 /// Runs `call` on a thread that is the ordinary user `uid`, without any capability.
-pub(crate) fn as_user<T: Send + 'static>(
-    uid: u32,
-    call: impl FnOnce() -> T + Send + 'static,
-) -> T {
+pub(crate) fn as_user<T: Send + 'static>(uid: u32, call: impl FnOnce() -> T + Send + 'static) -> T {
     fusd_tests::wait::start(move || {
         // SAFETY: the system call itself, which changes the calling thread alone, and that ends with
         // this closure.

@@ -29,7 +29,9 @@ impl Manager {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let notices = UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
-        notices.set_read_timeout(Some(6 * deadline())).expect("a limit");
+        notices
+            .set_read_timeout(Some(6 * deadline()))
+            .expect("a limit");
         Self {
             folder,
             notices,
@@ -39,7 +41,10 @@ impl Manager {
 
     /// Starts the service, with what is in the store as its descriptor 3.
     fn start(&self, name: &str) -> Example {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../libfusd/examples/numbers.py");
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../libfusd/examples/numbers.py"
+        );
         let mut command = Command::new("sh");
         let kept = match &self.store {
             None => "exec python3 \"$@\"",

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use fusd::wire::{
-    self, Command, Cookie, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Memory, Notify, Register,
-    Reply, Unregister, operation,
+    self, Command, Cookie, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Memory, Notify,
+    Register, Reply, Unregister, operation,
 };
 use fusd_tests::client::{Handle, Outcome};
 use fusd_tests::sys::mapping::{How, Mapping, page};
@@ -212,7 +212,11 @@ impl Scene {
             // The device of the two requests is not to be kept.
             Command::Back { id } => {
                 let is_known = [self.read_id(), self.ioctl_id()].contains(&Some(id));
-                Err(if is_known { Errno::EINVAL } else { Errno::ENOENT })
+                Err(if is_known {
+                    Errno::EINVAL
+                } else {
+                    Errno::ENOENT
+                })
             }
             Command::Register(it) if it.uid == u32::MAX || it.gid == u32::MAX => Err(Errno::EINVAL),
             Command::Register(it) => known(it.device != DEVICE, Errno::EBUSY),

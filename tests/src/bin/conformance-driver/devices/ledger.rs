@@ -58,15 +58,16 @@ impl Device for Ledger {
 
     fn read(&self, _: &OpenFile<u64>, request: ReadRequest) {
         let file = Arc::clone(&self.file);
-        self.waiting.serve(request, move |(), request: ReadRequest| {
-            let mut buffer = vec![0; request.len()];
-            match file.read_at(&mut buffer, request.offset()) {
-                Ok(0) => return Attempt::Wait(request),
-                Ok(count) => request.reply(&buffer[..count]),
-                Err(_) => request.fail(Errno::EIO),
-            };
-            Attempt::Served
-        });
+        self.waiting
+            .serve(request, move |(), request: ReadRequest| {
+                let mut buffer = vec![0; request.len()];
+                match file.read_at(&mut buffer, request.offset()) {
+                    Ok(0) => return Attempt::Wait(request),
+                    Ok(count) => request.reply(&buffer[..count]),
+                    Err(_) => request.fail(Errno::EIO),
+                };
+                Attempt::Served
+            });
     }
 
     fn write(&self, _: &OpenFile<u64>, request: WriteRequest) {
