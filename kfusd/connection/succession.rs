@@ -23,11 +23,11 @@ use super::ending::find;
 use super::{Connection, Guard, Inner, Phase};
 use crate::bytes::Bytes;
 use crate::device::Device;
-use crate::error;
 use crate::request::{Request, Stage};
 use crate::seat::{Seat, FIRST};
 use crate::sys::{self, Sleeper, Ticks};
 use crate::wire::{self, REGISTER_AGAIN, REGISTER_KEEP};
+use crate::{error, registry};
 
 /// Which drivers there are at a connection.
 pub(super) struct Throne {
@@ -315,6 +315,7 @@ impl Connection {
         let waits = inner.throne.elders != 0;
         drop(inner);
         self.stir();
+        registry::changed();
         if waits {
             sys::ring_now();
         }
@@ -358,6 +359,7 @@ impl Connection {
                 self.forsake(|holder| holder == number);
                 self.end_devices(|device| !device.has_flag(REGISTER_KEEP));
                 sys::ring_now();
+                registry::changed();
             }
             Leaving::End => {
                 self.fail(None);

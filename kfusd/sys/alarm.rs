@@ -99,8 +99,7 @@ pub(crate) fn ring_in(millis: u32) {
             bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
             bindings::system_dfl_long_wq,
             WORK.0.get(),
-            // CAST: not negative.
-            msecs_to_jiffies(millis) as _,
+            msecs_to_jiffies(millis),
         );
     }
 }

@@ -64,15 +64,16 @@ impl KfusdDevice {
         let connection = handshake::agree(device, properties, restart)?;
         let registered = handshake::register(&connection, &place, placement, properties);
         match (registered, restart.filter(|_| connection.keeps())) {
-            (Ok(()), _) => {
-                let device = Self::new(placement, properties, connection, Vec::new());
-                device.dress(placement)?;
-                Ok(device)
-            }
+            (Ok(()), _) => Self::made(placement, properties, connection),
             (Err(error), Some(restart)) if error.errno() == Errno::EEXIST => {
                 let control = connection.control();
                 let taken = succession::take_over(control, &place, properties, restart)?;
-                let taken = taken.ok_or(error)?;
+                let Some(taken) = taken else {
+                    // Something else is there; or its limit was just over.
+                    handshake::register(&connection, &place, placement, properties)
+                        .map_err(|_| error)?;
+                    return Self::made(placement, properties, connection);
+                };
                 let charge = &taken.charge;
                 let connection =
                     Connection::new(taken.control, charge.max_transfer, charge.features);
@@ -80,6 +81,17 @@ impl KfusdDevice {
             }
             (Err(error), _) => Err(error),
         }
+    }
+
+    /// One that the module has just made.
+    fn made(
+        placement: &Placement,
+        properties: &Properties,
+        connection: Connection,
+    ) -> Result<Self> {
+        let device = Self::new(placement, properties, connection, Vec::new());
+        device.dress(placement)?;
+        Ok(device)
     }
 
     fn new(

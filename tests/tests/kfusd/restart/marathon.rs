@@ -32,7 +32,7 @@ fn serve(driver: &Driver, shared: &Shared) {
             operation::READ | operation::WRITE => {
                 let dies = shared.die.swap(false, Ordering::Relaxed);
                 // Half of those who die have done it, and told nobody.
-                if dies && message.id() % 2 == 0 {
+                if dies && message.id().is_multiple_of(2) {
                     return;
                 }
                 let transfer = message.transfer();
