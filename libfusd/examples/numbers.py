@@ -85,6 +85,7 @@ def main(name="numbers"):
         if operation == OPEN:
             reply(control, number)
         elif operation == READ:
+            # Killed between the two, it gives the same number again.
             if reply(control, number, data=b"%d\n" % (last + 1)):
                 send(control, COOKIE, 0, struct.pack("=QQ", file, last + 1))
         elif operation == SUCCESSOR:

@@ -89,6 +89,8 @@ tests! {
                 assert_eq!(next(&first), format!("{wanted}\n"));
             }
             assert_eq!(next(&second), format!("{}\n", wanted / 2));
+            // It notes what it gave after it has given it: now it has.
+            drop(open().expect("open"));
             service.0.kill().expect("kill");
             service.0.wait().expect("wait");
             assert!(node.exists());
@@ -97,9 +99,11 @@ tests! {
         // Where there is no store, the next one takes over by the device's name.
         wanted += 1;
         assert_eq!(next(&first), format!("{wanted}\n"));
+        drop(open().expect("open"));
         manager.store = None;
         service.0.kill().expect("kill");
         service.0.wait().expect("wait");
+        wait_until("there is no driver", || crate::status::line(&node).driver == 0);
         let service = manager.start(&name);
         wanted += 1;
         assert_eq!(next(&first), format!("{wanted}\n"));
