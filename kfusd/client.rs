@@ -218,7 +218,7 @@ impl FileOperations for Client {
         let device = handle.device();
         seq_print!(to, "fusd-device:\t{}\n", device.name_text());
         seq_print!(to, "fusd-file:\t{}\n", handle.id());
-        seq_print!(to, "fusd-driver:\t{}\n", device.connection().viewer().pid());
+        seq_print!(to, "fusd-driver:\t{}\n", device.connection().driver());
         seq_print!(to, "fusd-live:\t{}\n", u32::from(device.is_live()));
         seq_print!(to, "fusd-events:\t{:#x}\n", handle.events());
         if let Ok(Some(content)) = handle.content() {

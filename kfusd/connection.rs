@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A driver's connection: one open of the control node. Here is what is under its lock, and the
-//! client's side of a request: how it gets in and out. The driver's side, and the rest, is below.
+//! A driver's connection: one open of the control node, and what came of it when other drivers took
+//! it over. Here is what is under its lock, and the client's side of a request: how it gets in and
+//! out. The driver's side, and the rest, is below.
 
 use kernel::{
     prelude::*,
     rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
     sync::{
-        atomic::{Acquire, Atomic, Release},
+        atomic::{Acquire, Atomic, Relaxed, Release},
         lock::{spinlock::SpinLockBackend, Lock},
         new_spinlock, Arc, SpinLock,
     },
@@ -26,11 +27,15 @@ mod admission;
 mod answer;
 mod delivery;
 mod ending;
+mod lists;
+mod succession;
 mod unseen;
 
 pub(crate) use admission::Admission;
 pub(crate) use answer::Input;
 pub(crate) use delivery::Output;
+pub(crate) use succession::Patience;
+use succession::Throne;
 
 /// How far the handshake is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,8 +71,8 @@ pub(crate) struct Inner {
     load: Load,
     /// Clients that wait until the load is less.
     waiting: u32,
-    /// Readers that are to return with [`operation::NUDGED`](crate::wire::operation::NUDGED).
-    pub(crate) nudges: u32,
+    /// Which driver has it.
+    throne: Throne,
 }
 
 /// A driver's connection.
@@ -81,8 +86,14 @@ pub(crate) struct Connection {
     /// Whether [`Inner::has_message`] may hold: set after something has come, without the lock,
     /// and cleared under it where nothing is left. Who reads false and waits is woken.
     arrived: Atomic<bool>,
+    /// Readers of more than one seat may wait: whom one wake-up takes may not be whom it is for.
+    crowded: Atomic<bool>,
+    /// Seats up to this number have lost what they had.
+    cleared: Atomic<u64>,
     /// [`AGREED`] and the features that the driver has taken, once it has said hello.
     features: Atomic<u64>,
+    /// The driver's process, in the initial pid namespace; 0 where there is none.
+    driver: Atomic<u32>,
     caps: Caps,
     /// Clients that wait until the load is less.
     #[pin]
@@ -119,14 +130,9 @@ impl Inner {
         self.phase != Phase::Closed && device.state.access(self).live
     }
 
-    /// Whether the driver would get something by a read.
-    pub(crate) fn has_message(&self) -> bool {
-        !self.greeted || self.nudges != 0 || !self.interrupts.is_empty() || !self.queue.is_empty()
-    }
-
-    /// Has one reader more return. They need not be counted beyond what a number holds.
-    pub(crate) fn add_nudge(&mut self) {
-        self.nudges = self.nudges.saturating_add(1);
+    /// Whether there is something for the driver that is in charge.
+    fn has_request(&self) -> bool {
+        !self.interrupts.is_empty() || !self.queue.is_empty()
     }
 
     /// Puts a new request, or notice, behind all others.
@@ -147,6 +153,15 @@ impl Inner {
             None => self.spare.replace(slot),
             Some(_) => Some(slot),
         }
+    }
+
+    /// As [`Connection::remove_device`].
+    fn remove_device(&mut self, number: u64) -> Option<Arc<Device>> {
+        let (_, device) = self.devices.remove_node(&number)?.to_key_value();
+        self.device_count = self.device_count.saturating_sub(1);
+        self.throne.loses(&device);
+        device.state.access_mut(self).live = false;
+        Some(device)
     }
 
     /// Forgets a file that no longer exists for the driver. The node is to be dropped unlocked.
@@ -174,14 +189,17 @@ impl Connection {
             files: RBTree::new(),
             load: Load::default(),
             waiting: 0,
-            nudges: 0,
+            throne: Throne::new(),
         };
         Arc::pin_init(
             try_pin_init!(Self {
                 inner <- new_spinlock!(inner, "fusd_connection"),
                 arrivals <- new_wait_queue!(c"fusd_arrivals"),
                 arrived: Atomic::new(true),
+                crowded: Atomic::new(false),
+                cleared: Atomic::new(0),
                 features: Atomic::new(0),
+                driver: Atomic::new(viewer.pid()),
                 caps: Caps {
                     file: Cap::of_file(),
                     device: Cap::of_device(),
@@ -233,6 +251,17 @@ impl Connection {
         }
     }
 
+    /// The features that drivers have taken.
+    pub(crate) fn features(&self) -> u64 {
+        self.features.load(Acquire) & !AGREED
+    }
+
+    /// Adds what a successor has taken. Under the lock.
+    fn add_features(&self, features: u64) {
+        let all = self.features.load(Acquire) | features | AGREED;
+        self.features.store(all, Release);
+    }
+
     /// Whether the driver has taken `feature`.
     pub(crate) fn has(&self, feature: u64) -> bool {
         self.features.load(Acquire) & feature != 0
@@ -241,7 +270,10 @@ impl Connection {
     /// Something has come for the driver: one of its threads is to look. Without the lock.
     pub(crate) fn announce(&self) {
         self.arrived.store(true, Release);
-        self.arrivals.wake_one();
+        match self.crowded.load(Relaxed) {
+            false => self.arrivals.wake_one(),
+            true => self.arrivals.wake_all(),
+        }
     }
 
     /// The current task serves, if the handshake is over, and works on no request.
@@ -250,12 +282,6 @@ impl Connection {
         if !self.servers.work_on(0) && self.has(AGREED) {
             self.servers.add_current();
         }
-    }
-
-    /// Has one reader return, now or when it comes.
-    pub(crate) fn nudge(&self) {
-        self.lock().add_nudge();
-        self.announce();
     }
 
     /// Takes in a device. From here on it has a number for the driver.
@@ -274,17 +300,14 @@ impl Connection {
         inner.device_count = inner.device_count.saturating_add(1);
         let node = slot.into_node(device.number(), device.clone());
         inner.devices.insert(node);
+        inner.throne.keeps(device);
         Ok(())
     }
 
     /// Takes out the device the driver calls `number`: nobody gets to it any more. Only one caller
     /// gets it, and has to end it.
     pub(crate) fn remove_device(&self, number: u64) -> Option<Arc<Device>> {
-        let mut inner = self.lock();
-        let (_, device) = inner.devices.remove_node(&number)?.to_key_value();
-        inner.device_count = inner.device_count.saturating_sub(1);
-        device.state.access_mut(&mut inner).live = false;
-        Some(device)
+        self.lock().remove_device(number)
     }
 
     /// The device that the driver calls `number`.

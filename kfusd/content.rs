@@ -6,13 +6,7 @@
 //! A file keeps what it was opened with, until its driver publishes something for that very file. All
 //! of it ends with the device: reads fail then as they do on any other.
 
-use kernel::{
-    bindings,
-    fs::File,
-    iov::IovIterDest,
-    prelude::*,
-    sync::{Arc, ArcBorrow},
-};
+use kernel::{bindings, fs::File, iov::IovIterDest, prelude::*, sync::Arc};
 
 use crate::connection::Connection;
 use crate::handle::Handle;
@@ -24,7 +18,7 @@ use crate::wire::{self, Publish};
 /// # Errors
 /// `EOPNOTSUPP`: not agreed on. `ENOENT`: no such device or file. `EINVAL`: the device is a stream.
 /// For memory that cannot be published, as [`Content::of_caller`].
-pub(crate) fn publish(connection: ArcBorrow<'_, Connection>, message: &Publish) -> Result {
+pub(crate) fn publish(connection: &Connection, message: &Publish) -> Result {
     if !connection.has(wire::FEATURE_PUBLISH) {
         return Err(crate::error::eopnotsupp());
     }

@@ -18,12 +18,15 @@ use crate::bytes::Bytes;
 use crate::connection::{Connection, Input, Output};
 use crate::device::Device;
 use crate::request::Job;
+use crate::seat::Seat;
 use crate::sys::{
     with_destination, with_source, FileOperations, Memory, Pages, PollTable, Rewindable, Table,
     Viewer,
 };
 use crate::wire::{self, Command};
 use crate::{content, kernel_version};
+
+mod adopt;
 
 /// `POLLIN | POLLRDNORM`.
 const READABLE: u32 = 0x0041;
@@ -37,60 +40,66 @@ struct Control;
 
 #[vtable]
 impl FileOperations for Control {
-    type Data = Connection;
+    type Data = Seat;
 
-    fn open(file: &File, _minor: u32) -> Result<Arc<Connection>> {
-        Connection::new(Viewer::new(file))
+    fn open(file: &File, _minor: u32) -> Result<Arc<Seat>> {
+        Seat::first(Viewer::new(file))
     }
 
-    fn release(connection: ArcBorrow<'_, Connection>) {
-        connection.close();
+    fn release(seat: ArcBorrow<'_, Seat>) {
+        seat.connection().leave(&seat);
     }
 
     fn read(
-        connection: ArcBorrow<'_, Connection>,
+        seat: ArcBorrow<'_, Seat>,
         file: &File,
         _position: &mut i64,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
-        connection.receive(&mut IterOutput(Rewindable::new(to)), is_nonblocking(file))
+        let connection = seat.connection();
+        let mut output = IterOutput(Rewindable::new(to));
+        connection.receive(&seat, &mut output, is_nonblocking(file))
     }
 
     fn write(
-        connection: ArcBorrow<'_, Connection>,
+        seat: ArcBorrow<'_, Seat>,
         _file: &File,
         _position: &mut i64,
         from: &mut IovIterSource<'_>,
     ) -> Result<usize> {
         let total = from.len();
-        take(connection, total, &mut IterInput(from))?;
+        take(&seat, total, &mut IterInput(from))?;
         Ok(total)
     }
 
-    fn poll(connection: ArcBorrow<'_, Connection>, file: &File, table: &PollTable<'_>) -> u32 {
+    fn poll(seat: ArcBorrow<'_, Seat>, file: &File, table: &PollTable<'_>) -> u32 {
+        let connection = seat.connection();
         connection.serve();
         connection.arrivals.register_poll(file, table);
-        match connection.lock().has_message() {
+        match connection.has_message(&seat) {
             true => READABLE | WRITABLE,
             false => WRITABLE,
         }
     }
 
     fn ioctl(
-        connection: ArcBorrow<'_, Connection>,
+        seat: ArcBorrow<'_, Seat>,
         file: &File,
         command: u32,
         argument: usize,
         _compat: bool,
     ) -> Result<isize> {
         match command {
-            wire::IOCTL_EXCHANGE => exchange(connection, file, argument),
+            wire::IOCTL_EXCHANGE => exchange(&seat, file, argument),
+            wire::IOCTL_ADOPT => adopt::adopt(seat.connection(), argument),
+            wire::IOCTL_FILES => seat.connection().list_files(argument),
+            wire::IOCTL_DEVICES => seat.connection().list_devices(argument),
             _ => Err(ENOTTY),
         }
     }
 
-    fn show(connection: ArcBorrow<'_, Connection>, to: &SeqFile) {
-        let (devices, queued, sent) = connection.counts();
+    fn show(seat: ArcBorrow<'_, Seat>, to: &SeqFile) {
+        let (devices, queued, sent) = seat.connection().counts();
         seq_print!(to, "fusd-devices:\t{}\n", devices);
         seq_print!(to, "fusd-queued:\t{}\n", queued);
         seq_print!(to, "fusd-unanswered:\t{}\n", sent);
@@ -102,7 +111,8 @@ fn is_nonblocking(file: &File) -> bool {
 }
 
 /// Hands in a message, if there is one, and waits for the next.
-fn exchange(connection: ArcBorrow<'_, Connection>, file: &File, argument: usize) -> Result<isize> {
+fn exchange(seat: &Seat, file: &File, argument: usize) -> Result<isize> {
+    let connection = seat.connection();
     if file.flags() & O_ACCMODE != O_RDWR {
         return Err(EBADF);
     }
@@ -125,7 +135,7 @@ fn exchange(connection: ArcBorrow<'_, Connection>, file: &File, argument: usize)
             memory: address(exchange.command)?,
             left: total,
         };
-        take(connection, total, &mut input)?;
+        take(seat, total, &mut input)?;
     }
     let buffer = address(exchange.buffer)?;
     let room = exchange.buffer_length as usize;
@@ -134,7 +144,7 @@ fn exchange(connection: ArcBorrow<'_, Connection>, file: &File, argument: usize)
         memory: buffer,
         left: room,
     };
-    let received = connection.receive(&mut output, is_nonblocking(file));
+    let received = connection.receive(seat, &mut output, is_nonblocking(file));
     if received.is_err() && total != 0 {
         // Where a signal has ended the wait, the call is made again with what now stands here: the
         // message must not go twice. If that memory is not there, it is not made again.
@@ -150,7 +160,8 @@ fn address(address: u64) -> Result<UserPtr> {
 }
 
 /// Takes a message of `total` bytes from a driver.
-fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl Source) -> Result {
+fn take(seat: &Seat, total: usize, input: &mut impl Source) -> Result {
+    let connection = seat.connection();
     let mut head = [0; wire::HEAD_MAX];
     let length = total.min(head.len());
     let head = head.get_mut(..length).ok_or(EINVAL)?;
@@ -166,6 +177,10 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
     match command {
         Command::Hello(_) => Ok(()),
         Command::Register(register) => {
+            connection.ensure_seated(seat)?;
+            if register.keep != 0 && !connection.has(wire::FEATURE_KEEP) {
+                return Err(crate::error::eopnotsupp());
+            }
             // CAST: widens. A name that is too long is not read at all.
             let length = register.name_length as usize;
             if length > wire::NAME_MAX {
@@ -173,9 +188,10 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
             }
             let mut name = Bytes::with_capacity(length, GFP_KERNEL)?;
             rest.append(&mut name, length)?;
-            Device::register(&Arc::from(connection), &register, name.as_slice())
+            Device::register(connection, &register, name.as_slice())
         }
         Command::Unregister(unregister) => {
+            connection.ensure_seated(seat)?;
             let device = connection.remove_device(unregister.device).ok_or(ENOENT)?;
             device.end();
             Ok(())
@@ -185,8 +201,9 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
             reply,
             has_events,
             length,
-        } => connection.answer(id, &reply, has_events, length, &mut rest),
+        } => connection.answer(seat.number(), id, &reply, has_events, length, &mut rest),
         Command::Notify(notify) => {
+            connection.ensure_seated(seat)?;
             let handle = connection.file(notify.file).ok_or(ENOENT)?;
             let before = handle.events();
             let risen = handle.store_events(notify.events);
@@ -199,14 +216,22 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
             });
             Ok(())
         }
-        Command::Memory(memory) => offer(connection, &memory),
+        Command::Memory(memory) => {
+            connection.ensure_seated(seat)?;
+            offer(connection, &memory)
+        }
+        Command::Publish(publish) => {
+            connection.ensure_seated(seat)?;
+            content::publish(connection, &publish)
+        }
         Command::Workers { id, workers } => serve(connection, id, &workers),
-        Command::Publish(publish) => content::publish(connection, &publish),
         Command::Nudge => {
-            connection.nudge();
+            seat.nudge();
             Ok(())
         }
+        Command::Cookie(_) | Command::Resume | Command::Back { .. } => succession(seat, command),
         Command::CopyIn { id, copy } => connection.copy(
+            seat.number(),
             id,
             Job {
                 address: copy.address,
@@ -217,12 +242,13 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
         ),
         Command::CopyOut { id, copy } => {
             // First: what a device does not take is no reason for memory.
-            connection.ensure_copyable(id, copy.length)?;
+            connection.ensure_copyable(seat.number(), id, copy.length)?;
             // CAST: widens.
             let length = copy.length as usize;
             let mut data = Bytes::with_capacity(length, GFP_KERNEL_ACCOUNT)?;
             rest.append(&mut data, length)?;
             connection.copy(
+                seat.number(),
                 id,
                 Job {
                     address: copy.address,
@@ -239,7 +265,7 @@ fn take(connection: ArcBorrow<'_, Connection>, total: usize, input: &mut impl So
 ///
 /// # Errors
 /// `EOPNOTSUPP`: not agreed on. `ENOENT`: no such request.
-fn serve(connection: ArcBorrow<'_, Connection>, id: u64, workers: &wire::Workers) -> Result {
+fn serve(connection: &Connection, id: u64, workers: &wire::Workers) -> Result {
     if !connection.has(wire::FEATURE_WORKERS) {
         return Err(crate::error::eopnotsupp());
     }
@@ -256,12 +282,33 @@ fn serve(connection: ArcBorrow<'_, Connection>, id: u64, workers: &wire::Workers
     Ok(())
 }
 
+/// Takes a message that has to do with a successor.
+fn succession(seat: &Seat, command: Command) -> Result {
+    let connection = seat.connection();
+    if !connection.has(wire::FEATURE_KEEP) {
+        return Err(crate::error::eopnotsupp());
+    }
+    connection.ensure_seated(seat)?;
+    match command {
+        Command::Cookie(cookie) => {
+            let file = connection.file(cookie.file).ok_or(ENOENT)?;
+            file.set_cookie(cookie.cookie);
+            Ok(())
+        }
+        Command::Back { id } => connection.give_back(seat.number(), id),
+        _ => {
+            connection.resume(seat);
+            Ok(())
+        }
+    }
+}
+
 /// Offers memory of the calling process to clients of a device, or of one file.
 ///
 /// # Errors
 /// `EOPNOTSUPP`: not agreed on. `ENOENT`: no such device or file. For memory that cannot be offered,
 /// as [`Memory::of_caller`].
-fn offer(connection: ArcBorrow<'_, Connection>, message: &wire::Memory) -> Result {
+fn offer(connection: &Connection, message: &wire::Memory) -> Result {
     if !connection.has(wire::FEATURE_MEMORY) {
         return Err(crate::error::eopnotsupp());
     }

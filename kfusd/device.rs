@@ -51,6 +51,7 @@ pub(crate) struct Device {
     operations: u64,
     flags: u32,
     max_transfer: u32,
+    keep: u32,
     place: Place,
     /// The rest of what concerns its requests.
     pub(crate) state: LockedBy<State, Inner>,
@@ -144,6 +145,7 @@ impl Device {
                 operations: register.operations,
                 flags: register.flags,
                 max_transfer,
+                keep: register.keep,
                 place,
                 state: LockedBy::new(connection.lock_of_state(), state),
                 stand <- new_mutex!(Stand::Making, "fusd_device"),
@@ -207,6 +209,24 @@ impl Device {
     /// The driver's number for it.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// For how long it waits for a driver, in milliseconds; 0: it ends with its own.
+    pub(crate) fn keep(&self) -> u32 {
+        self.keep
+    }
+
+    /// What a successor of its driver is told of it.
+    pub(crate) fn record(&self) -> wire::DeviceRecord {
+        wire::DeviceRecord {
+            device: self.number,
+            operations: self.operations,
+            flags: self.flags,
+            max_transfer: self.max_transfer,
+            keep: self.keep,
+            // CAST: no more than NAME_MAX.
+            name_length: self.name.to_bytes().len() as u32,
+        }
     }
 
     /// Bytes of data in one request, at most.

@@ -45,6 +45,11 @@ pub(crate) fn eproto() -> Error {
     unnamed(bindings::EPROTO)
 }
 
+/// The driver has lost what it had to its successor.
+pub(crate) fn estale() -> Error {
+    unnamed(bindings::ESTALE)
+}
+
 /// A name is too long.
 pub(crate) fn enametoolong() -> Error {
     unnamed(bindings::ENAMETOOLONG)

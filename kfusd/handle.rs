@@ -33,6 +33,10 @@ pub(crate) struct Handle {
     id: u64,
     /// The driver's own name for it.
     cookie: Atomic<u64>,
+    /// The driver has let its client in.
+    open: Atomic<bool>,
+    /// The flags it was opened with.
+    open_flags: u32,
     /// The poll state.
     events: Atomic<u32>,
     #[pin]
@@ -66,6 +70,8 @@ impl Handle {
                 device: device.clone(),
                 id,
                 cookie: Atomic::new(0),
+                open: Atomic::new(false),
+                open_flags,
                 events: Atomic::new(0),
                 polls <- new_wait_queue!(c"fusd_polls"),
                 listeners: AsyncList::new(),
@@ -161,6 +167,28 @@ impl Handle {
     /// The driver's name for it.
     pub(crate) fn cookie(&self) -> u64 {
         self.cookie.load(Relaxed)
+    }
+
+    /// The driver has let its client in, and calls it `cookie`.
+    pub(crate) fn opened(&self, cookie: u64) {
+        self.set_cookie(cookie);
+        self.open.store(true, Release);
+    }
+
+    /// Whether the driver has let its client in.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Acquire)
+    }
+
+    /// What a successor of its driver is told of it.
+    pub(crate) fn record(&self) -> wire::FileRecord {
+        wire::FileRecord {
+            file: self.id,
+            device: self.device.number(),
+            cookie: self.cookie(),
+            open_flags: self.open_flags,
+            events: self.events(),
+        }
     }
 
     /// Sets the driver's name for it.

@@ -10,8 +10,9 @@
 //!
 //! | File | What |
 //! |---|---|
-//! | `control.rs` | the control node: from bytes to messages and back |
+//! | `control.rs`, `control/` | the control node: from bytes to messages and back |
 //! | `connection.rs`, `connection/` | a driver's connection, and the driver's side of a request |
+//! | `seat.rs`, `connection/succession.rs`, `waiting.rs` | from one driver to its successor |
 //! | `client.rs`, `request.rs`, `handle.rs` | a client's calls, one call, an open file |
 //! | `content.rs` | reads that need no request |
 //! | `device.rs`, `registry.rs`, `status.rs` | devices, all of them, and what to tell people of them |
@@ -22,8 +23,10 @@
 //! # Who holds whom
 //!
 //! An open client file holds its `Handle`, that its `Device`, that its `Connection`; the control
-//! file holds the `Connection` as well. The connection refers back to devices, files and requests
-//! that are under way, until they end: the close of the control file ends all.
+//! file holds its `Seat`, and that the `Connection` as well. The connection refers back to devices,
+//! files and requests that are under way, until they end: the close of the last control file ends
+//! all, but for devices that are kept for a successor. Those are in the registry, where the alarm
+//! (`waiting.rs`) finds them, and where they are when the module goes: both end them.
 //!
 //! A request that has ended well stays with its `Handle` for the next call, and refers to it; the
 //! release of the file takes it out. A connection keeps one free node of its trees likewise.
@@ -67,8 +70,10 @@ mod kernel_version;
 mod limits;
 mod registry;
 mod request;
+mod seat;
 mod status;
 mod sys;
+mod waiting;
 // Both sides compile it: the other one uses the rest, and exports it.
 #[allow(dead_code, unreachable_pub)]
 mod wire;
@@ -124,6 +129,7 @@ struct Kfusd {
 
 /// What nodes are made of.
 struct Rest {
+    _alarm: sys::Alarm<waiting::Waiting>,
     _deadlock: deadlock::Running,
     _registry: registry::Running,
     _class: sys::Class,
@@ -131,6 +137,7 @@ struct Rest {
 
 impl Drop for Rest {
     fn drop(&mut self) {
+        waiting::end_all();
         // Somebody may hold a device that was removed long ago (a reference is enough), and its
         // memory is freed by this module's code.
         while sys::nodes_left() != 0 {
@@ -143,6 +150,7 @@ impl kernel::InPlaceModule for Kfusd {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             rest: Rest {
+                _alarm: sys::Alarm::new(),
                 _deadlock: deadlock::Running::new(),
                 _registry: registry::Running::new()?,
                 _class: sys::Class::new()?,

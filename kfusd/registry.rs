@@ -12,6 +12,7 @@ use kernel::{
     },
 };
 
+use crate::connection::Patience;
 use crate::deadlock;
 use crate::device::Device;
 use crate::status::Watchers;
@@ -122,6 +123,50 @@ pub(crate) fn remove(place: Place) {
 pub(crate) fn find(minor: u32) -> Option<Arc<Device>> {
     let guard = REGISTRY.lock();
     guard.as_ref()?.devices.get(&minor).cloned()
+}
+
+/// The device of this name.
+pub(crate) fn named(name: &[u8]) -> Option<Arc<Device>> {
+    let guard = REGISTRY.lock();
+    let devices = &guard.as_ref()?.devices;
+    let mut all = devices.values();
+    all.find(|device| device.name().to_bytes() == name).cloned()
+}
+
+/// Any device.
+pub(crate) fn any() -> Option<Arc<Device>> {
+    let guard = REGISTRY.lock();
+    let first = guard.as_ref()?.devices.values().next();
+    first.cloned()
+}
+
+/// What is to be done about devices that wait for a driver.
+pub(crate) enum Due {
+    /// This one has waited for too long, as the second says.
+    Now(Arc<Device>, Patience),
+    /// Milliseconds until there may be one.
+    Later(u32),
+    /// None waits.
+    Never,
+}
+
+/// What is to be done next about devices that wait for a driver.
+pub(crate) fn due() -> Due {
+    let guard = REGISTRY.lock();
+    let Some(registry) = guard.as_ref() else {
+        return Due::Never;
+    };
+    let mut next = None;
+    for device in registry.devices.values() {
+        match device.connection().patience(device) {
+            Patience::Endless => {}
+            Patience::Left(millis) => {
+                next = Some(next.map_or(millis, |next: u32| next.min(millis)));
+            }
+            over => return Due::Now(device.clone(), over),
+        }
+    }
+    next.map_or(Due::Never, Due::Later)
 }
 
 /// Calls `each` for every device, in the order of their numbers, with its node's major and minor,

@@ -153,6 +153,12 @@ pub(crate) struct State {
     pub(crate) begun: bool,
     /// The driver is, or will be, told of a signal.
     pub(crate) told: bool,
+    /// The seat whose driver has it, or had it last; 0 for none.
+    pub(crate) seat: u64,
+    /// Another driver had it, which is gone.
+    pub(crate) again: bool,
+    /// The driver is just getting it: its data are elsewhere, and come back.
+    pub(crate) sending: bool,
     /// How the last copy ended, while the driver has yet to hear of it.
     pub(crate) copied: Option<u32>,
     /// To the driver.
@@ -177,6 +183,9 @@ impl State {
             stage: Stage::New,
             begun: false,
             told: false,
+            seat: 0,
+            again: false,
+            sending: false,
             copied: None,
             data: Bytes::Empty,
             landing: Bytes::Empty,
@@ -193,6 +202,9 @@ impl State {
     pub(crate) fn begin(&mut self, start: &mut Start) {
         self.begun = false;
         self.told = false;
+        self.seat = 0;
+        self.again = false;
+        self.sending = false;
         self.data = core::mem::take(&mut start.data);
         self.landing = core::mem::take(&mut start.landing);
         self.sleeper = start.sleeper.take();
@@ -201,6 +213,14 @@ impl State {
     /// The client, if somebody waits.
     pub(crate) fn waiter(&self) -> Option<Sleeper> {
         self.sleeper.as_ref().map(Sleeper::again)
+    }
+
+    /// Whether a driver has it, and has not answered.
+    pub(crate) fn is_with_driver(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Delivered | Stage::Answering | Stage::Asked | Stage::Copying
+        )
     }
 
     /// The client does not wait any more: nobody is to keep its task. To be dropped unlocked.

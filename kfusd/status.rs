@@ -107,7 +107,7 @@ fn line(text: &mut Text, device: &Device, now: Instant<Monotonic>) -> fmt::Resul
         text,
         "{} driver={} files={} waiting={} served={} bytes={} oldest-ms={} deadlocks={}",
         device.name_text(),
-        device.connection().viewer().pid(),
+        device.connection().driver(),
         activity.files,
         activity.requests,
         served,

@@ -3,6 +3,8 @@
 //! What the kernel crate has no safe form for yet. All unsafe code of the module is below here,
 //! and nothing here knows of devices or the protocol.
 
+mod alarm;
+mod anonymous;
 mod content;
 mod fasync;
 mod fops;
@@ -19,6 +21,8 @@ mod user;
 mod wait;
 mod worker;
 
+pub(crate) use alarm::{ring_in, ring_now, Alarm, Ring};
+pub(crate) use anonymous::NewFile;
 pub(crate) use content::Content;
 pub(crate) use fasync::AsyncList;
 pub(crate) use fops::{FileOperations, PollTable, Table};
@@ -28,7 +32,7 @@ pub(crate) use node::{nodes_left, path_exists, Class, Node};
 pub(crate) use pages::{Lent, Pages};
 pub(crate) use region::{Region, MINORS};
 pub(crate) use sleep::{sleep, Sleeper};
-pub(crate) use task::{executing, exiting, Caller, Owner, Viewer};
+pub(crate) use task::{current_pid, executing, exiting, Caller, Owner, Viewer};
 pub(crate) use ticker::Ticker;
 pub(crate) use ticks::Ticks;
 pub(crate) use user::{fill_from_iter, with_destination, with_source, Rewindable, Seek};

@@ -64,14 +64,16 @@ fn end(state: &State, reply: &Reply) -> Result<u64> {
 }
 
 impl Connection {
-    /// The driver's answer to request `id`, with `length` bytes to be read from `input`.
+    /// The answer of the driver on seat `seat` to request `id`, with `length` bytes to be read from
+    /// `input`.
     ///
     /// # Errors
-    /// `ENOENT`: no such request, or its client has gone. `EBUSY`: the driver has asked for a copy
+    /// `ENOENT`: that driver has no such request, or its client has gone. `EBUSY`: the driver has asked for a copy
     /// that is not yet done, or another thread answers just now. `EINVAL`: not an answer to this
     /// request. `EFAULT`.
     pub(crate) fn answer(
         &self,
+        seat: u64,
         id: u64,
         reply: &Reply,
         has_events: bool,
@@ -83,6 +85,9 @@ impl Connection {
             let mut inner = self.lock();
             let request = inner.sent.get(&id).cloned().ok_or(ENOENT)?;
             let state = request.state.access_mut(&mut inner);
+            if state.seat != seat {
+                return Err(ENOENT);
+            }
             if state.stage != Stage::Delivered {
                 return Err(EBUSY);
             }
@@ -132,9 +137,11 @@ impl Connection {
         state.end = Some(end(state, reply));
         state.stage = Stage::Done;
         let (id, told) = (state.id, state.told);
+        // What was kept for a successor goes unlocked.
+        let kept = (!state.data.is_empty()).then(|| core::mem::take(&mut state.data));
         let client = request.call_attention(state);
         if request.operation == operation::OPEN && reply.error == 0 {
-            request.handle.set_cookie(reply.value);
+            request.handle.opened(reply.value);
             request.handle.inherit(&mut inner);
         }
         let risen = events.map_or(0, |events| request.handle.store_events(events));
@@ -146,7 +153,7 @@ impl Connection {
             None
         };
         drop(inner);
-        drop((slot, interrupt));
+        drop((slot, interrupt, kept));
         request.handle.announce(risen);
         let written = match request.operation {
             operation::WRITE => reply.value,
@@ -164,20 +171,23 @@ impl Connection {
     ///
     /// # Errors
     /// As of [`Self::copy`], but for `EBUSY`.
-    pub(crate) fn ensure_copyable(&self, id: u64, length: u32) -> Result {
+    pub(crate) fn ensure_copyable(&self, seat: u64, id: u64, length: u32) -> Result {
         let inner = self.lock();
-        let request = self.copyable(&inner, id, length);
+        let request = self.copyable(&inner, seat, id, length);
         // Perhaps the last reference by now: not to be dropped under the lock.
         drop(inner);
         request.map(drop)
     }
 
     /// The request `id`, of whose caller `length` bytes may be copied.
-    fn copyable(&self, inner: &Guard<'_>, id: u64, length: u32) -> Result<Arc<Request>> {
+    fn copyable(&self, inner: &Guard<'_>, seat: u64, id: u64, length: u32) -> Result<Arc<Request>> {
         if !self.has(wire::FEATURE_COPY) {
             return Err(crate::error::eopnotsupp());
         }
         let request = inner.sent.get(&id).ok_or(ENOENT)?;
+        if request.state.access(inner).seat != seat {
+            return Err(ENOENT);
+        }
         let device: &Device = request.handle.device();
         let raw = device.has_flag(wire::REGISTER_RAW_IOCTL);
         if request.operation != operation::IOCTL || !raw || length > device.max_transfer() {
@@ -186,15 +196,15 @@ impl Connection {
         Ok(request.clone())
     }
 
-    /// The driver wants memory of the caller of request `id` copied.
+    /// The driver on seat `seat` wants memory of the caller of request `id` copied.
     ///
     /// # Errors
     /// `EOPNOTSUPP`: the feature was not taken. `ENOENT`: no such request. `EBUSY`: one copy is
     /// not done yet, or another thread answers just now. `EINVAL`: it is no ioctl, its device is
     /// not one of raw ioctls, or the length is over its limit.
-    pub(crate) fn copy(&self, id: u64, job: Job) -> Result {
+    pub(crate) fn copy(&self, seat: u64, id: u64, job: Job) -> Result {
         let mut inner = self.lock();
-        let request = self.copyable(&inner, id, job.length)?;
+        let request = self.copyable(&inner, seat, id, job.length)?;
         let state = request.state.access_mut(&mut inner);
         if state.stage != Stage::Delivered {
             return Err(EBUSY);

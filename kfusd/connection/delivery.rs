@@ -12,11 +12,12 @@ use kernel::{
     },
 };
 
-use super::{Connection, Inner};
+use super::{Connection, Guard, Inner};
 use crate::bytes::Bytes;
 use crate::handle::Handle;
 use crate::limits;
 use crate::request::{Request, Stage};
+use crate::seat::Seat;
 use crate::sys::{Mode, Pages, Sleeper};
 use crate::wire::{self, operation, RequestHeader};
 
@@ -42,9 +43,11 @@ pub(crate) trait Output {
 }
 
 /// Something taken out of the connection, to be sent or put back.
-enum Parcel {
+pub(super) enum Parcel {
     Greeting,
     Nudge,
+    Successor,
+    Charge,
     Interrupt {
         request: Arc<Request>,
         node: RBTreeNode<u64, Arc<Request>>,
@@ -59,11 +62,13 @@ enum Parcel {
         copied: Option<u32>,
         /// Whether the driver had seen it before.
         begun: bool,
+        /// Whether the data are to come back: another driver may need them.
+        keeps: bool,
     },
 }
 
 /// The beginning of a message: header and fixed part.
-struct Head {
+pub(super) struct Head {
     bytes: [u8; HEAD_SIZE],
     length: usize,
 }
@@ -101,7 +106,7 @@ impl Head {
     }
 
     /// Makes it that of a request, or of the news that a copy for it is done.
-    fn tell(&mut self, request: &Request, id: u64, copied: Option<u32>, data: usize) {
+    fn tell(&mut self, request: &Request, id: u64, copied: Option<u32>, flags: u16, data: usize) {
         match copied {
             Some(error) => {
                 let fixed = wire::Copied { error, reserved: 0 };
@@ -109,7 +114,8 @@ impl Head {
                 self.set(header, &fixed.to_bytes(), wire::Copied::SIZE, data);
             }
             None => {
-                let (header, body) = (request.header(request.operation, id), &request.body);
+                let (mut header, body) = (request.header(request.operation, id), &request.body);
+                header.flags |= flags;
                 self.set(header, body.padded(), body.len(), data);
             }
         }
@@ -134,11 +140,39 @@ impl Head {
 
     /// Makes it what a reader returns with that is to return.
     fn nudge(&mut self) {
+        self.notice(operation::NUDGED);
+    }
+
+    fn notice(&mut self, operation: u16) {
         let header = RequestHeader {
-            operation: operation::NUDGED,
+            operation,
             ..RequestHeader::default()
         };
         self.set(header, &[], 0, 0);
+    }
+
+    /// Makes it what a driver is told that has a successor.
+    ///
+    /// # Errors
+    /// `EMSGSIZE`: it does not fit into `room`.
+    pub(super) fn succeeded(&mut self, room: usize) -> Result {
+        fits(0, 0, room)?;
+        self.notice(operation::SUCCESSOR);
+        Ok(())
+    }
+
+    /// Makes it what the successor is told.
+    ///
+    /// # Errors
+    /// `EMSGSIZE`: it does not fit into `room`.
+    pub(super) fn charge(&mut self, charge: &wire::Charge, room: usize) -> Result {
+        fits(wire::Charge::SIZE, 0, room)?;
+        let header = RequestHeader {
+            operation: operation::CHARGE,
+            ..RequestHeader::default()
+        };
+        self.set(header, &charge.to_bytes(), wire::Charge::SIZE, 0);
+        Ok(())
     }
 
     fn as_slice(&self) -> &[u8] {
@@ -177,14 +211,20 @@ impl Request {
 }
 
 impl Connection {
-    /// Waits for a message, and writes it to `to`. Returns its length.
+    /// Waits for a message for the driver on `seat`, and writes it to `to`. Returns its length.
     ///
     /// # Errors
     /// `EAGAIN`: there is none, and `nonblocking`. `EMSGSIZE`: it is longer than the room.
-    /// `EFAULT`. `ERESTARTSYS`: a signal. In all cases, the message stays to be read.
-    pub(crate) fn receive(&self, to: &mut impl Output, nonblocking: bool) -> Result<usize> {
+    /// `EFAULT`. `ERESTARTSYS`: a signal. In all cases, the message stays to be read. `ESTALE`: the
+    /// driver took too long to give way to its successor.
+    pub(crate) fn receive(
+        &self,
+        seat: &Seat,
+        to: &mut impl Output,
+        nonblocking: bool,
+    ) -> Result<usize> {
         loop {
-            match self.receive_one(to, nonblocking) {
+            match self.receive_one(seat, to, nonblocking) {
                 // Whose message it was has gone: no longer one for anybody.
                 Err(error) if error == ENOENT => to.rewind(),
                 result => return result,
@@ -193,18 +233,19 @@ impl Connection {
     }
 
     /// Likewise, or fails with `ENOENT` if the client of what is next has gone before it was written.
-    fn receive_one(&self, to: &mut impl Output, nonblocking: bool) -> Result<usize> {
+    fn receive_one(&self, seat: &Seat, to: &mut impl Output, nonblocking: bool) -> Result<usize> {
         self.serve();
         let room = to.room();
         let mut head = Head::new();
         let parcel = if nonblocking {
-            self.take_parcel(room, &mut head).unwrap_or(Err(EAGAIN))
+            let parcel = self.take_parcel(seat, room, &mut head);
+            parcel.unwrap_or(Err(EAGAIN))
         } else {
             self.arrivals
                 .wait_in_line(Mode::Interruptible, || {
                     // Mostly there is nothing when one looks first.
                     let arrived = self.arrived.load(Acquire);
-                    arrived.then(|| self.take_parcel(room, &mut head))?
+                    arrived.then(|| self.take_parcel(seat, room, &mut head))?
                 })
                 .unwrap_or(Err(ERESTARTSYS))
         }
@@ -223,14 +264,23 @@ impl Connection {
                 let file = request.noticed(&mut self.lock());
                 drop(file);
             }
+            (
+                Ok(_),
+                Parcel::Request {
+                    id,
+                    data,
+                    keeps: true,
+                    ..
+                },
+            ) => self.keep(id, data),
             (Ok(_), _) => {}
-            (Err(_), parcel) => self.put_back(parcel),
+            (Err(_), parcel) => self.put_back(seat, parcel),
         }
         sent
     }
 
-    /// Takes out what is next, if it fits into `room` bytes, and makes its head.
-    fn take_parcel(&self, room: usize, head: &mut Head) -> Option<Result<Parcel>> {
+    /// Takes out what is next for `seat`, if it fits into `room` bytes, and makes its head.
+    fn take_parcel(&self, seat: &Seat, room: usize, head: &mut Head) -> Option<Result<Parcel>> {
         let mut inner = self.lock();
         if !inner.greeted {
             return Some(fits(wire::Greeting::SIZE, 0, room).map(|()| {
@@ -239,32 +289,68 @@ impl Connection {
                 Parcel::Greeting
             }));
         }
-        if inner.nudges != 0 {
+        if seat.is_nudged(&inner) {
             return Some(fits(0, 0, room).map(|()| {
-                inner.nudges = inner.nudges.saturating_sub(1);
+                seat.take_nudge(&mut inner);
                 head.nudge();
                 Parcel::Nudge
             }));
         }
-        if let Some(cursor) = inner.interrupts.cursor_front_mut() {
-            if let Err(error) = fits(0, 0, room) {
-                return Some(Err(error));
-            }
+        if seat.number() != inner.throne.charge {
+            return self.take_aside(inner, seat, room, head);
+        }
+        if let Some(cursor) = inner.interrupts.cursor_front() {
             let (id, request) = cursor.current();
             let (id, request) = (*id, request.clone());
-            let (_, node) = cursor.remove_current();
-            head.set(request.header(operation::INTERRUPT, id), &[], 0, 0);
-            return Some(Ok(Parcel::Interrupt { request, node }));
+            return self.take_interrupt(&mut inner, id, request, room, head);
         }
         let Some(cursor) = inner.queue.cursor_front() else {
-            self.arrived.store(false, Release);
+            self.nothing_left(&inner);
             return None;
         };
         let (id, request) = cursor.current();
         // The clone is not the last reference while the guard is held: the tree, or the parcel,
         // has one.
         let (id, request) = (*id, request.clone());
-        let state = request.state.access_mut(&mut inner);
+        self.take_request(&mut inner, seat.number(), id, request, room, head)
+    }
+
+    /// Nothing is left for the driver in charge. Where it is not alone, somebody else may have more.
+    fn nothing_left(&self, inner: &Inner) {
+        if inner.throne.is_alone() {
+            self.arrived.store(false, Release);
+        }
+    }
+
+    /// Takes out the news of the signal for request `id`.
+    pub(super) fn take_interrupt(
+        &self,
+        inner: &mut Guard<'_>,
+        id: u64,
+        request: Arc<Request>,
+        room: usize,
+        head: &mut Head,
+    ) -> Option<Result<Parcel>> {
+        if let Err(error) = fits(0, 0, room) {
+            return Some(Err(error));
+        }
+        let node = inner.interrupts.remove_node(&id)?;
+        head.set(request.header(operation::INTERRUPT, id), &[], 0, 0);
+        Some(Ok(Parcel::Interrupt { request, node }))
+    }
+
+    /// Takes request `id` out of the queue, for the driver on seat `seat`.
+    #[inline(always)]
+    pub(super) fn take_request(
+        &self,
+        inner: &mut Guard<'_>,
+        seat: u64,
+        id: u64,
+        request: Arc<Request>,
+        room: usize,
+        head: &mut Head,
+    ) -> Option<Result<Parcel>> {
+        let state = request.state.access_mut(inner);
         let fixed = match state.copied {
             Some(_) => wire::Copied::SIZE,
             None => request.body.len(),
@@ -273,33 +359,57 @@ impl Connection {
             return Some(Err(error));
         }
         let node = inner.queue.remove_node(&id)?;
-        if !inner.has_message() {
-            self.arrived.store(false, Release);
+        if !inner.has_request() {
+            self.nothing_left(inner);
         }
         if request.notice {
             head.set(request.header(request.operation, 0), &[], 0, 0);
             return Some(Ok(Parcel::Notice { request, node }));
         }
-        let state = request.state.access_mut(&mut inner);
+        let state = request.state.access_mut(inner);
         let data = core::mem::take(&mut state.data);
         let copied = state.copied.take();
         let begun = core::mem::replace(&mut state.begun, true);
         state.stage = Stage::Delivered;
-        head.tell(&request, id, copied, data.len());
+        state.seat = seat;
+        let flags = if state.again { wire::REQUEST_AGAIN } else { 0 };
+        let keeps = !data.is_empty()
+            && copied.is_none()
+            && request.handle.device().has_flag(wire::REGISTER_KEEP);
+        state.sending = keeps;
+        head.tell(&request, id, copied, flags, data.len());
         inner.sent.insert(node);
         Some(Ok(Parcel::Request {
             id,
             data,
             copied,
             begun,
+            keeps,
         }))
     }
 
-    /// After the driver could not get it: it is next again.
-    fn put_back(&self, parcel: Parcel) {
+    /// The driver has got request `id`, whose data stay with it.
+    fn keep(&self, id: u64, data: Bytes) {
+        let sent = self.lock().sent.get(&id).cloned();
+        let Some(request) = sent else {
+            // Answered, ended or given up meanwhile.
+            return;
+        };
+        // The guard goes first in every way out, before the request and the data.
+        let mut inner = self.lock();
+        let state = request.state.access_mut(&mut inner);
+        if state.id == id && core::mem::take(&mut state.sending) && state.is_with_driver() {
+            state.data = data;
+        }
+    }
+
+    /// After the driver on `seat` could not get it: it is next again.
+    fn put_back(&self, seat: &Seat, parcel: Parcel) {
         match parcel {
             Parcel::Greeting => self.lock().greeted = false,
-            Parcel::Nudge => self.lock().add_nudge(),
+            Parcel::Nudge => seat.add_nudge(&mut self.lock()),
+            Parcel::Successor => seat.state.access_mut(&mut self.lock()).told = false,
+            Parcel::Charge => self.uncharge(seat),
             Parcel::Interrupt { request, node } => {
                 let mut inner = self.lock();
                 // Another one for it cannot have come, for it is told once; an answer can.
@@ -323,6 +433,7 @@ impl Connection {
                 data,
                 copied,
                 begun,
+                ..
             } => self.requeue(id, data, copied, begun),
         }
         self.announce();
@@ -337,6 +448,7 @@ impl Connection {
         // The guard goes first in every way out: what was made before it may sleep as it goes.
         let mut inner = self.lock();
         let state = request.state.access_mut(&mut inner);
+        state.sending = false;
         if state.stage != Stage::Delivered {
             // Answered, ended or given up meanwhile.
             return;
@@ -356,6 +468,9 @@ impl Connection {
             return;
         }
         state.stage = Stage::Queued;
+        if !begun {
+            state.seat = 0;
+        }
         state.begun = begun;
         state.copied = copied;
         state.data = data;

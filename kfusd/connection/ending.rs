@@ -4,7 +4,7 @@
 
 use kernel::{prelude::*, rbtree::RBTree, sync::Arc};
 
-use super::{Connection, Inner, Phase};
+use super::{Connection, Inner};
 use crate::device::Device;
 use crate::handle::Handle;
 use crate::request::{Request, Stage};
@@ -71,27 +71,24 @@ impl Connection {
         }
     }
 
-    /// The control file is closed: everything ends.
-    pub(crate) fn close(&self) {
-        self.lock().phase = Phase::Closed;
-        self.servers.close();
-        self.fail(None);
-        while let Some(number) = self.first_device() {
+    /// Ends the devices that `which` says.
+    pub(super) fn end_devices(&self, which: impl Fn(&Device) -> bool) {
+        while let Some(number) = self.first_device(&which) {
             if let Some(device) = self.remove_device(number) {
                 device.end();
             }
         }
     }
 
-    fn first_device(&self) -> Option<u64> {
+    fn first_device(&self, which: impl Fn(&Device) -> bool) -> Option<u64> {
         let inner = self.lock();
-        let cursor = inner.devices.cursor_front()?;
-        Some(*cursor.current().0)
+        let (number, _) = inner.devices.iter().find(|(_, device)| which(device))?;
+        Some(*number)
     }
 }
 
 /// The first request in `tree` from `from` on that `concerns` says.
-fn find(
+pub(super) fn find(
     tree: &RBTree<u64, Arc<Request>>,
     from: u64,
     concerns: impl Fn(&Request) -> bool,

@@ -240,12 +240,26 @@ impl Servers {
         self.list.as_mut(&mut GRAPH.lock()).limit = limit;
     }
 
+    /// The driver has gone: nobody serves until another one comes.
+    pub(crate) fn dismiss(&self) {
+        self.clear(false);
+    }
+
     /// The connection has ended.
     pub(crate) fn close(&self) {
+        self.clear(true);
+    }
+
+    fn clear(&self, closed: bool) {
         let mut graph = GRAPH.lock();
         let list = self.list.as_mut(&mut graph);
-        list.closed = true;
+        list.closed = closed;
+        list.limit = 0;
         let servers = core::mem::take(&mut list.servers);
+        for server in &servers {
+            self.forget(server.worker.place());
+        }
+        self.beyond.store(false, Relaxed);
         drop(graph);
         drop(servers);
     }

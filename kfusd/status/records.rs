@@ -100,7 +100,7 @@ fn fixed(device: &Device, (major, minor): (u32, u32), now: Instant<Monotonic>) -
     StatusRecord {
         major,
         minor,
-        driver: device.connection().viewer().pid(),
+        driver: device.connection().driver(),
         files: activity.files,
         waiting: activity.requests,
         name_length: u32::try_from(device.name().to_bytes().len()).unwrap_or(0),

@@ -41,8 +41,36 @@ impl Viewer {
         Self {
             pids: task.active_pid_ns().map(ARef::from),
             credential: ARef::from(file.cred()),
-            pid: u32::try_from(task.tgid_nr_ns(None)).unwrap_or(0),
+            pid: current_pid(),
         }
+    }
+
+    /// Whether the current task may take the place of who opened: it is of the same user, or may do
+    /// anything, and sees the ids of callers as that one did.
+    pub(crate) fn may_be_succeeded(&self) -> bool {
+        let task = kernel::current!();
+        let pids = task.active_pid_ns();
+        let sees_the_same = match (pids, &self.pids) {
+            (Some(own), Some(theirs)) => core::ptr::eq(own.as_ptr(), theirs.as_ptr()),
+            (None, None) => true,
+            _ => false,
+        };
+        // SAFETY: only the task itself replaces its credentials, and it is here now; those of the
+        // file do not change, and are held.
+        let (same_users, same_user) = unsafe {
+            let own = (*task.as_ptr()).cred;
+            let theirs = self.credential.as_ptr();
+            (
+                core::ptr::eq((*own).user_ns, (*theirs).user_ns),
+                (*own).fsuid.val == (*theirs).fsuid.val,
+            )
+        };
+        // CAST: a small number.
+        const ADMIN: c_int = bindings::CAP_SYS_ADMIN as c_int;
+        sees_the_same
+            && same_users
+            // SAFETY: the namespace is held by the credential.
+            && (same_user || unsafe { bindings::ns_capable(self.users(), ADMIN) })
     }
 
     /// The process that opened, in the initial pid namespace.
@@ -124,6 +152,11 @@ impl Viewer {
             gid: group,
         })
     }
+}
+
+/// The process of the current task, in the initial pid namespace.
+pub(crate) fn current_pid() -> u32 {
+    u32::try_from(kernel::current!().tgid_nr_ns(None)).unwrap_or(0)
 }
 
 /// Whether the current task is on its way out: no signal will ever wake it again

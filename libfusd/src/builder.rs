@@ -12,7 +12,7 @@ use crate::backend::{self, Backend, BackendKind, Choice, Placement};
 use crate::loopback::Client;
 use crate::request::Link;
 use crate::session::{Engine, Limits};
-use crate::{Device, Errno, Error, ErrorKind, Properties, Result, Serving, Session, name};
+use crate::{Device, Errno, Error, ErrorKind, Properties, Restart, Result, Serving, Session, name};
 
 /// Handlers that run at a time unless said otherwise.
 const WORKERS: usize = 16;
@@ -28,6 +28,7 @@ pub struct DeviceBuilder {
     owner: Option<u32>,
     group: Option<u32>,
     backend: Choice,
+    restart: Option<Restart>,
     limits: Limits,
 }
 
@@ -45,6 +46,7 @@ impl DeviceBuilder {
             owner: None,
             group: None,
             backend: Choice::Environment,
+            restart: None,
             limits: Limits {
                 workers: WORKERS,
                 open_files: usize::MAX,
@@ -106,6 +108,13 @@ impl DeviceBuilder {
         self
     }
 
+    /// Has the device outlive this driver, for another one to take over; and takes over the device of
+    /// this name that another driver has left so. By default it ends with its driver.
+    pub fn restart(mut self, policy: Restart) -> Self {
+        self.restart = Some(policy);
+        self
+    }
+
     /// Makes the node. When this returns, clients find it, with its mode and owner; their calls
     /// wait until the session runs.
     ///
@@ -117,6 +126,13 @@ impl DeviceBuilder {
         let placement = self.placement()?;
         let properties = device.properties();
         let backend = backend::connect(self.backend, &placement, &properties)?;
+        if self.restart.is_some() && !backend.keeps() {
+            tracing::warn!(
+                node = %placement.path.display(),
+                backend = %backend.kind(),
+                "the device ends with its driver: this backend cannot keep it for another one",
+            );
+        }
         Ok(session(backend, device, properties, self.limits))
     }
 
@@ -173,6 +189,7 @@ impl DeviceBuilder {
             uid: self.owner.unwrap_or(uid.as_raw()),
             gid: self.group.unwrap_or(gid.as_raw()),
             create_parents: self.path.is_none(),
+            restart: self.restart,
         })
     }
 }
@@ -186,10 +203,9 @@ fn session<D: Device>(
     backend.limit_workers(limits.workers);
     let buffers = BufferPool::new(backend.buffer_size());
     let link = Link::new(Arc::clone(&backend));
-    Session::new(
-        backend,
-        Engine::new(device, properties, limits, link, buffers),
-    )
+    let engine = Engine::new(device, properties, limits, link, buffers);
+    engine.restore();
+    Session::new(backend, engine)
 }
 
 fn foreign(what: &str, id: u32) -> Error {

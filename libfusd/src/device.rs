@@ -1,7 +1,7 @@
 //! The trait a driver implements.
 
 use crate::request::{
-    FlushRequest, IoctlRequest, OpenRequest, ReadRequest, SyncRequest, WriteRequest,
+    FlushRequest, IoctlRequest, OpenRequest, ReadRequest, RestoreRequest, SyncRequest, WriteRequest,
 };
 use crate::{Errno, IoctlArgument, IoctlCommand, OpenFile, Properties};
 
@@ -31,8 +31,18 @@ pub trait Device: Send + Sync + 'static {
     /// A client opens the node: [`OpenRequest::accept`] lets it in, any errno refuses it.
     fn open(&self, request: OpenRequest<Self::File>);
 
+    /// A file is open from the time of another driver, whose place this one has taken
+    /// ([`Restart`](crate::Restart)). Called for each of them before any other call.
+    ///
+    /// One that is not accepted fails all its calls, with `EIO` unless another errno is given; this
+    /// is what happens by default.
+    fn restore(&self, request: RestoreRequest<Self::File>) {
+        request.fail(Errno::EIO);
+    }
+
     /// The last descriptor of an accepted file is closed. Called exactly once for each, after all
-    /// its other handlers have returned.
+    /// its other handlers have returned; not at the end of a driver whose device is kept for
+    /// another one, which then has it.
     fn release(&self, _file: &OpenFile<Self::File>) {}
 
     /// A client reads. Not called for a file with [published](OpenRequest::publish) content.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::backend::FileId;
 use crate::poll::Readiness;
 use crate::sync::lock;
-use crate::{OpenFlags, PollEvents, Published};
+use crate::{Errno, Error, ErrorKind, OpenFlags, PollEvents, Published, Result};
 
 /// An open file of a device, with the driver's state `T` for it.
 ///
@@ -42,6 +42,27 @@ impl<T> OpenFile<T> {
 
     pub(crate) fn readiness(&self) -> &Readiness {
         &self.0.readiness
+    }
+
+    /// Keeps a number with the file for the driver's successor, which finds it with
+    /// [`RestoreRequest::token`](crate::RestoreRequest::token): where the client is, or what names
+    /// the rest elsewhere. The last one counts; without any, it is 0.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`: there will be no successor ([`Session::is_kept`](crate::Session::is_kept)).
+    /// `ENOENT`: the file is closed. `ENODEV`: the session has ended.
+    pub fn set_token(&self, token: u64) -> Result<()> {
+        let failed = |errno| {
+            Error::system(
+                ErrorKind::Runtime,
+                errno,
+                "keep a number for the driver's successor",
+            )
+        };
+        let backend = self.0.readiness.backend();
+        let backend = backend.ok_or_else(|| failed(Errno::ENODEV))?;
+        let kept = backend.keep_token(self.0.id, token);
+        kept.map_err(|error| failed(Errno::from(&error)).on(backend.path()))
     }
 
     /// The readiness that polls of this file see.
@@ -91,6 +112,24 @@ impl<T: fmt::Debug> fmt::Debug for OpenFile<T> {
     }
 }
 
+/// What the kernel knows of a file that the session is to make.
+pub(crate) struct Known {
+    /// Its number, where the kernel has one.
+    pub(crate) file: Option<FileId>,
+    /// What polls of it see.
+    pub(crate) events: PollEvents,
+}
+
+impl Known {
+    /// Of a file that is being opened: it begins ready for everything.
+    pub(crate) fn new(file: Option<FileId>) -> Self {
+        Self {
+            file,
+            events: PollEvents::READ | PollEvents::WRITE,
+        }
+    }
+}
+
 /// Makes files of accepted opens: the session, as an open request sees it.
 pub(crate) trait Adopter<T>: Send + Sync {
     /// Makes the file; from here on it is released exactly once. Reads of it that come to the session
@@ -100,8 +139,12 @@ pub(crate) trait Adopter<T>: Send + Sync {
         state: T,
         flags: OpenFlags,
         slot: Slot,
+        known: Known,
         published: Option<Published>,
     ) -> OpenFile<T>;
+
+    /// A file from the time of another driver is of no use to this one: its calls fail with `errno`.
+    fn lose(&self, file: FileId, errno: Errno);
 
     /// The client never got the file: has it released, later and on another thread.
     fn abandon(&self, file: FileId);

@@ -76,6 +76,45 @@
 //! `O_NONBLOCK` and the driver's end are as ever. [`Device::open`] and [`Device::release`] are called as
 //! for any file. While an [access log](ACCESS_LOG) is kept, reads take the long way, to be found there.
 //!
+//! # Restarts
+//!
+//! A driver can end, by an update or by a crash, while clients keep their files open: with
+//! [`DeviceBuilder::restart`] the node stays, calls wait, and the next driver of that name takes
+//! over what there is. It finds each open file with a number that the driver before has kept with it
+//! ([`OpenFile::set_token`], [`Device::restore`]). A new version can also replace the old one while
+//! that runs ([`Restart::replace`]): the old one finishes what it has begun with, and its
+//! [`Session::run`] returns. It takes the backend kfusd.
+//!
+//! ```no_run
+//! # use fusd::{Device, DeviceBuilder, OpenRequest, Restart, RestoreRequest};
+//! # use std::time::Duration;
+//! struct Tail;
+//!
+//! impl Device for Tail {
+//!     type File = u64;
+//!
+//!     fn open(&self, request: OpenRequest<u64>) {
+//!         let line = 1;
+//!         request.accept_with(line, |file| {
+//!             // Where a successor is to go on. What cannot be kept is not needed either.
+//!             let _ = file.set_token(line);
+//!         });
+//!     }
+//!
+//!     fn restore(&self, request: RestoreRequest<u64>) {
+//!         let line = request.token();
+//!         request.accept(line);
+//!     }
+//! }
+//!
+//! let policy = Restart::within(Duration::from_secs(30)).again();
+//! DeviceBuilder::new("tail").restart(policy).register(Tail)?.run()?;
+//! # Ok::<(), fusd::Error>(())
+//! ```
+//!
+//! A service manager that keeps descriptors for its services (systemd's `FileDescriptorStoreMax=`)
+//! can hold the connection itself while the driver is away: kfusd(4) has the messages.
+//!
 //! # Logs
 //!
 //! The crate logs through [`tracing`]. Events of the target [`ACCESS_LOG`], at level `INFO`, tell
@@ -105,6 +144,7 @@ mod properties;
 mod published;
 mod queue;
 pub mod request;
+mod restart;
 mod session;
 mod sync;
 mod sys;
@@ -128,8 +168,10 @@ pub use properties::{Operations, Position, Properties};
 pub use published::Published;
 pub use queue::{Attempt, WaitQueue};
 pub use request::{
-    Delivery, FlushRequest, IoctlRequest, OpenRequest, ReadRequest, SyncRequest, WriteRequest,
+    Delivery, FlushRequest, IoctlRequest, OpenRequest, ReadRequest, RestoreRequest, SyncRequest,
+    WriteRequest,
 };
+pub use restart::Restart;
 pub use session::{Serving, Session, StopHandle};
 
 /// The target of the access log's events.

@@ -85,6 +85,11 @@ impl Readiness {
         lock(&self.level).events
     }
 
+    /// Where it goes, as long as the session has it.
+    pub(crate) fn backend(&self) -> Option<Arc<dyn Backend>> {
+        self.teller.backend.upgrade()
+    }
+
     /// Has `settle` called before each poll, from now on. Only the first one counts.
     pub(crate) fn settle_first(&self, settle: Settle) {
         // A second one comes of a file that two queues watch: the level then is the latest's.

@@ -174,6 +174,7 @@ impl<S: Send + 'static> WaitQueue<S> {
         if !request.context().on_abandoned(leave) {
             return Some((request, attempt));
         }
+        request.context().park();
         inner.next += 1;
         let waiter = Waiting {
             request: Some(request),

@@ -10,3 +10,4 @@ pub(crate) mod mount;
 pub(crate) mod process;
 pub(crate) mod sealed;
 pub(crate) mod socket;
+pub(crate) mod successor;

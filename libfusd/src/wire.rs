@@ -18,11 +18,12 @@ pub const FEATURE_COPY: u64 = 1 << 1;
 pub const FEATURE_MEMORY: u64 = 1 << 2;
 /// [`Workers`] may be used.
 pub const FEATURE_WORKERS: u64 = 1 << 3;
+/// Devices may be registered with [`REGISTER_KEEP`], and all that goes with it may be used.
+pub const FEATURE_KEEP: u64 = 1 << 4;
 /// [`Publish`] may be used.
 pub const FEATURE_PUBLISH: u64 = 1 << 5;
 /// All features of this version.
-pub const FEATURES: u64 =
-    FEATURE_EXCHANGE | FEATURE_COPY | FEATURE_MEMORY | FEATURE_WORKERS | FEATURE_PUBLISH;
+pub const FEATURES: u64 = (1 << 6) - 1;
 
 /// The name of the lowest feature in `bits`, for messages to people. `None` if there is none, or
 /// it is unknown.
@@ -32,6 +33,7 @@ pub const fn feature_name(bits: u64) -> Option<&'static str> {
         FEATURE_COPY => Some("copy"),
         FEATURE_MEMORY => Some("memory"),
         FEATURE_WORKERS => Some("workers"),
+        FEATURE_KEEP => Some("keep"),
         FEATURE_PUBLISH => Some("publish"),
         _ => None,
     }
@@ -73,6 +75,15 @@ pub const REGISTER_STREAM: u32 = 1 << 0;
 /// [`CopyOut`].
 pub const REGISTER_RAW_IOCTL: u32 = 1 << 1;
 
+/// Registration flag: the device outlives its driver for [`Register::keep`] milliseconds, in which
+/// another one may take its place.
+pub const REGISTER_KEEP: u32 = 1 << 2;
+/// Registration flag, with the one before: what the old driver has not answered goes to its
+/// successor. Without it, these calls fail with `EPIPE`.
+pub const REGISTER_AGAIN: u32 = 1 << 3;
+/// The longest that a device may be kept for, in milliseconds: a day.
+pub const KEEP_MAX: u32 = 86_400_000;
+
 /// Reply flag: [`Reply::events`] is the file's new poll state.
 pub const REPLY_EVENTS: u16 = 1 << 0;
 
@@ -88,6 +99,8 @@ pub const PUBLISH_NOTHING: u32 = 1 << 0;
 
 /// Request flag: the caller of an ioctl is a 32-bit program on a 64-bit kernel.
 pub const REQUEST_COMPAT: u16 = 1 << 0;
+/// Request flag: a driver that is gone had it, and may have done some of it, or all.
+pub const REQUEST_AGAIN: u16 = 1 << 1;
 
 /// The number of the ioctl [`Exchange`]: `_IOWR(0xf1, 0, 32)` as all architectures but three encode
 /// it (`include/uapi/asm-generic/ioctl.h`).
@@ -96,6 +109,17 @@ pub const IOCTL_EXCHANGE: u32 = 3 << 30 | 32 << 16 | 0xf1 << 8;
 /// The number of the ioctl [`StatusQuery`], on the status node: `_IOWR(0xf1, 1, 40)`, encoded
 /// likewise.
 pub const IOCTL_STATUS: u32 = 3 << 30 | 40 << 16 | 0xf1 << 8 | 1;
+/// The number of the ioctl [`Adopt`], on the control node: `_IOWR(0xf1, 2, 24)`, encoded likewise.
+pub const IOCTL_ADOPT: u32 = 3 << 30 | 24 << 16 | 0xf1 << 8 | 2;
+/// The number of the ioctl that lists open files, on the control node: `_IOWR(0xf1, 3, 24)`, with a
+/// [`List`] of [`FileRecord`]s.
+pub const IOCTL_FILES: u32 = 3 << 30 | 24 << 16 | 0xf1 << 8 | 3;
+/// The number of the ioctl that lists devices, on the control node: `_IOWR(0xf1, 4, 24)`, with a
+/// [`List`] of [`DeviceRecord`]s, each with the name behind it in [`STATUS_NAME`] bytes.
+pub const IOCTL_DEVICES: u32 = 3 << 30 | 24 << 16 | 0xf1 << 8 | 4;
+/// [`Adopt::flags`]: also from a driver that lives, which then is told ([`operation::SUCCESSOR`]).
+pub const ADOPT_REPLACE: u32 = 1 << 0;
+
 /// Bytes of the name's place in a record of [`IOCTL_STATUS`], behind the [`StatusRecord`]; it ends
 /// with zeros.
 pub const STATUS_NAME: usize = NAME_MAX + 1;
@@ -126,8 +150,15 @@ pub mod operation {
     pub const MEMORY: u16 = 10;
     /// Driver to module: [`Workers`](super::Workers).
     pub const WORKERS: u16 = 11;
+    /// Driver to module: [`Cookie`](super::Cookie).
+    pub const COOKIE: u16 = 12;
+    /// Driver to module: the driver is the successor of the one that had this very control file. No
+    /// fixed part.
+    pub const RESUME: u16 = 13;
     /// Driver to module: [`Publish`](super::Publish).
     pub const PUBLISH: u16 = 14;
+    /// Driver to module: gives a request back, with nothing of it done. No fixed part.
+    pub const BACK: u16 = 15;
 
     /// Request: a client opens the node. No fixed part.
     pub const OPEN: u16 = 32;
@@ -153,6 +184,11 @@ pub mod operation {
     pub const COPIED: u16 = 49;
     /// Notice: the driver has asked for it ([`NUDGE`]). No fixed part, no reply.
     pub const NUDGED: u16 = 50;
+    /// Notice: another driver has taken the devices over. No fixed part, no reply.
+    pub const SUCCESSOR: u16 = 51;
+    /// Notice: from here on the driver is in charge of devices that another one had:
+    /// [`Charge`](super::Charge). No reply.
+    pub const CHARGE: u16 = 52;
 }
 
 /// Copies `N` bytes at `at`; zeros where there are none.
@@ -242,6 +278,18 @@ pub const COMMANDS: &[Layout] = &[
         operation: operation::PUBLISH,
         fields: Publish::FIELDS,
     },
+    Layout {
+        operation: operation::COOKIE,
+        fields: Cookie::FIELDS,
+    },
+    Layout {
+        operation: operation::RESUME,
+        fields: &[],
+    },
+    Layout {
+        operation: operation::BACK,
+        fields: &[],
+    },
 ];
 
 /// Declares the structures: layout, size in bytes, and the way to and from bytes.
@@ -294,7 +342,7 @@ layout! {
         length: u32 @ 0,
         /// One of [`operation`].
         operation: u16 @ 4,
-        /// [`REQUEST_COMPAT`].
+        /// [`REQUEST_COMPAT`], [`REQUEST_AGAIN`].
         flags: u16 @ 6,
         /// Names the request in its reply; 0 where there is none to be given.
         id: u64 @ 8,
@@ -326,7 +374,8 @@ layout! {
         operation: u16 @ 4,
         /// [`REPLY_EVENTS`], for a reply; else 0.
         flags: u16 @ 6,
-        /// The request that is meant, for a reply or a copy, and for [`Workers`] if any; else 0.
+        /// The request that is meant, for a reply, a copy or what goes back, and for [`Workers`] if any;
+        /// else 0.
         id: u64 @ 8,
     }
 
@@ -375,8 +424,11 @@ layout! {
         max_transfer: u32 @ 32,
         /// Bytes of the name, 1 to [`NAME_MAX`].
         name_length: u32 @ 36,
+        /// With [`REGISTER_KEEP`], for how long the device waits for a driver, in milliseconds (1
+        /// to [`KEEP_MAX`]); else 0.
+        keep: u32 @ 40,
         /// 0.
-        reserved: u64 @ 40,
+        reserved: u32 @ 44,
     }
 
     /// Removes a device.
@@ -469,6 +521,86 @@ layout! {
         flags: u32 @ 32,
         /// 0.
         reserved: u32 @ 36,
+    }
+
+    /// Changes what the driver calls a file: where it keeps what a successor needs to know.
+    Cookie: 16 {
+        /// The file, as in [`RequestHeader::file`].
+        file: u64 @ 0,
+        /// From now on in [`RequestHeader::cookie`].
+        cookie: u64 @ 8,
+    }
+
+    /// What the successor of a driver takes over.
+    Charge: 32 {
+        /// The features that can be used.
+        features: u64 @ 0,
+        /// Bytes of data in one message, at most.
+        max_transfer: u32 @ 8,
+        /// Devices.
+        devices: u32 @ 12,
+        /// Open files, those counted that are closed and whose release is to come.
+        files: u32 @ 16,
+        /// 0.
+        reserved: u32 @ 20,
+        /// 0.
+        reserved_too: u64 @ 24,
+    }
+
+    /// The argument of [`IOCTL_ADOPT`]: makes the driver the successor of the one that has a device.
+    /// The ioctl returns a new control file, which stands for all devices of that one.
+    Adopt: 24 {
+        /// Address of the device's name.
+        name: u64 @ 0,
+        /// Bytes of it, 1 to [`NAME_MAX`].
+        name_length: u32 @ 8,
+        /// [`ADOPT_REPLACE`], or 0.
+        flags: u32 @ 12,
+        /// 0.
+        reserved: u64 @ 16,
+    }
+
+    /// The argument of [`IOCTL_FILES`] and [`IOCTL_DEVICES`]: fetches records, in the order of their
+    /// numbers. The ioctl returns how many; 0 if there are no more.
+    List: 24 {
+        /// The lowest number that is wanted: 0 at first, then one more than that of the last record.
+        from: u64 @ 0,
+        /// Address of the room for records.
+        buffer: u64 @ 8,
+        /// Bytes of it, for one record at least.
+        buffer_length: u32 @ 16,
+        /// 0.
+        reserved: u32 @ 20,
+    }
+
+    /// An open file.
+    FileRecord: 32 {
+        /// As in [`RequestHeader::file`].
+        file: u64 @ 0,
+        /// As in [`RequestHeader::device`].
+        device: u64 @ 8,
+        /// As in [`RequestHeader::cookie`].
+        cookie: u64 @ 16,
+        /// The `O_` flags it was opened with.
+        open_flags: u32 @ 24,
+        /// Its poll state.
+        events: u32 @ 28,
+    }
+
+    /// A device, as it was registered. Its name follows.
+    DeviceRecord: 32 {
+        /// As in [`Register::device`].
+        device: u64 @ 0,
+        /// As in [`Register::operations`].
+        operations: u64 @ 8,
+        /// As in [`Register::flags`].
+        flags: u32 @ 16,
+        /// The limit in force, of [`Register::max_transfer`] and the module's own.
+        max_transfer: u32 @ 20,
+        /// As in [`Register::keep`].
+        keep: u32 @ 24,
+        /// Bytes of the name.
+        name_length: u32 @ 28,
     }
 
     /// The fixed part of a read or a write.
@@ -642,6 +774,15 @@ pub enum Command {
     },
     /// [`operation::PUBLISH`].
     Publish(Publish),
+    /// [`operation::COOKIE`].
+    Cookie(Cookie),
+    /// [`operation::RESUME`].
+    Resume,
+    /// [`operation::BACK`].
+    Back {
+        /// The request.
+        id: u64,
+    },
     /// [`operation::COPY_IN`].
     CopyIn {
         /// The request.
@@ -686,7 +827,11 @@ impl Command {
         let length = total.checked_sub(used).ok_or(Fault::Length)?;
         let about_request = matches!(
             header.operation,
-            operation::REPLY | operation::COPY_IN | operation::COPY_OUT | operation::WORKERS
+            operation::REPLY
+                | operation::COPY_IN
+                | operation::COPY_OUT
+                | operation::WORKERS
+                | operation::BACK
         );
         ensure(about_request || header.id == 0, Fault::Reserved)?;
         let flags = match header.operation {
@@ -750,6 +895,18 @@ impl Command {
                 no_more?;
                 Self::Publish(Publish::from_bytes(body).checked()?)
             }
+            operation::COOKIE => {
+                no_more?;
+                Self::Cookie(Cookie::from_bytes(body))
+            }
+            operation::RESUME => {
+                no_more?;
+                Self::Resume
+            }
+            operation::BACK => {
+                no_more?;
+                Self::Back { id }
+            }
             operation::COPY_IN => {
                 no_more?;
                 let copy = CopyIn::from_bytes(body);
@@ -787,6 +944,8 @@ const fn fixed_size(operation: u16) -> Option<usize> {
         operation::MEMORY => Memory::SIZE,
         operation::WORKERS => Workers::SIZE,
         operation::PUBLISH => Publish::SIZE,
+        operation::COOKIE => Cookie::SIZE,
+        operation::RESUME | operation::BACK => 0,
         operation::COPY_IN => CopyIn::SIZE,
         operation::COPY_OUT => CopyOut::SIZE,
         _ => return None,
@@ -807,9 +966,14 @@ impl Register {
         ensure(self.reserved == 0, Fault::Reserved)?;
         ensure(self.operations & !IMPLEMENTS_ALL == 0, Fault::Flags)?;
         ensure(
-            self.flags & !(REGISTER_STREAM | REGISTER_RAW_IOCTL) == 0,
+            self.flags & !(REGISTER_STREAM | REGISTER_RAW_IOCTL | REGISTER_KEEP | REGISTER_AGAIN)
+                == 0,
             Fault::Flags,
         )?;
+        let keeps = self.flags & REGISTER_KEEP != 0;
+        ensure(keeps || self.flags & REGISTER_AGAIN == 0, Fault::Flags)?;
+        ensure(keeps || self.keep == 0, Fault::Reserved)?;
+        ensure(!keeps || (1..=KEEP_MAX).contains(&self.keep), Fault::Range)?;
         ensure(self.mode & !0o777 == 0, Fault::Range)?;
         ensure(
             usize::try_from(self.name_length) == Ok(length),

@@ -20,8 +20,8 @@ fn parse(bytes: &[u8]) -> Result<(Command, usize), Fault> {
 
 const HELLO: &str = "20000000 0200 0000 0000000000000000  01000000 00000000 0300000000000000";
 const REGISTER: &str = "43000000 0300 0000 0000000000000000
-    0700000000000000 4b00000000000000 01000000 b6010000 e8030000 64000000 00100000 03000000
-    0000000000000000 612f62";
+    0700000000000000 4b00000000000000 0d000000 b6010000 e8030000 64000000 00100000 03000000
+    30750000 00000000 612f62";
 const UNREGISTER: &str = "18000000 0400 0000 0000000000000000  0700000000000000";
 const REPLY: &str = "22000000 0500 0100 0900000000000000  00000000 41000000 0000000000000000 6869";
 const NOTIFY: &str = "20000000 0600 0000 0000000000000000  0500000000000000 45000000 00000000";
@@ -31,6 +31,9 @@ const MEMORY: &str = "38000000 0a00 0000 0000000000000000
 const WORKERS: &str = "18000000 0b00 0000 0900000000000000  10000000 01000000";
 const PUBLISH: &str = "38000000 0e00 0000 0000000000000000
     0700000000000000 0500000000000000 00f0ff7f00000000 0120000000000000 00000000 00000000";
+const COOKIE: &str = "20000000 0c00 0000 0000000000000000  0500000000000000 efbeadde00000000";
+const RESUME: &str = "10000000 0d00 0000 0000000000000000";
+const BACK: &str = "10000000 0f00 0000 0900000000000000";
 const COPY_IN: &str = "20000000 0700 0000 0900000000000000  00f0ff7f00000000 10000000 00000000";
 const COPY_OUT: &str =
     "23000000 0800 0000 0900000000000000  00f0ff7f00000000 03000000 00000000 616263";
@@ -53,12 +56,13 @@ fn messages_to_the_module() {
             Command::Register(Register {
                 device: 7,
                 operations: IMPLEMENTS_READ | IMPLEMENTS_WRITE | IMPLEMENTS_POLL | IMPLEMENTS_SEEK,
-                flags: REGISTER_STREAM,
+                flags: REGISTER_STREAM | REGISTER_KEEP | REGISTER_AGAIN,
                 mode: 0o666,
                 uid: 1000,
                 gid: 100,
                 max_transfer: 4096,
                 name_length: 3,
+                keep: 30_000,
                 reserved: 0,
             }),
         ),
@@ -91,6 +95,16 @@ fn messages_to_the_module() {
             }),
         ),
         (NUDGE, 16, Command::Nudge),
+        (
+            COOKIE,
+            32,
+            Command::Cookie(Cookie {
+                file: 5,
+                cookie: 0xdead_beef,
+            }),
+        ),
+        (RESUME, 16, Command::Resume),
+        (BACK, 16, Command::Back { id: 9 }),
         (
             MEMORY,
             56,
@@ -180,7 +194,7 @@ fn messages_to_the_driver() {
     assert_eq!(header.to_bytes(), *golden);
     assert_eq!(RequestHeader::from_bytes(&golden), header);
 
-    let fixed: [(&[u8], &str); 9] = [
+    let fixed: [(&[u8], &str); 14] = [
         (
             &Greeting {
                 version: 1,
@@ -282,6 +296,61 @@ fn messages_to_the_driver() {
             "f0000000 03000000 64000000 02000000 01000000 0a000000 0500000000000000
             0600000000000000 40420f0000000000 0900000000000000 01000000 00000000",
         ),
+        (
+            &Charge {
+                features: 23,
+                max_transfer: 1 << 20,
+                devices: 1,
+                files: 2,
+                reserved: 0,
+                reserved_too: 0,
+            }
+            .to_bytes(),
+            "1700000000000000 00001000 01000000 02000000 00000000 0000000000000000",
+        ),
+        (
+            &Adopt {
+                name: 0x1000,
+                name_length: 3,
+                flags: ADOPT_REPLACE,
+                reserved: 0,
+            }
+            .to_bytes(),
+            "0010000000000000 03000000 01000000 0000000000000000",
+        ),
+        (
+            &List {
+                from: 6,
+                buffer: 0x1000,
+                buffer_length: 4096,
+                reserved: 0,
+            }
+            .to_bytes(),
+            "0600000000000000 0010000000000000 00100000 00000000",
+        ),
+        (
+            &FileRecord {
+                file: 5,
+                device: 7,
+                cookie: 0xc00c,
+                open_flags: 0x8002,
+                events: 0x41,
+            }
+            .to_bytes(),
+            "0500000000000000 0700000000000000 0cc0000000000000 02800000 41000000",
+        ),
+        (
+            &DeviceRecord {
+                device: 7,
+                operations: IMPLEMENTS_READ,
+                flags: REGISTER_KEEP,
+                max_transfer: 4096,
+                keep: 1000,
+                name_length: 3,
+            }
+            .to_bytes(),
+            "0700000000000000 0100000000000000 04000000 00100000 e8030000 03000000",
+        ),
     ];
     for (bytes, golden) in fixed {
         assert_eq!(bytes, hex(golden), "{golden}");
@@ -290,14 +359,17 @@ fn messages_to_the_driver() {
     assert_eq!(IOCTL_EXCHANGE, 0xc020_f100);
     // _IOWR(0xf1, 1, 40)
     assert_eq!(IOCTL_STATUS, 0xc028_f101);
+    // _IOWR(0xf1, 2, 24), and the two after it
+    let of_successors = [IOCTL_ADOPT, IOCTL_FILES, IOCTL_DEVICES];
+    assert_eq!(of_successors, [0xc018_f102, 0xc018_f103, 0xc018_f104]);
     assert_eq!(STATUS_SIZE, 320);
 }
 
 #[test]
 fn every_cut_and_every_wrong_length_is_refused() {
     for text in [
-        HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, NUDGE, MEMORY, WORKERS, PUBLISH, COPY_IN,
-        COPY_OUT,
+        HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, NUDGE, MEMORY, WORKERS, PUBLISH, COOKIE,
+        RESUME, BACK, COPY_IN, COPY_OUT,
     ] {
         let whole = hex(text);
         for end in 0..whole.len() {
@@ -351,13 +423,17 @@ fn every_field_at_its_wrong_values() {
         (REGISTER, 8, &[1], Fault::Reserved),
         (REGISTER, 24, &[0x80], Fault::Flags),
         (REGISTER, 31, &[0x80], Fault::Flags),
-        (REGISTER, 32, &[4], Fault::Flags),
+        (REGISTER, 32, &[0x10], Fault::Flags),
+        (REGISTER, 32, &[8], Fault::Flags),
+        (REGISTER, 32, &[1], Fault::Reserved),
         (REGISTER, 36, &0o1000u32.to_ne_bytes(), Fault::Range),
         (REGISTER, 36, &0o20_666u32.to_ne_bytes(), Fault::Range),
         (REGISTER, 52, &[2], Fault::Length),
         (REGISTER, 52, &[4], Fault::Length),
         (REGISTER, 52, &[0xff; 4], Fault::Length),
-        (REGISTER, 56, &[1], Fault::Reserved),
+        (REGISTER, 56, &[0; 4], Fault::Range),
+        (REGISTER, 56, &86_400_001u32.to_ne_bytes(), Fault::Range),
+        (REGISTER, 60, &[1], Fault::Reserved),
         (REPLY, 6, &[2], Fault::Flags),
         (REPLY, 6, &[0], Fault::Reserved),
         (REPLY, 16, &512u32.to_ne_bytes(), Fault::Range),
@@ -383,6 +459,9 @@ fn every_field_at_its_wrong_values() {
         (PUBLISH, 48, &[2], Fault::Flags),
         (PUBLISH, 51, &[0x80], Fault::Flags),
         (PUBLISH, 52, &[1], Fault::Reserved),
+        (COOKIE, 8, &[1], Fault::Reserved),
+        (RESUME, 8, &[1], Fault::Reserved),
+        (BACK, 6, &[1], Fault::Flags),
         (COPY_IN, 24, &[0], Fault::Range),
         (COPY_IN, 24, &[0xff; 4], Fault::Range),
         (COPY_IN, 28, &[1], Fault::Reserved),

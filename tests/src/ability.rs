@@ -32,6 +32,8 @@ pub enum Ability {
     HangUp,
     /// A call by which a driver would wait for itself fails.
     Deadlock,
+    /// The device can outlive its driver.
+    Restarts,
 }
 
 impl Ability {
@@ -109,6 +111,8 @@ impl Ability {
                 "After a driver was killed, calls fail with `ECONNABORTED` or `ENOTCONN`, or with \
                  `EIO` where their data were just being copied.",
             ),
+            // fs/fuse/dev.c, fuse_dev_release; fs/fuse/cuse.c, cuse_channel_release.
+            Self::Restarts => Some("Files end with their driver, whatever its policy."),
             // fs/fuse/file.c, fuse_file_poll.
             Self::HangUp => Some("poll(2) tells of the driver's end by `POLLERR` alone."),
             Self::Deadlock => {

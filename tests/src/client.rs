@@ -55,6 +55,12 @@ impl AsFd for Handle {
     }
 }
 
+impl From<OwnedFd> for Handle {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(descriptor.into())
+    }
+}
+
 impl Handle {
     /// The descriptor itself.
     pub fn into_fd(self) -> OwnedFd {

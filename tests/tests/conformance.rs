@@ -122,6 +122,15 @@ macro_rules! suite {
                     row11_a_circle_of_drivers_is_told,
                     row11_free_workers_of_one_driver_are_of_no_use_to_another,
                     row13_a_handler_calls_its_own_device;
+                restarting:
+                    row14_calls_wait_for_the_next_driver,
+                    row14_open_files_are_found_again,
+                    row14_waiting_calls_go_to_the_next_driver,
+                    row14_files_that_are_not_restored_fail_alone,
+                    row14_nothing_fails_through_restarts_and_kills,
+                    row14_after_the_limit_calls_fail,
+                    row14_stopped_for_good_it_is_gone,
+                    row14_another_kind_of_device_is_refused;
                 callers:
                     row12_pid_uid_and_gid,
                     row12_every_call_has_its_caller;

@@ -10,7 +10,7 @@ use super::Backend;
 use super::cuse::CuseDevice;
 use super::fuse::FuseFile;
 use super::kfusd::KfusdDevice;
-use crate::{Errno, Error, ErrorKind, Properties, Result};
+use crate::{Errno, Error, ErrorKind, Properties, Restart, Result};
 
 /// What carries the calls of a device's clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +74,8 @@ pub(crate) struct Placement {
     pub(crate) gid: u32,
     /// Missing directories above the node are made, and removed with it.
     pub(crate) create_parents: bool,
+    /// The device is to outlive the driver, and what another one has left is to be taken over.
+    pub(crate) restart: Option<Restart>,
 }
 
 /// How a driver chooses its backend.
@@ -187,6 +189,7 @@ mod tests {
             uid: 0,
             gid: 0,
             create_parents: false,
+            restart: None,
         }
     }
 

@@ -60,6 +60,42 @@ pub(crate) trait Backend: Send + Sync {
         self.tells_offsets()
     }
 
+    /// Whether files go by the kernel's own numbers ([`Backend::file_of`]).
+    fn names_files(&self) -> bool {
+        false
+    }
+
+    /// The number of the file that the request `open` opens, until it is answered.
+    fn file_of(&self, _open: RequestId) -> Option<FileId> {
+        None
+    }
+
+    /// Whether the device outlives this driver, for another one to take it over.
+    fn keeps(&self) -> bool {
+        false
+    }
+
+    /// The files that are open from the time of another driver. Asked once.
+    fn inherited(&self) -> Vec<Inherited> {
+        Vec::new()
+    }
+
+    /// Keeps a number with `file` for the next driver.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`: there will be none.
+    fn keep_token(&self, _file: FileId, _token: u64) -> io::Result<()> {
+        Err(Errno::EOPNOTSUPP.into())
+    }
+
+    /// Gives back a request with which nothing has been done, for the next driver.
+    ///
+    /// # Errors
+    /// As of [`Backend::answer`].
+    fn give_back(&self, _id: RequestId, _call: Call) -> io::Result<()> {
+        Err(Errno::EOPNOTSUPP.into())
+    }
+
     /// Whether polls are answered by the kernel, from what [`Backend::push_readiness`] said last.
     fn takes_readiness(&self) -> bool {
         false
@@ -129,6 +165,17 @@ pub(crate) trait Backend: Send + Sync {
     fn close(&self);
 }
 
+/// A file that was open when this driver began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inherited {
+    pub(crate) file: FileId,
+    /// What the driver before kept with it.
+    pub(crate) token: u64,
+    pub(crate) flags: OpenFlags,
+    /// What polls of it see.
+    pub(crate) events: PollEvents,
+}
+
 /// Memory that clients may map.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offer {
@@ -174,6 +221,8 @@ pub(crate) enum Incoming {
     Interrupt { id: RequestId, token: RequestId },
     /// Nothing for the session: look at the stop flag, then come back.
     Nothing,
+    /// Another driver is to have the device.
+    Succeeded,
     /// The kernel has ended the connection: the node is gone.
     Ended,
 }

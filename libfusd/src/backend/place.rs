@@ -26,9 +26,15 @@ impl<'a> Place<'a> {
     /// Something is there (`EEXIST`), it is not below /dev or has an impossible name (`EINVAL`), or
     /// its directory is missing and not to be made.
     pub(crate) fn check(placement: &'a Placement) -> Result<Self> {
+        Self::check_unless(placement, false)
+    }
+
+    /// Likewise; but with `taken`, it is no error that something is there.
+    pub(crate) fn check_unless(placement: &'a Placement, taken: bool) -> Result<Self> {
         let path = placement.path.as_path();
         let failed = |errno| Error::system(ErrorKind::Node, errno, CREATE).on(path);
         match fs::symlink_metadata(path) {
+            Ok(_) if taken => {}
             Ok(_) => {
                 return Err(
                     failed(Errno::EEXIST).hint("choose another name, or remove what is there")

@@ -15,6 +15,7 @@ mod ioctl;
 mod open;
 mod plain;
 mod read;
+mod restore;
 mod ticket;
 mod write;
 
@@ -28,6 +29,7 @@ pub use ioctl::IoctlRequest;
 pub use open::OpenRequest;
 pub use plain::{FlushRequest, SyncRequest};
 pub use read::ReadRequest;
+pub use restore::RestoreRequest;
 pub(crate) use ticket::{Link, Pending};
 pub(crate) use write::WriteData;
 pub use write::WriteRequest;
@@ -80,6 +82,11 @@ impl Context {
     /// The answer is to leave when the handler returns.
     fn at_return(&mut self) {
         self.at_return = true;
+    }
+
+    /// The request waits in a queue of the library's.
+    pub(crate) fn park(&self) {
+        self.pending.ticket().park();
     }
 
     /// The process that made the call.

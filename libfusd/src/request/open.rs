@@ -5,7 +5,7 @@ use std::sync::{Mutex, Weak};
 
 use super::{Context, request};
 use crate::backend::{Answer, FileId};
-use crate::file::{Adopter, OpenFile, Slot};
+use crate::file::{Adopter, Known, OpenFile, Slot};
 use crate::sync::lock;
 use crate::{Access, Delivery, Errno, Error, ErrorKind, Memory, Published, Result};
 
@@ -80,10 +80,12 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
             return Delivery::Unwanted;
         };
         let published = lock(&self.published).take();
+        let ticket = self.context.pending.ticket();
         if let Some(published) = &published {
-            self.context.pending.ticket().publish(&published.content());
+            ticket.publish(&published.content());
         }
-        let file = adopter.adopt(state, self.context.flags(), self.slot, published);
+        let known = Known::new(ticket.file());
+        let file = adopter.adopt(state, self.context.flags(), self.slot, known, published);
         // Also where `setup` panics.
         let unless_delivered = Abandon(&*adopter, file.id());
         setup(&file);

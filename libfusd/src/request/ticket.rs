@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::{carried, held};
-use crate::backend::{Answer, Backend, Call, Content, Offer, RequestId};
+use crate::backend::{Answer, Backend, Call, Content, FileId, Offer, RequestId};
 use crate::idmap::IdMap;
 use crate::panics::contain;
 use crate::sync::lock;
@@ -34,6 +34,8 @@ pub(crate) struct Ticket {
     state: AtomicU64,
     /// It may be in the link's table.
     tabled: AtomicBool,
+    /// It waits in a queue of the library's.
+    parked: AtomicBool,
     caller: Caller,
     call: Call,
     notice: Mutex<Option<Notice>>,
@@ -95,6 +97,16 @@ impl Ticket {
             Err(error) if matches!(Errno::from(&error), Errno::ENOENT | Errno::EOPNOTSUPP) => {}
             Err(error) => tracing::debug!(%error, "not published: reads come to the driver"),
         }
+    }
+
+    /// The file that this opens, by the kernel's number.
+    pub(crate) fn file(&self) -> Option<FileId> {
+        self.link.backend.file_of(self.id)
+    }
+
+    /// Notes that the request waits in a queue, and nothing of it has been done.
+    pub(crate) fn park(&self) {
+        self.parked.store(true, Ordering::Release);
     }
 
     /// Which backend, and where its node is.
@@ -182,6 +194,27 @@ impl Ticket {
             contain("a notice", notice);
         }
         true
+    }
+
+    /// Gives the request back for the driver's successor, unless it was answered, and tells this
+    /// driver that it is rid of it. Of what has been taken already, the client is told.
+    pub(crate) fn give_back(&self) {
+        let Some(taken) = self.leave(ABANDONED) else {
+            return;
+        };
+        self.link.forget(self);
+        let backend = &self.link.backend;
+        let given = match taken {
+            0 => backend.give_back(self.id, self.call),
+            taken => backend.answer(self.id, self.call, Answer::Count(taken)),
+        };
+        if let Err(error) = given {
+            tracing::debug!(call = %self.call, %error, "request not given back");
+        }
+        let notice = lock(&self.notice).take();
+        if let Some(notice) = notice {
+            contain("a notice", notice);
+        }
     }
 
     /// Ends the pending stage; returns how many bytes had been taken by then, or `None` where
@@ -352,6 +385,7 @@ impl Link {
                 ticket.id = id;
                 *ticket.state.get_mut() = PENDING;
                 *ticket.tabled.get_mut() = false;
+                *ticket.parked.get_mut() = false;
                 *ticket.noticed.get_mut() = false;
                 *ticket
                     .notice
@@ -369,6 +403,7 @@ impl Link {
             id,
             state: AtomicU64::new(PENDING),
             tabled: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
             caller,
             call,
             notice: Mutex::new(None),
@@ -406,15 +441,35 @@ impl Link {
 
     /// Ends all pending requests with `EPIPE`, and those that come later.
     pub(crate) fn shut(&self) {
-        let tickets: Vec<_> = {
-            let mut latest = lock(&self.latest);
-            latest.closed = true;
-            let table = mem::take(&mut *lock(&self.table));
-            table.into_values().chain(latest.ticket.take()).collect()
-        };
-        for ticket in tickets {
+        for ticket in self.close() {
             ticket.abandon(Errno::EPIPE);
         }
+    }
+
+    /// Gives back the requests that wait in queues. Others are the successor's as the device's
+    /// policy says, once the connection is cut.
+    pub(crate) fn give_way(&self) {
+        for ticket in self.close() {
+            if ticket.parked.load(Ordering::Acquire) {
+                ticket.give_back();
+            }
+        }
+    }
+
+    /// Whether there are requests that somebody other than a queue has.
+    pub(crate) fn is_busy(&self) -> bool {
+        let busy =
+            |ticket: &Arc<Ticket>| ticket.is_pending() && !ticket.parked.load(Ordering::Acquire);
+        let latest = lock(&self.latest);
+        latest.ticket.as_ref().is_some_and(busy) || lock(&self.table).values().any(busy)
+    }
+
+    /// Takes no more requests. Those there are.
+    fn close(&self) -> Vec<Arc<Ticket>> {
+        let mut latest = lock(&self.latest);
+        latest.closed = true;
+        let table = mem::take(&mut *lock(&self.table));
+        table.into_values().chain(latest.ticket.take()).collect()
     }
 
     /// Takes a settled ticket out of the table, if it is there.

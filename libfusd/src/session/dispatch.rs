@@ -10,15 +10,15 @@ use super::engine::Engine;
 use super::files::{Entry, Recent};
 use super::job::{Job, Task};
 use crate::backend::{Answer, FileId, Operation};
-use crate::file::{Adopter, Slot};
+use crate::file::{Adopter, Known, Slot};
 use crate::panics::contain;
 use crate::poll::Teller;
 use crate::properties::Operations;
 use crate::request::{
-    Context, FlushRequest, IoctlCall, IoctlRequest, OpenRequest, Pending, ReadRequest, SyncRequest,
-    WriteData, WriteRequest, send_carried,
+    Context, FlushRequest, IoctlCall, IoctlRequest, OpenRequest, Pending, ReadRequest,
+    RestoreRequest, SyncRequest, WriteData, WriteRequest, send_carried,
 };
-use crate::{Device, Errno, OpenFile, OpenFlags, Position, Published};
+use crate::{Device, Errno, OpenFile, OpenFlags, PollEvents, Position, Published};
 
 /// What panicked, where it was a handler. The request it held fails as it is dropped.
 const HANDLER: &str = "a handler";
@@ -36,9 +36,13 @@ impl<D: Device> Engine<D> {
             None => match self.files.get(id) {
                 Some(entry) => entry,
                 None => {
+                    let lost = self.files.lost(id, job.is_last());
                     if let Job::Call { pending, .. } = job {
-                        tracing::error!(file = id.0, "a call names a file that is not open");
-                        pending.ticket().finish(Answer::Error(Errno::EBADF));
+                        if lost.is_none() {
+                            tracing::error!(file = id.0, "a call names a file that is not open");
+                        }
+                        let errno = lost.unwrap_or(Errno::EBADF);
+                        pending.ticket().finish(Answer::Error(errno));
                     }
                     return None;
                 }
@@ -90,6 +94,32 @@ impl<D: Device> Engine<D> {
         for entry in self.files.all() {
             if let Some(job) = entry.begin(Job::Abandoned(entry.file.id())) {
                 self.run(Task::Ordered(entry, job));
+            }
+        }
+    }
+
+    /// Has the device see the files from the time of another driver. To be called before it is served.
+    pub(crate) fn restore(&self) {
+        for inherited in self.link.backend.inherited() {
+            let adopter = Weak::clone(&self.this) as Weak<dyn Adopter<D::File>>;
+            match self.files.reserve() {
+                Some(slot) => {
+                    contain(HANDLER, || {
+                        let request = RestoreRequest::new(inherited, adopter, slot);
+                        self.device.restore(request);
+                    });
+                }
+                None => self.lose(inherited.file, Errno::EBUSY),
+            }
+        }
+    }
+
+    /// Gives back the calls that no handler has seen.
+    pub(super) fn give_back_unseen(&self) {
+        for task in self.crew.disband() {
+            let (Task::Free(job) | Task::Ordered(_, job)) = task;
+            if let Job::Call { pending, .. } = job {
+                pending.ticket().give_back();
             }
         }
     }
@@ -358,10 +388,19 @@ impl<D: Device> Adopter<D::File> for Engine<D> {
         state: D::File,
         flags: OpenFlags,
         slot: Slot,
+        known: Known,
         published: Option<Published>,
     ) -> OpenFile<D::File> {
         let teller = Teller::new(&self.link.backend);
-        self.files.add(state, flags, slot, published, teller)
+        self.files
+            .add(state, flags, slot, &known, published, teller)
+    }
+
+    fn lose(&self, file: FileId, errno: Errno) {
+        self.files.lose(file, errno);
+        // Who waits for it is not to wait for ever.
+        let backend = &self.link.backend;
+        backend.push_readiness(file, PollEvents::ERROR | PollEvents::HANG_UP);
     }
 
     fn abandon(&self, file: FileId) {

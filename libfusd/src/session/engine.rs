@@ -32,6 +32,10 @@ pub(crate) struct Engine<D: Device> {
     pub(super) this: Weak<Self>,
 }
 
+/// Numbers for files that the kernel has none for any more are from here on, where it has them for all
+/// others: it counts from 1.
+const UNNAMED: u64 = 1 << 63;
+
 /// The thread is to end.
 struct Ended;
 
@@ -43,11 +47,15 @@ impl<D: Device> Engine<D> {
         link: Arc<Link>,
         buffers: Arc<BufferPool>,
     ) -> Arc<Self> {
+        let first = match link.backend.names_files() {
+            true => UNNAMED,
+            false => 1,
+        };
         Arc::new_cyclic(|this| Self {
             device,
             properties,
             link,
-            files: Files::new(limits.open_files),
+            files: Files::new(limits.open_files, first),
             crew: Crew::new(limits.workers),
             buffers,
             this: Weak::clone(this),
@@ -171,6 +179,10 @@ impl<D: Device> Engine<D> {
                 Ok(None)
             }
             Ok(Incoming::Nothing) => Ok(None),
+            Ok(Incoming::Succeeded) => {
+                shared.stop(None);
+                Err(Ended)
+            }
             Ok(Incoming::Ended) => Err(lost(
                 Error::new(ErrorKind::Runtime, Errno::ENODEV, "go on serving")
                     .because("the node was taken away from outside"),
@@ -221,6 +233,22 @@ impl<D: Device> Serve for Engine<D> {
     fn shut(&self) {
         self.link.shut();
         self.crew.stop();
+    }
+
+    fn rest(&self) {
+        self.crew.stop();
+    }
+
+    fn is_busy(&self) -> bool {
+        self.link.is_busy()
+    }
+
+    fn give_back(&self) {
+        self.give_back_unseen();
+    }
+
+    fn give_way(&self) {
+        self.link.give_way();
     }
 
     fn release_all(&self) {

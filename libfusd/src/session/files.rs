@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::job::Job;
 use crate::backend::FileId;
-use crate::file::{Slot, Slots};
+use crate::file::{Known, Slot, Slots};
 use crate::idmap::IdMap;
 use crate::poll::{Readiness, Teller};
 use crate::request::{Context, Cursor, Pending};
 use crate::sync::lock;
-use crate::{OpenFile, OpenFlags, PollEvents, Published};
+use crate::{Errno, OpenFile, OpenFlags, Published};
 
 /// How long an open beyond the limit waits for a close that is on its way.
 const REOPEN_PATIENCE: Duration = Duration::from_millis(50);
@@ -22,6 +22,8 @@ pub(super) struct Files<T> {
     map: Mutex<IdMap<FileId, Listed<T>>>,
     next: AtomicU64,
     slots: Arc<Slots>,
+    /// Files from the time of another driver that are of no use, and what their calls fail with.
+    lost: Mutex<IdMap<FileId, Errno>>,
 }
 
 /// A file in the table, with the right to be there.
@@ -56,12 +58,28 @@ const BUSY: u8 = 1;
 const CROWDED: u8 = 2;
 
 impl<T> Files<T> {
-    /// A table with room for `limit` files.
-    pub(super) fn new(limit: usize) -> Self {
+    /// A table with room for `limit` files, which get numbers from `first` on where the kernel has
+    /// none for them.
+    pub(super) fn new(limit: usize, first: u64) -> Self {
         Self {
             map: Mutex::default(),
-            next: AtomicU64::new(1),
+            next: AtomicU64::new(first),
             slots: Slots::new(limit),
+            lost: Mutex::default(),
+        }
+    }
+
+    /// The calls of `file` are to fail with `errno`.
+    pub(super) fn lose(&self, file: FileId, errno: Errno) {
+        lock(&self.lost).insert(file, errno);
+    }
+
+    /// What the calls of a file fail with that is of no use, if it is such a one; `last` takes it out.
+    pub(super) fn lost(&self, file: FileId, last: bool) -> Option<Errno> {
+        let mut lost = lock(&self.lost);
+        match last {
+            true => lost.remove(&file),
+            false => lost.get(&file).copied(),
         }
     }
 
@@ -70,17 +88,19 @@ impl<T> Files<T> {
         self.slots.take(REOPEN_PATIENCE)
     }
 
-    /// Adds a file that starts ready for everything.
+    /// Adds a file.
     pub(super) fn add(
         &self,
         state: T,
         flags: OpenFlags,
         slot: Slot,
+        known: &Known,
         published: Option<Published>,
         teller: Teller,
     ) -> OpenFile<T> {
-        let id = FileId(self.next.fetch_add(1, Ordering::Relaxed));
-        let readiness = Readiness::new(id, PollEvents::READ | PollEvents::WRITE, teller);
+        let next = || FileId(self.next.fetch_add(1, Ordering::Relaxed));
+        let id = known.file.unwrap_or_else(next);
+        let readiness = Readiness::new(id, known.events, teller);
         let file = OpenFile::new(id, readiness, state);
         let entry = Entry {
             file: file.clone(),

@@ -38,6 +38,18 @@ pub(crate) trait Serve: Send + Sync {
     /// Ends all calls that wait.
     fn shut(&self);
 
+    /// Has the threads end, each after the call that it is busy with.
+    fn rest(&self);
+
+    /// Whether there are calls that the driver has begun with, and not answered.
+    fn is_busy(&self) -> bool;
+
+    /// Gives back the calls that no handler has seen, once all threads have ended.
+    fn give_back(&self);
+
+    /// Gives back those that wait in queues, and takes no more.
+    fn give_way(&self);
+
     /// Releases the files that are still open.
     fn release_all(&self);
 }
@@ -49,6 +61,8 @@ pub(crate) struct Shared {
     path: PathBuf,
     /// Set under the lock of `end`, and never taken back.
     stop: AtomicBool,
+    /// The device is to end with the session, whatever its policy.
+    for_good: AtomicBool,
     /// Why the session ended, unless it was asked to.
     end: Mutex<Option<Error>>,
     /// Threads that hold the device. Falls under the lock of `end`.
@@ -90,6 +104,11 @@ impl Shared {
         self.workers.load(Ordering::Acquire)
     }
 
+    /// Whether the device outlives the session, for another driver.
+    fn leaves_device(&self) -> bool {
+        self.backend.keeps() && !self.for_good.load(Ordering::Acquire)
+    }
+
     fn wait_for_stop(&self) {
         let waited = self
             .changed
@@ -104,6 +123,7 @@ impl Session {
             path: backend.path().to_owned(),
             backend,
             stop: AtomicBool::new(false),
+            for_good: AtomicBool::new(false),
             end: Mutex::new(None),
             workers: AtomicUsize::new(0),
             changed: Condvar::new(),
@@ -124,6 +144,12 @@ impl Session {
         self.shared.backend.kind()
     }
 
+    /// Whether the device outlives its driver: it was registered with a [`Restart`](crate::Restart),
+    /// and the backend can do that.
+    pub fn is_kept(&self) -> bool {
+        self.shared.backend.keeps()
+    }
+
     /// A handle that ends the session from anywhere: another thread, a handler.
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle(Arc::clone(&self.shared))
@@ -136,14 +162,29 @@ impl Session {
     /// running get two seconds to return. The device has been dropped when this returns, unless a
     /// handler did not.
     ///
+    /// A device that is kept ([`is_kept`](Self::is_kept)) waits for another driver instead, unless it
+    /// was stopped for good ([`StopHandle::stop_for_good`]); so it does when another driver replaces
+    /// this one, by which it is stopped as well. Calls that the driver has begun with get two seconds
+    /// to be answered. Those that wait in a [`WaitQueue`](crate::WaitQueue) go to the next driver as
+    /// if this one had not seen them. What is not answered then is up to the policy.
+    ///
     /// # Errors
     /// The first thread could not be started, the node was taken away from outside (`ENODEV`), the
     /// connection to the kernel broke, or the node could not be removed.
     pub fn run(self) -> Result<()> {
         self.serve.start(&self.shared)?;
         self.shared.wait_for_stop();
-        let detached = self.shared.backend.detach();
-        self.finish();
+        let detached = match self.shared.leaves_device() {
+            true => {
+                self.give_way();
+                Ok(())
+            }
+            false => {
+                let detached = self.shared.backend.detach();
+                self.finish();
+                detached
+            }
+        };
         let failure = lock(&self.shared.end).take();
         failure.map_or(detached, Err)
     }
@@ -171,7 +212,29 @@ impl Session {
     /// After the node is gone: ends all calls, then all workers, then the connection.
     fn finish(&self) {
         self.serve.shut();
+        self.wait_for_workers(Instant::now() + GRACE);
+        self.shared.backend.close();
+        self.serve.release_all();
+    }
+
+    /// The node stays: ends all workers, then the calls that are under way, then the connection. The
+    /// files are the next driver's.
+    fn give_way(&self) {
+        self.serve.rest();
         let deadline = Instant::now() + GRACE;
+        self.wait_for_workers(deadline);
+        if self.shared.workers() == 0 {
+            self.serve.give_back();
+            // What other threads of the driver have to answer, nobody here is told of.
+            while self.serve.is_busy() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
+            self.serve.give_way();
+        }
+        self.shared.backend.close();
+    }
+
+    fn wait_for_workers(&self, deadline: Instant) {
         while self.shared.workers() > 0 {
             self.shared.backend.nudge();
             let left = deadline.saturating_duration_since(Instant::now());
@@ -194,14 +257,18 @@ impl Session {
                 drop(self.shared.changed.wait_timeout(end, pause));
             }
         }
-        self.shared.backend.close();
-        self.serve.release_all();
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         self.shared.stop(None);
+        if self.shared.leaves_device() {
+            // Nothing has been begun, or all of that has been seen to.
+            self.shared.backend.close();
+            self.serve.shut();
+            return;
+        }
         if let Err(error) = self.shared.backend.detach() {
             tracing::error!(%error, "the node is left behind");
         }
@@ -226,6 +293,13 @@ pub struct StopHandle(Arc<Shared>);
 impl StopHandle {
     /// Asks the session to end; [`Session::run`] then returns. Does not wait.
     pub fn stop(&self) {
+        self.0.stop(None);
+    }
+
+    /// The same; but the device ends, too, where it would be kept for another driver
+    /// ([`Restart`](crate::Restart)).
+    pub fn stop_for_good(&self) {
+        self.0.for_good.store(true, Ordering::Release);
         self.0.stop(None);
     }
 }

@@ -107,6 +107,11 @@ impl Driver {
         driver
     }
 
+    /// The control file that a successor has got.
+    pub(crate) fn successor(control: std::os::fd::OwnedFd) -> Self {
+        Self(Handle::from(control))
+    }
+
     /// Connects and registers device 1 with a new name. Returns the name too.
     pub(crate) fn with_device(operations: u64, flags: u32) -> (Self, PathBuf) {
         let driver = Self::connect();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use fusd::wire::IOCTL_EXCHANGE;
+use fusd::wire::{IOCTL_ADOPT, IOCTL_DEVICES, IOCTL_EXCHANGE, IOCTL_FILES};
 use fusd_tests::wait::{Started, start, wait_until};
 
 use crate::driver::{Driver, name, node};
@@ -32,7 +32,7 @@ const SIDES: usize = 3;
 
 /// Whether an ioctl of the control node has this number.
 pub(crate) fn is_known_ioctl(number: u32) -> bool {
-    number == IOCTL_EXCHANGE
+    [IOCTL_EXCHANGE, IOCTL_ADOPT, IOCTL_FILES, IOCTL_DEVICES].contains(&number)
 }
 
 #[test]

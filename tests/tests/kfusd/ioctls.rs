@@ -22,7 +22,11 @@ fn start_ioctl(file: &Handle, number: u32, argument: &[u8]) -> Started<(Outcome<
 }
 
 /// The same, as a raw ioctl with the argument's address.
-fn start_raw(file: &Handle, number: u32, argument: &[u8]) -> Started<(Outcome<i32>, Vec<u8>)> {
+pub(crate) fn start_raw(
+    file: &Handle,
+    number: u32,
+    argument: &[u8],
+) -> Started<(Outcome<i32>, Vec<u8>)> {
     let file = file.duplicate();
     let mut argument = argument.to_vec();
     start(move || {
@@ -31,7 +35,7 @@ fn start_raw(file: &Handle, number: u32, argument: &[u8]) -> Started<(Outcome<i3
     })
 }
 
-fn copy_in(id: u64, address: u64, length: u32) -> Vec<u8> {
+pub(crate) fn copy_in(id: u64, address: u64, length: u32) -> Vec<u8> {
     let copy = CopyIn {
         address,
         length,
@@ -40,7 +44,7 @@ fn copy_in(id: u64, address: u64, length: u32) -> Vec<u8> {
     message(operation::COPY_IN, 0, id, &[&copy.to_bytes()])
 }
 
-fn copy_out(id: u64, address: u64, data: &[u8]) -> Vec<u8> {
+pub(crate) fn copy_out(id: u64, address: u64, data: &[u8]) -> Vec<u8> {
     let length = u32::try_from(data.len()).expect("short");
     let copy = CopyOut {
         address,
@@ -52,7 +56,7 @@ fn copy_out(id: u64, address: u64, data: &[u8]) -> Vec<u8> {
 
 /// Waits for the end of a copy: its errno, and what was copied in.
 #[track_caller]
-fn copied(driver: &Driver, id: u64) -> (u32, Vec<u8>) {
+pub(crate) fn copied(driver: &Driver, id: u64) -> (u32, Vec<u8>) {
     let message = driver.expect(operation::COPIED);
     assert_eq!(message.id(), id);
     (

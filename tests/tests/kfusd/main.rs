@@ -23,6 +23,7 @@ mod module;
 mod names;
 mod polling;
 mod raw;
+mod restart;
 mod short;
 mod signals;
 mod stalls;

@@ -4,6 +4,7 @@
 mod arena;
 #[cfg(target_arch = "x86_64")]
 mod compat;
+mod succession;
 mod uevents;
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -16,6 +17,7 @@ use nix::errno::Errno;
 pub(crate) use arena::Arena;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use compat::LowPage;
+pub(crate) use succession::{adopt, adopt_raw, as_user, list, list_raw, received};
 pub(crate) use uevents::Uevents;
 
 /// delete_module(2), without waiting and without force.

@@ -16,4 +16,5 @@ pub(crate) mod parallel;
 pub(crate) mod polling;
 pub(crate) mod published;
 pub(crate) mod reading;
+pub(crate) mod restarting;
 pub(crate) mod signals;

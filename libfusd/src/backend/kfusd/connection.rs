@@ -8,8 +8,8 @@ use std::path::Path;
 use crate::backend::{Content, Offer, RequestId, buffer::Buffer};
 use crate::sys::descriptor::{self, Exchanged};
 use crate::wire::{
-    self, CommandHeader, Memory, Notify, Publish, Reply, RequestHeader, Unregister, Workers,
-    operation,
+    self, CommandHeader, Cookie, Memory, Notify, Publish, Reply, RequestHeader, Unregister,
+    Workers, operation,
 };
 use crate::{Errno, PollEvents};
 
@@ -24,7 +24,7 @@ pub(super) struct Connection {
     device: OwnedFd,
     /// Bytes of data in one message, at most.
     max_transfer: u32,
-    /// What the driver has taken of the module's features.
+    /// The features that the driver has taken.
     features: u64,
 }
 
@@ -54,6 +54,16 @@ impl Connection {
             max_transfer,
             features,
         }
+    }
+
+    /// The control file.
+    pub(super) fn control(&self) -> &OwnedFd {
+        &self.device
+    }
+
+    /// Whether devices can outlive their driver.
+    pub(super) fn keeps(&self) -> bool {
+        self.features & wire::FEATURE_KEEP != 0
     }
 
     /// Bytes that the buffer of [`receive`](Self::receive) must have.
@@ -149,6 +159,24 @@ impl Connection {
             reserved: 0,
         };
         self.send_plain(operation::NOTIFY, &notify.to_bytes())
+    }
+
+    /// Sets the number that a successor finds with `file`.
+    pub(super) fn keep_token(&self, file: u64, token: u64) -> io::Result<()> {
+        let cookie = Cookie {
+            file,
+            cookie: token,
+        };
+        self.send_plain(operation::COOKIE, &cookie.to_bytes())
+    }
+
+    /// Gives a request back.
+    pub(super) fn give_back(&self, RequestId(id): RequestId) -> io::Result<()> {
+        let header = CommandHeader {
+            id,
+            ..header(operation::BACK, 0)
+        };
+        self.send(&[IoSlice::new(&header.to_bytes())])
     }
 
     /// Takes the device away.

@@ -11,8 +11,8 @@ use super::connection::{Connection, Message, NUMBER};
 use crate::backend::Placement;
 use crate::backend::place::{CREATE, Place};
 use crate::sys::descriptor;
-use crate::wire::{self, Greeting, Hello, Register, RequestHeader, operation};
-use crate::{Errno, Error, ErrorKind, Operations, Position, Properties, Result};
+use crate::wire::{self, DeviceRecord, Greeting, Hello, Register, RequestHeader, operation};
+use crate::{Errno, Error, ErrorKind, Operations, Position, Properties, Restart, Result};
 
 /// The permission bits that the module knows of.
 pub(super) const MODE_MASK: u32 = 0o777;
@@ -36,7 +36,11 @@ pub(super) fn open_device() -> Result<OwnedFd> {
 ///
 /// # Errors
 /// The module speaks another version, or lacks a feature that the device takes (`EPROTO`).
-pub(super) fn agree(device: OwnedFd, properties: &Properties) -> Result<Connection> {
+pub(super) fn agree(
+    device: OwnedFd,
+    properties: &Properties,
+    restart: Option<&Restart>,
+) -> Result<Connection> {
     let failed =
         |errno| Error::system(ErrorKind::Backend, errno, "agree on a protocol with").on(DEVICE);
     let mut buffer = [0; RequestHeader::SIZE + Greeting::SIZE];
@@ -64,7 +68,11 @@ pub(super) fn agree(device: OwnedFd, properties: &Properties) -> Result<Connecti
         true => wire::FEATURE_COPY,
         false => 0,
     };
-    let features = greeting.features & wanted | copy;
+    let keep = match restart {
+        Some(_) => wire::FEATURE_KEEP,
+        None => 0,
+    };
+    let features = greeting.features & (wanted | keep) | copy;
     if let Some(name) = wire::feature_name(features & !greeting.features) {
         let why = format!("the module does not have the feature {name:?}");
         return Err(failed(Errno::EPROTO).because(why));
@@ -92,16 +100,18 @@ pub(super) fn register(
     properties: &Properties,
 ) -> Result<()> {
     let name = place.name().as_bytes();
+    let restart = placement.restart.filter(|_| connection.keeps());
     let register = Register {
         device: NUMBER,
         operations: operations(properties),
-        flags: flags(properties),
+        flags: flags(properties) | restart.as_ref().map_or(0, policy),
         mode: placement.mode & MODE_MASK,
         uid: placement.uid,
         gid: placement.gid,
         max_transfer: 0,
         // Lossless: a name has at most 1024 bytes.
         name_length: name.len() as u32,
+        keep: restart.map_or(0, |restart| restart.millis()),
         reserved: 0,
     };
     let body = [register.to_bytes().as_slice(), name].concat();
@@ -125,6 +135,20 @@ pub(super) fn is_any_ioctl(properties: &Properties) -> bool {
     properties
         .operations
         .contains(Operations::IOCTL | Operations::ANY_IOCTL)
+}
+
+/// Whether a device that another driver made is what this one would make.
+pub(super) fn is_kind(device: &DeviceRecord, properties: &Properties) -> bool {
+    let kind = wire::REGISTER_STREAM | wire::REGISTER_RAW_IOCTL;
+    device.operations == operations(properties) && device.flags & kind == flags(properties)
+}
+
+/// The flags for a device that is to be kept.
+fn policy(restart: &Restart) -> u32 {
+    match restart.is_again() {
+        true => wire::REGISTER_KEEP | wire::REGISTER_AGAIN,
+        false => wire::REGISTER_KEEP,
+    }
 }
 
 fn operations(properties: &Properties) -> u64 {

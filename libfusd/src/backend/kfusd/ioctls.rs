@@ -270,7 +270,7 @@ fn deliver(
     reach: Reach,
 ) -> Incoming {
     let operation = Operation::Ioctl {
-        file: FileId(header.cookie),
+        file: FileId(header.file),
         command: IoctlCommand::from_raw(call.command),
         argument: call.argument,
         input,

@@ -10,6 +10,7 @@ mod files;
 mod handshake;
 mod ioctls;
 mod requests;
+mod succession;
 
 use std::fs;
 use std::io::{self, IoSlice};
@@ -25,8 +26,8 @@ use self::requests::{Seeks, is_made_up};
 use super::buffer::Buffer;
 use super::place::{CREATE, Place};
 use super::{
-    Answer, Backend, BackendKind, Call, Carrier, Content, FileId, Incoming, Offer, Placement,
-    PollKey, RequestId,
+    Answer, Backend, BackendKind, Call, Carrier, Content, FileId, Incoming, Inherited, Offer,
+    Placement, PollKey, RequestId,
 };
 use crate::sync::lock;
 use crate::wire::{self, Reply};
@@ -40,6 +41,8 @@ pub(crate) struct KfusdDevice {
     connection: Connection,
     /// The module has the device: nobody has taken it away yet.
     registered: AtomicBool,
+    /// The files of the driver before, until the session has them.
+    inherited: Mutex<Vec<Inherited>>,
     files: Files,
     seeks: Seeks,
     /// Ioctls for which memory of the caller is being fetched or filled.
@@ -58,22 +61,59 @@ impl KfusdDevice {
     /// had here. Others: the node is not.
     pub(crate) fn create(placement: &Placement, properties: &Properties) -> Result<Self> {
         let device = handshake::open_device()?;
-        let place = Place::check(placement)?;
-        let connection = handshake::agree(device, properties)?;
-        handshake::register(&connection, &place, placement, properties)?;
+        let restart = placement.restart.as_ref();
+        let place = Place::check_unless(placement, restart.is_some())?;
+        let connection = handshake::agree(device, properties, restart)?;
+        let registered = handshake::register(&connection, &place, placement, properties);
+        match (registered, restart.filter(|_| connection.keeps())) {
+            (Ok(()), _) => Self::made(placement, properties, connection),
+            (Err(error), Some(restart)) if error.errno() == Errno::EEXIST => {
+                let control = connection.control();
+                let taken = succession::take_over(control, &place, properties, restart)?;
+                let Some(taken) = taken else {
+                    // Something else is there; or its limit was just over.
+                    handshake::register(&connection, &place, placement, properties)
+                        .map_err(|_| error)?;
+                    return Self::made(placement, properties, connection);
+                };
+                let charge = &taken.charge;
+                let connection =
+                    Connection::new(taken.control, charge.max_transfer, charge.features);
+                Ok(Self::new(placement, properties, connection, taken.files))
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// One that the module has just made.
+    fn made(
+        placement: &Placement,
+        properties: &Properties,
+        connection: Connection,
+    ) -> Result<Self> {
+        let device = Self::new(placement, properties, connection, Vec::new());
+        device.dress(placement)?;
+        Ok(device)
+    }
+
+    fn new(
+        placement: &Placement,
+        properties: &Properties,
+        connection: Connection,
+        inherited: Vec<Inherited>,
+    ) -> Self {
         let publishes = connection.publishes() && properties.position == Position::Seekable;
-        let device = Self {
+        Self {
             path: placement.path.clone(),
             connection,
             registered: AtomicBool::new(true),
-            files: Files::default(),
+            files: Files::of(inherited.iter().map(|it| it.file)),
+            inherited: Mutex::new(inherited),
             seeks: Seeks::default(),
             ioctls: Mutex::default(),
             any_ioctl: handshake::is_any_ioctl(properties),
             publishes,
-        };
-        device.dress(placement)?;
-        Ok(device)
+        }
     }
 
     /// Makes sure that the node is there, and gives it what of its mode the module does not.
@@ -160,13 +200,14 @@ impl KfusdDevice {
             wire::operation::IOCTL => lock(&self.ioctls).arrived(message, self.any_ioctl),
             wire::operation::NUDGED => lock(&self.ioctls).take_ready().unwrap_or(Incoming::Nothing),
             wire::operation::OPEN => {
-                self.files.opening(header.id, header.file);
+                self.files.opening(header.id, FileId(header.file));
                 requests::sort(message, &self.seeks)
             }
             wire::operation::RELEASE => {
-                self.files.released(FileId(header.cookie));
+                self.files.released(FileId(header.file));
                 requests::sort(message, &self.seeks)
             }
+            wire::operation::SUCCESSOR => Incoming::Succeeded,
             _ => requests::sort(message, &self.seeks),
         }
     }
@@ -183,6 +224,41 @@ impl Backend for KfusdDevice {
 
     fn places_appends(&self) -> bool {
         false
+    }
+
+    fn names_files(&self) -> bool {
+        true
+    }
+
+    fn file_of(&self, open: RequestId) -> Option<FileId> {
+        self.files.of_opening(open.0)
+    }
+
+    fn keeps(&self) -> bool {
+        self.connection.keeps()
+    }
+
+    fn inherited(&self) -> Vec<Inherited> {
+        std::mem::take(&mut *lock(&self.inherited))
+    }
+
+    fn keep_token(&self, file: FileId, token: u64) -> io::Result<()> {
+        if !self.connection.keeps() {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
+        // That of a file which is being opened goes along with the answer.
+        match self.files.keep(file, token) {
+            true => Ok(()),
+            false => self.connection.keep_token(file.0, token),
+        }
+    }
+
+    fn give_back(&self, id: RequestId, call: Call) -> io::Result<()> {
+        if is_made_up(id) {
+            return Ok(());
+        }
+        self.forget(id, call);
+        self.connection.give_back(id)
     }
 
     fn takes_readiness(&self) -> bool {
@@ -211,10 +287,9 @@ impl Backend for KfusdDevice {
         }
         match answer {
             Answer::Opened(file, events) => {
-                self.files.opened(id.0, file);
                 let reply = Reply {
                     events: events.bits(),
-                    value: file.0,
+                    value: self.files.opened(id.0),
                     error: 0,
                 };
                 let sent = self.reply(id, &reply, wire::REPLY_EVENTS, &[]);
@@ -269,15 +344,15 @@ impl Backend for KfusdDevice {
 
     fn push_readiness(&self, file: FileId, events: PollEvents) {
         // A file that the module does not know yet is told of when it is opened.
-        if let Some(number) = self.files.number(file) {
-            let sent = self.connection.notify(number, events);
+        if self.files.is_open(file) {
+            let sent = self.connection.notify(file.0, events);
             self.connection.report(&self.path, sent);
         }
     }
 
     fn offer(&self, open: RequestId, offer: &Offer) -> io::Result<()> {
-        let number = self.files.number_of_opening(open.0).ok_or(Errno::ENOENT)?;
-        self.connection.offer(number, offer)
+        let file = self.files.of_opening(open.0).ok_or(Errno::ENOENT)?;
+        self.connection.offer(file.0, offer)
     }
 
     fn limit_workers(&self, limit: usize) {
@@ -295,8 +370,8 @@ impl Backend for KfusdDevice {
         if !self.publishes {
             return Err(Errno::EOPNOTSUPP.into());
         }
-        let number = self.files.number_of_opening(open.0).ok_or(Errno::ENOENT)?;
-        self.connection.publish(number, content)
+        let file = self.files.of_opening(open.0).ok_or(Errno::ENOENT)?;
+        self.connection.publish(file.0, content)
     }
 
     fn nudge(&self) {

@@ -24,7 +24,7 @@ pub(super) fn is_made_up(RequestId(id): RequestId) -> bool {
 /// What the message is. The module sends nothing else; what it should ever send is passed over.
 pub(super) fn sort(message: &Message, seeks: &Seeks) -> Incoming {
     let header = &message.header;
-    let file = FileId(header.cookie);
+    let file = FileId(header.file);
     let flags = flags(header);
     let operation = match header.operation {
         operation::OPEN => Operation::Open { flags },

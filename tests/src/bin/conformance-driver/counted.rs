@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fusd::{
     Device, FlushRequest, IoctlArgument, IoctlCommand, IoctlRequest, OpenFile, OpenRequest,
-    Properties, ReadRequest, SyncRequest, WriteRequest,
+    Properties, ReadRequest, RestoreRequest, SyncRequest, WriteRequest,
 };
 
 /// Calls that have reached the device.
@@ -61,6 +61,10 @@ impl<D: Device> Device for Counted<D> {
     fn open(&self, request: OpenRequest<D::File>) {
         count(&self.counts.opens);
         self.device.open(request);
+    }
+
+    fn restore(&self, request: RestoreRequest<D::File>) {
+        self.device.restore(request);
     }
 
     fn release(&self, file: &OpenFile<D::File>) {

@@ -73,6 +73,9 @@ pub(crate) fn serve<D: Device>(
     if let Some(owner) = options.owner {
         builder = builder.owner(owner).group(owner);
     }
+    if let Some(policy) = options.restart {
+        builder = builder.restart(policy);
+    }
     if let Some(limit) = options.max_open {
         builder = builder.max_open(limit);
     }
@@ -123,6 +126,12 @@ fn obey(stop: &StopHandle, counts: &Counts, control: &Control) {
             ["threads"] => std::fs::read_dir("/proc/self/task")
                 .ok()
                 .map(|tasks| tasks.count().to_string()),
+            ["stop", "for", "good"] => {
+                // First the answer: the process ends with the session.
+                println!("stopping");
+                stop.stop_for_good();
+                continue;
+            }
             ["stop"] => {
                 stop.stop();
                 Some("stopping".into())

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
-use fusd::BackendKind;
+use fusd::{BackendKind, Restart};
 
 /// What the driver is started with.
 pub(crate) struct Options {
@@ -17,6 +18,8 @@ pub(crate) struct Options {
     pub(crate) workers: usize,
     pub(crate) max_open: Option<usize>,
     pub(crate) ready: Option<File>,
+    /// How the device outlives the driver, if it does.
+    pub(crate) restart: Option<Restart>,
     /// Nodes of further devices, each a memory of its own.
     pub(crate) beside: Vec<PathBuf>,
 }
@@ -32,6 +35,7 @@ impl Options {
             workers: 16,
             max_open: None,
             ready: None,
+            restart: None,
             beside: Vec::new(),
         };
         while let Some(name) = words.next() {
@@ -47,6 +51,7 @@ impl Options {
                 "--owner" => options.owner = Some(parse(&value)?),
                 "--workers" => options.workers = parse(&value)?,
                 "--max-open" => options.max_open = Some(parse(&value)?),
+                "--restart" => options.restart = Some(restart(&value)?),
                 "--beside" => options.beside.push(value.into()),
                 "--ready-fd" => {
                     let fd = fusd_tests::sys::inherited(parse(&value)?)
@@ -58,6 +63,18 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// A policy: the limit in milliseconds, then `:again` and `:replace` as wanted.
+fn restart(value: &str) -> Result<Restart, String> {
+    let mut words = value.split(':');
+    let limit = parse(words.next().unwrap_or_default())?;
+    let policy = Restart::within(Duration::from_millis(limit));
+    words.try_fold(policy, |policy, word| match word {
+        "again" => Ok(policy.again()),
+        "replace" => Ok(policy.replace()),
+        _ => Err(format!("--restart {value}: {word}")),
+    })
 }
 
 /// Reads a value.

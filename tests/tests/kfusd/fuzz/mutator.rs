@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use fusd::wire::{
-    self, COMMANDS, CommandHeader, CopyIn, CopyOut, Field, Hello, Memory, Notify, Publish,
+    self, COMMANDS, CommandHeader, Cookie, CopyIn, CopyOut, Field, Hello, Memory, Notify, Publish,
     Register, Reply, Unregister, Workers, operation,
 };
 use fusd_tests::sys::mapping::page;
@@ -191,7 +191,7 @@ impl Mutator {
                 message(operation::NOTIFY, 0, 0, &[&notify.to_bytes()])
             }
             7 => match self.random.below(2) {
-                0 => message(operation::NUDGE, 0, 0, &[]),
+                0 => self.succession(known),
                 _ => self.workers(known),
             },
             8 => match self.random.below(2) {
@@ -211,6 +211,25 @@ impl Mutator {
         };
         let id = request.map_or(0, |request| request.id());
         message(operation::WORKERS, 0, id, &[&workers.to_bytes()])
+    }
+
+    /// A nudge, or a message that has to do with successors.
+    fn succession(&mut self, known: &Known) -> Vec<u8> {
+        match self.random.below(8) {
+            0 => message(operation::RESUME, 0, 0, &[]),
+            1 | 2 => {
+                let id = self.request(known, false).map_or(0, |request| request.id());
+                message(operation::BACK, 0, id, &[])
+            }
+            3..=5 => {
+                let cookie = Cookie {
+                    file: self.one_of(&known.files),
+                    cookie: self.random.next(),
+                };
+                message(operation::COOKIE, 0, 0, &[&cookie.to_bytes()])
+            }
+            _ => message(operation::NUDGE, 0, 0, &[]),
+        }
     }
 
     fn memory(&mut self, known: &Known) -> Vec<u8> {

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use fusd::wire::{
-    self, Command, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Memory, Notify, Publish,
-    Register, Reply, Unregister, Workers, operation,
+    self, Command, Cookie, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Memory, Notify,
+    Publish, Register, Reply, Unregister, Workers, operation,
 };
 use fusd_tests::client::{Handle, Outcome};
 use fusd_tests::sys::mapping::{How, Mapping, page};
@@ -147,7 +147,15 @@ impl Scene {
                 };
                 vec![make(0, 0, &[&notify.to_bytes()])]
             }
-            operation::NUDGE => vec![make(0, 0, &[])],
+            operation::NUDGE | operation::RESUME => vec![make(0, 0, &[])],
+            operation::COOKIE => {
+                let cookie = Cookie {
+                    file: self.file_number(),
+                    cookie: 7,
+                };
+                vec![make(0, 0, &[&cookie.to_bytes()])]
+            }
+            operation::BACK => vec![make(0, self.read_id().unwrap_or_default(), &[])],
             operation::WORKERS => {
                 let workers = |limit, flags| Workers { limit, flags }.to_bytes();
                 vec![
@@ -228,10 +236,20 @@ impl Scene {
         }
         let known = |holds: bool, errno| if holds { Ok(command) } else { Err(errno) };
         match command {
-            Command::Hello(_) | Command::Nudge => Ok(command),
             Command::Workers { id, .. } => {
                 let known_ids = [Some(0), self.read_id(), self.ioctl_id()];
                 known(known_ids.contains(&Some(id)), Errno::ENOENT)
+            }
+            Command::Hello(_) | Command::Nudge | Command::Resume => Ok(command),
+            Command::Cookie(it) => known(it.file == self.file_number(), Errno::ENOENT),
+            // The device of the two requests is not to be kept.
+            Command::Back { id } => {
+                let is_known = [self.read_id(), self.ioctl_id()].contains(&Some(id));
+                Err(if is_known {
+                    Errno::EINVAL
+                } else {
+                    Errno::ENOENT
+                })
             }
             Command::Register(it) if it.uid == u32::MAX || it.gid == u32::MAX => Err(Errno::EINVAL),
             Command::Register(it) => known(it.device != DEVICE, Errno::EBUSY),
@@ -333,6 +351,21 @@ impl Scene {
             // Whether it counts is what the tests of deadlocks are for.
             Command::Workers { .. } => self.driver.expect_nothing(),
             Command::Nudge => drop(self.driver.expect(operation::NUDGED)),
+            Command::Resume => {
+                // What was under way has failed, as nothing says that it is to come again.
+                assert_eq!(self.end_ioctl(), Err(Errno::EPIPE));
+                assert_eq!(self.end_read(), Err(Errno::EPIPE));
+                self.driver.expect(operation::CHARGE);
+            }
+            Command::Cookie(it) => {
+                let file = self.file.as_ref().expect("a file").duplicate();
+                let reading = start(move || file.read(1));
+                let request = self.driver.expect(operation::READ);
+                assert_eq!(request.header.cookie, it.cookie);
+                self.driver.answer(request.id(), 0, b"").expect("answer");
+                reading.wait().expect("read");
+            }
+            Command::Back { .. } => panic!("not to be taken"),
             Command::Memory(it) => {
                 let file = self.file.as_ref().expect("a file");
                 let mapped = |how| Mapping::new(file, 0, 1, how).map(drop);

@@ -6,6 +6,7 @@ mod circle;
 mod faulty;
 mod gate;
 mod ioctls;
+mod ledger;
 mod memory;
 mod numbers;
 mod pattern;
@@ -37,6 +38,7 @@ pub(crate) fn serve(choice: &str, options: Options) -> Result<(), String> {
             crate::serve(options, device, control)
         }
         "ioctls" => crate::serve(options, ioctls::Ioctls, nothing()),
+        "ledger" => crate::serve(options, ledger::Ledger::new(argument)?, nothing()),
         "memory" => crate::serve(options, Memory::default(), nothing()),
         "numbers" => {
             let (device, control) = numbers::Numbers::new();
