@@ -5,6 +5,7 @@
 
 mod echo;
 mod http;
+mod overview;
 mod page;
 mod pipe;
 mod prompt;
@@ -64,6 +65,16 @@ fn try_out(case: &Case, number: usize, block: &Block, example: &Example) {
     for bad in ["panicked", "command not found", "rror"] {
         assert!(!said.contains(bad), "{block:?} has said\n{said}");
     }
+}
+
+#[test]
+fn the_examples_of_the_overview_work() {
+    let page = include_str!("../../../man/fusd.7");
+    run(
+        "the_examples_of_the_overview_work",
+        page,
+        &overview::EXAMPLES,
+    );
 }
 
 #[test]
