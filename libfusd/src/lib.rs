@@ -38,6 +38,8 @@
 //! - [`Session`] serves a registered device, on as many threads as are needed.
 //! - [`request`] has the calls, one type each. [`WaitQueue`] keeps those that have to wait.
 //! - [`loopback`] has a client in the same process, for tests of a driver.
+//! - [`guide`] explains, a page for each subject: concepts, backends, blocking and poll, ioctls,
+//!   mmap, security.
 //!
 //! # Backends
 //!
@@ -68,6 +70,7 @@ mod flags;
 mod fuse_wire;
 #[cfg(fuzzing)]
 pub use fuse_wire::fuzzing;
+pub mod guide;
 mod idmap;
 mod ioctl;
 pub mod loopback;
