@@ -5,12 +5,13 @@
 //! test program prints; `results` and `count` keep what became of the tests. `conformance` makes the
 //! README's table of that.
 //!
-//! `deploy` is `install`, and says what there is to install.
+//! `deploy` is `install`, and says what there is to install; `deb` makes packages of the same.
 
 mod bench;
 mod check;
 mod conformance;
 mod count;
+mod deb;
 mod deploy;
 mod fuzz;
 mod host;
@@ -37,6 +38,7 @@ enum Command {
     Conformance(conformance::Args),
     Man(man::Args),
     Install(deploy::Args),
+    Deb(deb::Args),
     Bench(bench::Args),
     Fuzz(fuzz::Args),
     Soak(soak::Args),
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Soak(args) => soak::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Install(args) => deploy::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Deb(args) => deb::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
