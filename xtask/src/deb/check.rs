@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use nix::unistd::Uid;
 
+use super::services;
 use crate::check::succeed;
 use crate::host;
 use crate::lab::apt;
@@ -21,14 +22,17 @@ use crate::unpacked;
 const INCLUDED: &str =
     "bash-completion,dkms,fish,fuse3,gcc,libc6-dev,man-db,pkg-config,systemd,udev,zsh";
 
-/// What dpkg, apt and others change by themselves.
-const IGNORED: [&str; 8] = [
+/// What dpkg, apt, systemd and others change by themselves.
+const IGNORED: [&str; 11] = [
     "./etc/group-",
     "./etc/gshadow-",
     "./etc/ld.so.cache",
+    "./etc/.updated/",
     "./run/",
+    "./var/.updated/",
     "./var/cache/",
     "./var/lib/dpkg/",
+    "./var/lib/systemd/",
     "./var/log/",
     "./tmp/",
 ];
@@ -60,7 +64,7 @@ pub(super) fn run(packages: &[PathBuf]) -> Result<()> {
     let before = listing(&root)?;
     let groups = fs::read_to_string(root.join("etc/group"))?;
 
-    let shared = root.join("tmp/fusd");
+    let shared = root.join("fusd");
     fs::create_dir_all(&shared)?;
     for package in packages {
         let name = package.file_name().context("a package has a name")?;
@@ -72,23 +76,11 @@ pub(super) fn run(packages: &[PathBuf]) -> Result<()> {
         shared.join("hello.c"),
     )?;
     fs::write(shared.join("use"), USE)?;
-    let mut inside = Command::new("unshare");
-    inside
-        .args([
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-ec",
-            ENTER,
-        ])
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("LC_ALL", "C.UTF-8")
-        .env("ROOT", &root)
-        .stdin(Stdio::null());
-    succeed(inside).context("the packages do not work")?;
+    fs::write(shared.join("remove"), REMOVE)?;
+    enter(&root, "use").context("the packages do not work")?;
+    println!("-- services --");
+    services::run(&root)?;
+    enter(&root, "remove").context("the packages cannot be removed")?;
 
     let after = listing(&root)?;
     let left: Vec<_> = after.difference(&before).map(String::as_str).collect();
@@ -101,6 +93,21 @@ pub(super) fn run(packages: &[PathBuf]) -> Result<()> {
     }
     println!("-- installed, used, removed; nothing is left --");
     Ok(())
+}
+
+/// Runs one of the scripts in the system.
+fn enter(root: &Path, script: &str) -> Result<()> {
+    let mut inside = Command::new("unshare");
+    inside
+        .args(["--mount", "--pid", "--fork", "--kill-child"])
+        .args(["sh", "-ec", ENTER])
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LC_ALL", "C.UTF-8")
+        .env("ROOT", root)
+        .env("SCRIPT", script)
+        .stdin(Stdio::null());
+    succeed(inside)
 }
 
 /// The archive with the fresh system, which is made if need be.
@@ -159,18 +166,19 @@ const ENTER: &str = r#"
 mount --bind "$ROOT" "$ROOT"
 mount -t proc proc "$ROOT/proc"
 mount -t tmpfs -o mode=755 tmpfs "$ROOT/dev"
-for node in null zero full random urandom tty fuse; do
-    : >"$ROOT/dev/$node"
-    mount --bind /dev/$node "$ROOT/dev/$node"
+# Nodes of its own: what udev does to them in there is not done to the machine's.
+for node in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0 fuse:10:229; do
+    number=${node#*:}
+    mknod -m 666 "$ROOT/dev/${node%%:*}" c "${number%:*}" "${number#*:}"
 done
 ln -s /proc/self/fd "$ROOT/dev/fd"
-exec chroot "$ROOT" sh -eu /tmp/fusd/use
+exec chroot "$ROOT" sh -eu "/fusd/$SCRIPT"
 "#;
 
 /// What is done in it. (fish and systemd keep something in HOME and in /run.)
 const USE: &str = r#"
-cd /tmp/fusd
-export HOME=/tmp/fusd
+cd /fusd
+export HOME=/fusd
 say() { echo "-- $* --"; }
 fail() { echo "$*" >&2; exit 1; }
 
@@ -216,9 +224,9 @@ systemd-tmpfiles --version >/dev/null
 say the module source
 dkms status | grep '^kfusd/'
 test -e /usr/src/kfusd-*/wire.rs
+"#;
 
-say removing
-cd /
+const REMOVE: &str = r#"
 dpkg --purge fusd-dkms fusd libfusd-dev libfusd0
-rm -r /tmp/fusd
+rm -r /fusd
 "#;

@@ -7,6 +7,7 @@
 mod check;
 mod control;
 mod packages;
+mod services;
 mod stage;
 
 use std::fs;
