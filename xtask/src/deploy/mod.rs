@@ -58,6 +58,10 @@ pub(crate) struct Args {
     /// What another process of this program has built
     #[arg(long, hide = true, value_name = "DIR")]
     staged: Option<PathBuf>,
+
+    /// This is what sudo has started: it is not asked again
+    #[arg(long, hide = true)]
+    by_sudo: bool,
 }
 
 const ALL: [Part; 3] = [Part::Tools, Part::Library, Part::Module];
@@ -67,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let destdir = destdir(args.destdir.clone(), env::var_os("DESTDIR"));
     let place = Place(destdir);
     if args.uninstall {
-        return uninstall(&layout, &place);
+        return uninstall(&layout, &place, args.by_sudo);
     }
     let parts = match args.only.is_empty() {
         true => &ALL[..],
@@ -94,12 +98,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn uninstall(layout: &Layout, place: &Place) -> Result<()> {
+fn uninstall(layout: &Layout, place: &Place, by_sudo: bool) -> Result<()> {
     let manifest = layout.manifest();
     let list = manifest.as_path();
     // Without a list there is nothing that rights are needed for.
     let barrier = place.barrier([list].into_iter());
-    match barrier.filter(|_| place.of(list).exists()) {
+    match barrier.filter(|_| !by_sudo && place.of(list).exists()) {
         Some(barrier) => root::uninstall(layout, place, &barrier),
         None => place.uninstall(list),
     }

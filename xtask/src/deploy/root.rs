@@ -104,7 +104,7 @@ fn again(options: Vec<OsString>, layout: &Layout, place: &Place, barrier: &Path)
     command
         .arg("--")
         .arg(program)
-        .arg("install")
+        .args(["install", "--by-sudo"])
         .args(options)
         .args([OsStr::new("--prefix"), layout.prefix().as_os_str()])
         .args([
