@@ -38,6 +38,8 @@
 //! - [`Session`] serves a registered device, on as many threads as are needed.
 //! - [`request`] has the calls, one type each. [`WaitQueue`] keeps those that have to wait.
 //! - [`loopback`] has a client in the same process, for tests of a driver.
+//! - [`guide`] explains, a page for each subject: concepts, backends, blocking and poll, ioctls,
+//!   mmap, security.
 //! - [`inspect`] tells of devices that others serve, for programs that watch over them.
 //!
 //! # Backends
@@ -132,6 +134,7 @@ mod flags;
 mod fuse_wire;
 #[cfg(fuzzing)]
 pub use fuse_wire::fuzzing;
+pub mod guide;
 mod idmap;
 pub mod inspect;
 mod ioctl;

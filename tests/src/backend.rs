@@ -120,6 +120,11 @@ pub fn skip(test: &str, reason: &str) {
     say("SKIP", test, reason);
 }
 
+/// Says that `test` shows less here than it could, for want of something that is no backend.
+pub fn weaker(test: &str, reason: &str) {
+    say("WEAKER", test, reason);
+}
+
 /// Says a word on a test, past the capture of output, so that it is seen in a successful run; on a
 /// line of its own, whatever the test runner has begun to print.
 pub(crate) fn say(word: &str, test: &str, reason: &str) {

@@ -4,17 +4,20 @@
 //! test programs on the host, and `in_guest` run them in the kernels of `lab`. `libtest` reads what a
 //! test program prints; `results` and `count` keep what became of the tests. `conformance` makes the
 //! README's table of that.
+//!
+//! `deploy` is `install`, and says what there is to install; `deb` makes packages of the same.
 
 mod bench;
 mod check;
 mod conformance;
 mod count;
+mod deb;
+mod deploy;
 mod fuzz;
 mod host;
 mod in_guest;
 mod install;
 mod lab;
-mod library;
 mod libtest;
 mod man;
 mod programs;
@@ -34,7 +37,8 @@ enum Command {
     Test(test::Args),
     Conformance(conformance::Args),
     Man(man::Args),
-    Install(library::Args),
+    Install(deploy::Args),
+    Deb(deb::Args),
     Bench(bench::Args),
     Fuzz(fuzz::Args),
     Soak(soak::Args),
@@ -49,7 +53,8 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Lab(args) => lab::run(&args),
-        Command::Install(args) => library::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Install(args) => deploy::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Deb(args) => deb::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

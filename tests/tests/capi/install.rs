@@ -60,7 +60,8 @@ fn what_is_installed_builds_drivers() {
     let root = case.directory().join("root");
     run(case
         .program("xtask")
-        .args(["install", "--debug", "--prefix", "/opt/fusd", "--destdir"])
+        .args(["install", "--debug", "--only", "library"])
+        .args(["--prefix", "/opt/fusd", "--destdir"])
         .arg(&root));
     let installed = root.join("opt/fusd");
     for file in [

@@ -1,4 +1,4 @@
-//! The examples of the manual pages, taken from the pages and run by a shell.
+//! The examples of the manual pages and of the README, taken from there and run by a shell.
 //!
 //! On the machine itself what they put below /dev goes to a directory of the test's own, through FUSE;
 //! in a guest of the lab nothing is changed, and the best backend serves.
@@ -6,9 +6,12 @@
 mod echo;
 mod front;
 mod http;
+mod markdown;
+mod overview;
 mod page;
 mod pipe;
 mod prompt;
+mod readme;
 mod scene;
 mod serial;
 
@@ -33,8 +36,13 @@ pub(crate) struct Example {
     check: fn(&str) -> bool,
 }
 
-/// Runs all examples of a page. Each of the page has to be known, and none else.
+/// Runs all examples of a page.
 fn run(name: &str, page: &str, examples: &[Example]) {
+    try_all(name, &page::blocks(page), examples);
+}
+
+/// Runs these blocks. Each has to be known, and none else.
+fn try_all(name: &str, blocks: &[Block], examples: &[Example]) {
     let backend = match scene::is_guest() {
         true => Backend::Kfusd,
         false => Backend::Fuse,
@@ -42,7 +50,6 @@ fn run(name: &str, page: &str, examples: &[Example]) {
     let Some(case) = Case::begin(name, backend) else {
         return;
     };
-    let blocks = page::blocks(page);
     let mut known: BTreeSet<_> = examples.iter().map(|example| example.begins).collect();
     for (number, block) in blocks.iter().enumerate() {
         let example = examples.iter().find(|it| block.begins(it.begins));
@@ -65,6 +72,26 @@ fn try_out(case: &Case, number: usize, block: &Block, example: &Example) {
     for bad in ["panicked", "command not found", "rror"] {
         assert!(!said.contains(bad), "{block:?} has said\n{said}");
     }
+}
+
+#[test]
+fn the_examples_of_the_overview_work() {
+    let page = include_str!("../../../man/fusd.7");
+    run(
+        "the_examples_of_the_overview_work",
+        page,
+        &overview::EXAMPLES,
+    );
+}
+
+#[test]
+fn the_examples_of_the_readme_work() {
+    let blocks = markdown::examples(readme::TEXT);
+    try_all(
+        "the_examples_of_the_readme_work",
+        &blocks,
+        &readme::EXAMPLES,
+    );
 }
 
 #[test]

@@ -8,6 +8,25 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// That of these lines.
+    ///
+    /// # Panics
+    /// It has no command.
+    pub(crate) fn new<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+        let mut block = Self {
+            commands: Vec::new(),
+            output: Vec::new(),
+        };
+        for line in lines {
+            match line.strip_prefix("$ ").or(line.strip_prefix("# ")) {
+                Some(command) => block.commands.push(command.to_owned()),
+                None => block.output.push(line.to_owned()),
+            }
+        }
+        assert!(!block.commands.is_empty(), "no prompt in {block:?}");
+        block
+    }
+
     /// Whether its first command begins like this.
     pub(crate) fn begins(&self, text: &str) -> bool {
         self.commands
@@ -24,22 +43,15 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let mut lines = page.lines();
     let mut blocks = Vec::new();
     while lines.by_ref().any(|line| line == ".EX") {
-        let mut block = Block {
-            commands: Vec::new(),
-            output: Vec::new(),
-        };
+        let mut inside = Vec::new();
         loop {
             let line = text(lines.next().expect("an example ends with .EE"));
             if line == ".EE" {
                 break;
             }
-            match line.strip_prefix("$ ").or(line.strip_prefix("# ")) {
-                Some(command) => block.commands.push(command.to_owned()),
-                None => block.output.push(line),
-            }
+            inside.push(line);
         }
-        assert!(!block.commands.is_empty(), "no prompt in {block:?}");
-        blocks.push(block);
+        blocks.push(Block::new(inside.iter().map(String::as_str)));
     }
     blocks
 }

@@ -16,6 +16,8 @@ macro_rules! answered {
     };
 }
 
+pub(crate) use answered;
+
 /// Examples that say in the page what they print.
 const fn told(begins: &'static str, before: &'static str) -> Example {
     Example {

@@ -166,6 +166,7 @@ impl<'a> Scene<'a> {
     fn translate(&self, script: &str) -> String {
         let script = script
             .replace("/etc/motd", "./motd")
+            .replace("/etc/fusd", "./etc")
             .replace("/var/lib/jobs", "./kept")
             .replace("nats://queue", "$queue")
             .replace("http://127.0.0.1:8080", "$pages");

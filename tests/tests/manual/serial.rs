@@ -12,14 +12,17 @@ socat pty,rawer,link=/dev/ttyUSB1 pty,rawer,link=./far 2>socat.log &
 until_true test -e /dev/ttyUSB1 -a -e ./far
 "#;
 
+/// The first, which the README has as well.
+pub(crate) const SHARED: Example = Example {
+    begins: "fusd-serial-proxy /dev/ttyUSB0",
+    before: PORT,
+    stays: &[0],
+    after: "stat -Lc '%a %G' /dev/ttyGPS; echo good morning >/dev/ttyGPS; head -n 1 <./far",
+    check: |printed| printed == "660 dialout\ngood morning\n",
+};
+
 pub(crate) const EXAMPLES: [Example; 4] = [
-    Example {
-        begins: "fusd-serial-proxy /dev/ttyUSB0",
-        before: PORT,
-        stays: &[0],
-        after: "stat -Lc '%a %G' /dev/ttyGPS; echo good morning >/dev/ttyGPS; head -n 1 <./far",
-        check: |printed| printed == "660 dialout\ngood morning\n",
-    },
+    SHARED,
     Example {
         begins: "fusd-serial-proxy pair",
         before: "",

@@ -118,6 +118,25 @@ impl<'a> Archive<'a> {
     }
 }
 
+/// The line of a list of sources for `suite` of the archive.
+///
+/// # Errors
+/// apt knows no archive, or there is no key for its signatures.
+pub(crate) fn source(suite: &str) -> Result<String> {
+    let (address, _) = address()?;
+    Ok(format!("deb [signed-by={KEYRING}] {address} {suite} main"))
+}
+
+/// How the system's apt reaches its archive, a setting each.
+///
+/// # Errors
+/// apt does not tell.
+pub(crate) fn inherited() -> Result<Vec<String>> {
+    let system = dump().context("cannot run apt-config")?;
+    let lines = system.lines().filter(|line| is_inherited(line));
+    Ok(lines.map(str::to_owned).collect())
+}
+
 /// The address of the archive and that of its site, as apt knows them.
 fn address() -> Result<(String, String)> {
     let output = Command::new("apt-get")
@@ -159,12 +178,16 @@ fn settings(folder: &Path, system: &str) -> String {
          APT::Sandbox::User \"\";\n"
     );
     for line in system.lines() {
-        if INHERITED.iter().any(|start| line.starts_with(start)) {
+        if is_inherited(line) {
             settings.push_str(line);
             settings.push('\n');
         }
     }
     settings
+}
+
+fn is_inherited(line: &str) -> bool {
+    INHERITED.iter().any(|start| line.starts_with(start))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! a kernel's source, builds it into the user's cache folder and boots it, as a process or in QEMU,
 //! with the machine's own programs inside. Nothing outside the cache folder changes.
 
-mod apt;
+pub(crate) mod apt;
 pub(crate) mod build;
 mod cache;
 mod channel;
