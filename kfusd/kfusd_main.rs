@@ -43,7 +43,9 @@
 //!    lock of its own memory held (mmap(2)), one at a time; nothing is taken under them.
 //! 6. `Connection::inner`, a spinlock: all that changes of a connection and of what belongs to it.
 //!    No memory is allocated under it, none of users touched, and nothing dropped that may sleep.
-//! 7. The locks inside wait queues.
+//! 7. `sys::Pages`, a spinlock: whether the call lasts whose memory it is, which keeps it lasting while a
+//!    page is copied. Nothing else is taken under it.
+//! 8. The locks inside wait queues.
 //!
 //! Published content is taken out under the spinlock and read without it: a read may sleep.
 //!

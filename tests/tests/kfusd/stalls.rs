@@ -49,6 +49,32 @@ tests! {
         assert_eq!(answering.wait(), Err(Errno::ENOENT), "too late");
     }
 
+    fn a_driver_stalled_in_a_large_answer_reaches_nobody_who_has_gone_on() {
+        let Some(page) = stall("a_driver_stalled_in_a_large_answer_reaches_nobody_who_has_gone_on")
+            else { return };
+        let (driver, node) = Driver::with_device(ALL, 0);
+        let (file, _) = driver.open(&node);
+        let reading = start(move || {
+            let mut memory = vec![0; 65536];
+            let count = nix::unistd::read(&file, &mut memory);
+            memory.fill(b'c');
+            (count, memory, file)
+        });
+        let request = driver.expect(operation::READ);
+        let whole = answer(request.id(), 0, 0, &[b'd'; 65536]);
+        let (copy, held) = (driver.duplicate(), Arc::clone(&page));
+        let answering = start(move || {
+            held.write_behind(copy.control(), &whole[..whole.len() - 100], 100)
+        });
+        hold(&page);
+        driver.unregister(1).expect("unregister");
+        let (count, memory, _file) = reading.wait();
+        assert_eq!(count, Err(Errno::EPIPE));
+        page.release();
+        assert_eq!(answering.wait(), Err(Errno::ENOENT), "too late");
+        assert!(memory.iter().all(|byte| *byte == b'c'), "its memory is its own");
+    }
+
     fn a_driver_stalled_in_its_read_holds_nobody() {
         let Some(page) = stall("a_driver_stalled_in_its_read_holds_nobody") else { return };
         let (driver, node) = Driver::with_device(ALL, 0);
