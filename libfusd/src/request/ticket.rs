@@ -88,7 +88,7 @@ impl Ticket {
     /// Has the kernel serve reads of the file that this opens, where it can and nobody wants to hear
     /// of each: else they come, and the session answers them.
     pub(crate) fn publish(&self, content: &Content) {
-        if self.link.access_log {
+        if self.link.access_log || self.arguments.is_some() {
             return;
         }
         match self.link.backend.publish(self.id, content) {
