@@ -22,7 +22,7 @@ ADOPT = 0xC018F102
 FEATURE_KEEP = 16
 IMPLEMENTS_READ = 1
 STREAM, KEEP, AGAIN = 1, 4, 8
-WAIT = 10_000  # milliseconds
+WAIT = 60_000  # milliseconds: for as long as a slow machine may need to start it again
 
 
 def send(control, operation, number=0, body=b""):
