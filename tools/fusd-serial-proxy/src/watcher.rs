@@ -26,29 +26,35 @@ pub(crate) enum Made {
 }
 
 impl Made {
-    /// Removes it, if it is still there.
+    /// Removes what this process has made, or somebody who is no more, if it is still there.
     ///
     /// # Errors
     /// It cannot be removed.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        let path = self.path();
-        if !self.is_at(path) {
+        self.remove_of(std::process::id())
+    }
+
+    /// The same for the process `owner`.
+    fn remove_of(&self, owner: u32) -> io::Result<()> {
+        // Somebody else may replace it between a look and the end of it: so it is looked at where
+        // nobody else does. Whoever was killed while it did this has left it there.
+        let mut private = self.path().as_os_str().to_owned();
+        private.push(format!(".{owner}.old"));
+        let private = PathBuf::from(private);
+        self.remove_private(&private)?;
+        if !self.is_at(self.path()) {
             return Ok(());
         }
-        // Somebody else may replace it between a look and the end of it: so it is looked at where
-        // nobody else does.
-        let mut private = path.as_os_str().to_owned();
-        private.push(format!(".{}.old", std::process::id()));
-        let private = PathBuf::from(private);
-        match fs::rename(path, &private) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            result => result?,
-        }
-        if !self.is_at(&private) {
+        unless_gone(fs::rename(self.path(), &private))?;
+        self.remove_private(&private)
+    }
+
+    fn remove_private(&self, private: &Path) -> io::Result<()> {
+        if !self.is_at(private) {
             // Another one's. If there is a newer one already, that stays.
-            let _newer = fs::hard_link(&private, path);
+            let _newer = fs::hard_link(private, self.path());
         }
-        fs::remove_file(&private)
+        unless_gone(fs::remove_file(private))
     }
 
     fn path(&self) -> &Path {
@@ -65,26 +71,37 @@ impl Made {
         }
     }
 
-    fn words(&self) -> [OsString; 3] {
+    fn words(&self, owner: u32) -> [OsString; 4] {
+        let owner = owner.to_string().into();
         match self {
-            Self::Link(path, target) => ["link".into(), path.into(), target.into()],
+            Self::Link(path, target) => ["link".into(), path.into(), target.into(), owner],
             Self::File(path, content) => [
                 "file".into(),
                 path.into(),
                 OsString::from_vec(content.clone()),
+                owner,
             ],
         }
     }
 
-    fn from_words(words: &[OsString]) -> Option<Self> {
-        let [kind, path, content] = words else {
+    fn from_words(words: &[OsString]) -> Option<(Self, u32)> {
+        let [kind, path, content, owner] = words else {
             return None;
         };
-        match kind.to_str()? {
-            "link" => Some(Self::Link(path.into(), content.into())),
-            "file" => Some(Self::File(path.into(), content.as_bytes().to_vec())),
-            _ => None,
-        }
+        let made = match kind.to_str()? {
+            "link" => Self::Link(path.into(), content.into()),
+            "file" => Self::File(path.into(), content.as_bytes().to_vec()),
+            _ => return None,
+        };
+        Some((made, owner.to_str()?.parse().ok()?))
+    }
+}
+
+/// For what may not be there any more.
+fn unless_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 
@@ -107,7 +124,7 @@ impl Watcher {
         let null = fs::File::options().write(true).open("/dev/null")?;
         let words: [&OsStr; 2] = [own.as_os_str(), OPTION.as_ref()];
         let mut program = Program::new(words).stdin(input).stdout(null).own_group();
-        for word in made.words() {
+        for word in made.words(std::process::id()) {
             program = program.arg(word);
         }
         Ok(Self {
@@ -139,29 +156,57 @@ pub(crate) fn run() -> bool {
     let words: Vec<OsString> = words.collect();
     // Nothing is ever written; an error is an end as well.
     let _end = io::stdin().read_to_end(&mut Vec::new());
-    if let Some(Err(error)) = Made::from_words(&words).map(|made| made.remove()) {
+    let made = Made::from_words(&words);
+    if let Some(Err(error)) = made.map(|(made, owner)| made.remove_of(owner)) {
         eprintln!("fusd-serial-proxy: cannot remove {words:?}: {error}");
     }
     true
 }
 
-#[test]
-fn only_what_was_made_is_removed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("link");
-    let made = Made::Link(path.clone(), "/dev/pts/7".into());
-    assert_eq!(Made::from_words(&made.words()), Some(made.clone()));
-    std::os::unix::fs::symlink("/dev/pts/8", &path).unwrap();
-    made.remove().unwrap();
-    assert!(fs::symlink_metadata(&path).is_ok(), "another one's");
-    fs::remove_file(&path).unwrap();
-    std::os::unix::fs::symlink("/dev/pts/7", &path).unwrap();
-    made.remove().unwrap();
-    made.remove().unwrap();
-    assert!(fs::symlink_metadata(&path).is_err());
-    fs::write(&path, "1").unwrap();
-    let made = Made::File(path.clone(), b"2".to_vec());
-    assert_eq!(Made::from_words(&made.words()), Some(made.clone()));
-    made.remove().unwrap();
-    assert!(path.exists());
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn is_there(path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok()
+    }
+
+    #[test]
+    fn only_what_was_made_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("link");
+        let made = Made::Link(path.clone(), "/dev/pts/7".into());
+        assert_eq!(Made::from_words(&made.words(9)), Some((made.clone(), 9)));
+        symlink("/dev/pts/8", &path).unwrap();
+        made.remove_of(9).unwrap();
+        assert!(is_there(&path), "another one's");
+        fs::remove_file(&path).unwrap();
+        symlink("/dev/pts/7", &path).unwrap();
+        made.remove_of(9).unwrap();
+        made.remove_of(9).unwrap();
+        assert!(!is_there(&path));
+        fs::write(&path, "1").unwrap();
+        let made = Made::File(path.clone(), b"2".to_vec());
+        assert_eq!(Made::from_words(&made.words(9)), Some((made.clone(), 9)));
+        made.remove_of(9).unwrap();
+        assert!(is_there(&path));
+    }
+
+    #[test]
+    fn who_was_killed_while_it_removed_is_helped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("link");
+        let private = folder.path().join("link.9.old");
+        let made = Made::Link(path.clone(), "/dev/pts/7".into());
+        symlink("/dev/pts/7", &private).unwrap();
+        made.remove_of(9).unwrap();
+        assert!(!is_there(&private));
+        // It had taken away another one's by mistake.
+        symlink("/dev/pts/8", &private).unwrap();
+        made.remove_of(9).unwrap();
+        assert!(!is_there(&private));
+        assert_eq!(fs::read_link(&path).unwrap(), Path::new("/dev/pts/8"));
+    }
 }
