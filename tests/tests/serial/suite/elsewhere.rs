@@ -1,6 +1,6 @@
 //! Ports at the other end of a connection: ser2net(8) offers one.
 
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -65,8 +65,7 @@ impl<'a> Server<'a> {
 
     #[track_caller]
     fn await_start(&self) {
-        let address = (Ipv4Addr::LOCALHOST, self.port);
-        wait_until("the server listens", || TcpStream::connect(address).is_ok());
+        wait_until("the server listens", || listens(self.port));
     }
 
     fn kill(&mut self) {
@@ -86,6 +85,18 @@ impl Drop for Server<'_> {
         let _ended = self.child.kill();
         let _ended = self.child.wait();
     }
+}
+
+/// Whether anybody listens on this port (proc_net(5)): a connection to see that would be one for the
+/// server to get rid of while the next one comes.
+fn listens(port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    let (port, listening) = (format!(":{port:04X}"), "0A");
+    table.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (local, state) = (words.next(), words.nth(1));
+        local.is_some_and(|local| local.ends_with(&port)) && state == Some(listening)
+    })
 }
 
 /// Gives a guest of the lab, which has no other network, an address (of those for examples) besides
