@@ -411,7 +411,7 @@ pub(crate) fn no_server_is_an_error_without_secrets(case: &Case) {
         return;
     };
     server.kill();
-    let url = server.url().replace("127", "me:s3cret@127");
+    let url = server.url().replace("://", "://me:s3cret@");
     let mut refused = joined(case, &url, "a", &["-vvv"]).spawn();
     assert_eq!(refused.wait().code(), Some(1));
     let errors = refused.errors();
