@@ -88,6 +88,9 @@ impl FileOperations for Client {
         position: &mut i64,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
+        if let Some(ring) = handle.reads() {
+            return ring.read(&handle, file, to);
+        }
         if let Some(content) = handle.content()? {
             return content::read(&handle, content, position, to);
         }
@@ -118,6 +121,9 @@ impl FileOperations for Client {
         position: &mut i64,
         from: &mut IovIterSource<'_>,
     ) -> Result<usize> {
+        if let Some(ring) = handle.writes() {
+            return ring.write(&handle, file, from);
+        }
         if !handle.device().implements(wire::IMPLEMENTS_WRITE) {
             return Err(EINVAL);
         }
@@ -223,6 +229,12 @@ impl FileOperations for Client {
         seq_print!(to, "fusd-events:\t{:#x}\n", handle.events());
         if let Ok(Some(content)) = handle.content() {
             seq_print!(to, "fusd-published:\t{}\n", content.length());
+        }
+        for (way, ring) in [("reads", handle.reads()), ("writes", handle.writes())] {
+            if let Some(ring) = ring {
+                let (filled, size) = (ring.filled(), ring.size());
+                seq_print!(to, "fusd-ring-{}:\t{} of {}\n", way, filled, size);
+            }
         }
     }
 }

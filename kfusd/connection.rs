@@ -17,8 +17,9 @@ use kernel::{
 use crate::deadlock::Servers;
 use crate::device::Device;
 use crate::handle::Handle;
-use crate::limits::{Cap, Load};
+use crate::limits::{Budget, Cap, Load};
 use crate::request::{Next, Request, Slot, Stage, Start};
+use crate::ring::Ring;
 use crate::sys::{new_wait_queue, Viewer, WaitQueue};
 use crate::{error, limits, wire};
 
@@ -28,6 +29,7 @@ mod answer;
 mod delivery;
 mod ending;
 mod lists;
+mod rings;
 mod succession;
 mod unseen;
 
@@ -68,6 +70,7 @@ pub(crate) struct Inner {
     device_count: u32,
     /// Files the driver knows of, until it has taken their release.
     files: RBTree<u64, Arc<Handle>>,
+    rings: RBTree<u64, Arc<Ring>>,
     load: Load,
     /// Clients that wait until the load is less.
     waiting: u32,
@@ -95,6 +98,8 @@ pub(crate) struct Connection {
     /// The driver's process, in the initial pid namespace; 0 where there is none.
     driver: Atomic<u32>,
     caps: Caps,
+    /// For all rings.
+    ring_bytes: Arc<Budget>,
     /// Clients that wait until the load is less.
     #[pin]
     room: WaitQueue,
@@ -187,6 +192,7 @@ impl Connection {
             devices: RBTree::new(),
             device_count: 0,
             files: RBTree::new(),
+            rings: RBTree::new(),
             load: Load::default(),
             waiting: 0,
             throne: Throne::new(),
@@ -205,6 +211,7 @@ impl Connection {
                     device: Cap::of_device(),
                     connection: Cap::of_connection(),
                 },
+                ring_bytes: Budget::new(Cap::of_connection().bytes)?,
                 room <- new_wait_queue!(c"fusd_room"),
                 viewer,
                 servers: Servers::new()?,

@@ -27,6 +27,7 @@ use crate::wire::{self, Command};
 use crate::{content, kernel_version};
 
 mod adopt;
+mod rings;
 
 /// `POLLIN | POLLRDNORM`.
 const READABLE: u32 = 0x0041;
@@ -94,6 +95,9 @@ impl FileOperations for Control {
             wire::IOCTL_ADOPT => adopt::adopt(seat.connection(), argument),
             wire::IOCTL_FILES => seat.connection().list_files(argument),
             wire::IOCTL_DEVICES => seat.connection().list_devices(argument),
+            wire::IOCTL_RING => rings::set(&seat, argument),
+            wire::IOCTL_FEED => rings::feed(&seat, argument),
+            wire::IOCTL_TAKE => rings::take(&seat, argument),
             _ => Err(ENOTTY),
         }
     }
@@ -223,6 +227,10 @@ fn take(seat: &Seat, total: usize, input: &mut impl Source) -> Result {
         Command::Publish(publish) => {
             connection.ensure_seated(seat)?;
             content::publish(connection, &publish)
+        }
+        Command::Attach(attach) => {
+            connection.ensure_seated(seat)?;
+            connection.attach(&attach)
         }
         Command::Workers { id, workers } => serve(connection, id, &workers),
         Command::Nudge => {

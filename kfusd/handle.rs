@@ -9,7 +9,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{Acquire, Atomic, Full, Relaxed, Release},
-        Arc, ArcBorrow, LockedBy, Mutex,
+        Arc, ArcBorrow, LockedBy, Mutex, SetOnce,
     },
 };
 
@@ -18,6 +18,7 @@ use crate::connection::Inner;
 use crate::device::Device;
 use crate::limits::Load;
 use crate::request::{Ask, Body, Request, Slot, Spare};
+use crate::ring::Ring;
 use crate::sys::{new_wait_queue, AsyncList, Content, Memory, PollTable, WaitQueue};
 use crate::wire::{self, operation};
 
@@ -49,6 +50,10 @@ pub(crate) struct Handle {
     content: LockedBy<Option<Arc<Content>>, Inner>,
     /// Whether there may be something of that: for who does without the lock.
     published: Atomic<bool>,
+    /// Where reads are served from for as long as the file is open.
+    reads: SetOnce<Arc<Ring>>,
+    /// Where writes go to, likewise.
+    writes: SetOnce<Arc<Ring>>,
     /// What is under way.
     pub(crate) load: LockedBy<Load, Inner>,
     /// The release, until it is queued.
@@ -78,6 +83,8 @@ impl Handle {
                 memory <- new_mutex!(None, "fusd_file_memory"),
                 content: LockedBy::new(lock, None),
                 published: Atomic::new(false),
+                reads: SetOnce::new(),
+                writes: SetOnce::new(),
                 load: LockedBy::new(lock, Load::default()),
                 farewell: LockedBy::new(lock, None),
                 spare: LockedBy::new(lock, None),
@@ -145,6 +152,36 @@ impl Handle {
     ) -> Option<Arc<Content>> {
         self.published.store(content.is_some(), Release);
         core::mem::replace(self.content.access_mut(inner), content)
+    }
+
+    /// Where reads are served from, if that is a ring.
+    #[inline]
+    pub(crate) fn reads(&self) -> Option<&Ring> {
+        self.reads.as_ref().map(|ring| &**ring)
+    }
+
+    /// Where writes go to, if that is a ring.
+    #[inline]
+    pub(crate) fn writes(&self) -> Option<&Ring> {
+        self.writes.as_ref().map(|ring| &**ring)
+    }
+
+    /// Has reads, or writes, or both, served by a ring (`ATTACH_`), for good. Under the connection's lock,
+    /// before the file is open. Returns false, and changes nothing, if one of them is attached already.
+    pub(crate) fn attach(&self, ring: &Arc<Ring>, flags: u32) -> bool {
+        let (reads, writes) = (flags & wire::ATTACH_READS, flags & wire::ATTACH_WRITES);
+        let taken =
+            (reads != 0 && self.reads().is_some()) || (writes != 0 && self.writes().is_some());
+        if taken {
+            return false;
+        }
+        if reads != 0 {
+            self.reads.populate(ring.clone());
+        }
+        if writes != 0 {
+            self.writes.populate(ring.clone());
+        }
+        true
     }
 
     /// The file is open: where nothing is published for it alone, it has what is for the device.
@@ -249,14 +286,24 @@ impl Handle {
     /// The file operation poll.
     pub(crate) fn poll(&self, file: &File, table: &PollTable<'_>) -> u32 {
         self.polls.register_poll(file, table);
+        for ring in [self.reads(), self.writes()].into_iter().flatten() {
+            // Held as long as the file.
+            ring.register_poll(file, table);
+        }
         // `poll_wait` has a full barrier: a state stored before a wake-up that was missed is seen.
-        if !self.device.is_live() {
-            return POLLERR | POLLHUP;
+        let live = self.device.is_live();
+        let mut events = match live && self.device.implements(wire::IMPLEMENTS_POLL) {
+            _ if !live => POLLERR | POLLHUP,
+            true => self.events.load(Relaxed),
+            false => ALWAYS_READY,
+        };
+        if let Some(ring) = self.reads() {
+            events = ring.events_of_reads(events);
         }
-        if !self.device.implements(wire::IMPLEMENTS_POLL) {
-            return ALWAYS_READY;
+        if let Some(ring) = self.writes().filter(|_| live) {
+            events = ring.events_of_writes(events);
         }
-        self.events.load(Relaxed)
+        events
     }
 
     /// The poll state.
@@ -291,6 +338,9 @@ impl Handle {
 
     /// The file operation fasync.
     pub(crate) fn listen(&self, fd: c_int, file: &File, on: c_int) -> Result<c_int> {
+        for ring in [self.reads(), self.writes()].into_iter().flatten() {
+            ring.listen(fd, file, on)?;
+        }
         self.listeners.update(fd, file, on)
     }
 }

@@ -14,7 +14,7 @@
 //! | `connection.rs`, `connection/` | a driver's connection, and the driver's side of a request |
 //! | `seat.rs`, `connection/succession.rs`, `waiting.rs` | from one driver to its successor |
 //! | `client.rs`, `request.rs`, `handle.rs` | a client's calls, one call, an open file |
-//! | `content.rs` | reads that need no request |
+//! | `content.rs`, `ring.rs` | reads and writes that need no request |
 //! | `device.rs`, `registry.rs`, `status.rs` | devices, all of them, and what to tell people of them |
 //! | `deadlock.rs`, `deadlock/` | drivers that wait for themselves |
 //! | `bytes.rs`, `limits.rs`, `error.rs` | what their names say |
@@ -41,11 +41,14 @@
 //!    what follows, only the connections' spinlocks are taken under it.
 //! 5. `Handle::memory` and `Device::memory`, mutexes: what can be mapped. A client takes them with the
 //!    lock of its own memory held (mmap(2)), one at a time; nothing is taken under them.
-//! 6. `Connection::inner`, a spinlock: all that changes of a connection and of what belongs to it.
+//! 6. `Ring::buffer`, a mutex: the bytes of a ring. Nothing else is taken under it, and nothing waited
+//!    for: of users' memory, what is not there is not copied.
+//! 7. `Connection::inner`, a spinlock: all that changes of a connection and of what belongs to it.
 //!    No memory is allocated under it, none of users touched, and nothing dropped that may sleep.
-//! 7. `sys::Pages`, a spinlock: whether the call lasts whose memory it is, which keeps it lasting while a
+//! 8. `sys::Pages`, a spinlock: whether the call lasts whose memory it is, which keeps it lasting while a
 //!    page is copied. Nothing else is taken under it.
-//! 8. The locks inside wait queues.
+//! 9. `Ring::event`, a spinlock: whom to tell of a mark. Only the event's own lock is taken under it.
+//! 10. The locks inside wait queues.
 //!
 //! Published content is taken out under the spinlock and read without it: a read may sleep.
 //!
@@ -72,6 +75,7 @@ mod kernel_version;
 mod limits;
 mod registry;
 mod request;
+mod ring;
 mod seat;
 mod status;
 mod sys;

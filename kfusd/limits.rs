@@ -2,6 +2,14 @@
 
 //! The limits, out of the module's parameters, each brought into its range.
 
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc,
+    },
+};
+
 use crate::module_parameters as given;
 use crate::wire;
 
@@ -62,6 +70,54 @@ impl Cap {
             requests: self.requests / parts,
             bytes: self.bytes / u64::from(parts),
         }
+    }
+}
+
+/// Memory that many share.
+pub(crate) struct Budget {
+    used: Atomic<u64>,
+    most: u64,
+}
+
+impl Budget {
+    /// At most `most` bytes; none is in use.
+    pub(crate) fn new(most: u64) -> Result<Arc<Self>> {
+        let budget = Self {
+            used: Atomic::new(0),
+            most,
+        };
+        Ok(Arc::new(budget, GFP_KERNEL)?)
+    }
+}
+
+/// A part of a budget that is in use as long as this value lives.
+pub(crate) struct Share {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Share {
+    /// `bytes` of it.
+    ///
+    /// # Errors
+    /// `ENOSPC`: that is too much.
+    pub(crate) fn of(budget: &Arc<Budget>, bytes: u64) -> Result<Self> {
+        let share = Self {
+            budget: budget.clone(),
+            bytes,
+        };
+        let before = budget.used.fetch_add(bytes, Relaxed);
+        match before.checked_add(bytes) {
+            Some(after) if after <= budget.most => Ok(share),
+            // Given back as the value goes.
+            _ => Err(ENOSPC),
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Relaxed);
     }
 }
 

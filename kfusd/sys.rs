@@ -5,7 +5,9 @@
 
 mod alarm;
 mod anonymous;
+mod buffer;
 mod content;
+mod event;
 mod fasync;
 mod fops;
 mod memory;
@@ -23,7 +25,9 @@ mod worker;
 
 pub(crate) use alarm::{ring_in, ring_now, Alarm, Ring};
 pub(crate) use anonymous::NewFile;
+pub(crate) use buffer::Buffer;
 pub(crate) use content::Content;
+pub(crate) use event::Event;
 pub(crate) use fasync::AsyncList;
 pub(crate) use fops::{FileOperations, PollTable, Table};
 pub(crate) use memory::{Memory, NewArea};
@@ -35,6 +39,9 @@ pub(crate) use sleep::{sleep, Sleeper};
 pub(crate) use task::{current_pid, executing, exiting, Caller, Owner, Viewer};
 pub(crate) use ticker::Ticker;
 pub(crate) use ticks::Ticks;
-pub(crate) use user::{fill_from_iter, with_destination, with_source, Rewindable, Seek};
+pub(crate) use user::{
+    bring_in_destination, bring_in_source, fill_from_iter, with_destination, with_source,
+    Rewindable, Seek, TRIES,
+};
 pub(crate) use wait::{new_wait_queue, Mode, WaitQueue};
 pub(crate) use worker::Worker;

@@ -22,6 +22,7 @@ impl Connection {
         // These have been ended above: only their news is left.
         self.fail_tree(|inner| &mut inner.interrupts, concerns);
         self.room.wake_all();
+        self.stir_rings();
         let mut next = 0;
         while let Some(handle) = self.file_from(next) {
             next = handle.id().wrapping_add(1);

@@ -367,6 +367,7 @@ impl Connection {
                 self.servers.close();
                 self.fail(None);
                 self.end_devices(|_| true);
+                self.drop_rings();
             }
         }
         self.stir();

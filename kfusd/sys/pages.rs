@@ -20,9 +20,7 @@ use kernel::{
     },
 };
 
-/// How often memory is brought in for a copy that makes no progress. Somebody else of the process may
-/// take it away each time.
-const TRIES: u32 = 16;
+use super::{bring_in_destination, TRIES};
 
 /// So many bytes in a caller's memory.
 ///
@@ -181,12 +179,10 @@ impl Pages {
             }
             // Not all of it is there, or not yet.
             tries = if copied == 0 { tries + 1 } else { 0 };
-            let left = wanted.saturating_sub(copied);
-            // SAFETY: the iterator is valid.
-            let missing = unsafe { bindings::fault_in_iov_iter_writeable(to.as_raw(), left) };
-            if missing == left || tries == TRIES {
+            if tries == TRIES {
                 return Err(EFAULT);
             }
+            bring_in_destination(to, wanted.saturating_sub(copied))?;
         }
         Ok(())
     }

@@ -135,3 +135,35 @@ impl Seek {
         }
     }
 }
+
+/// How often memory is brought in for a copy that makes no progress. Somebody else of the process may
+/// take it away each time.
+pub(crate) const TRIES: u32 = 16;
+
+/// Brings in some of the next `length` bytes of memory that is to be written to. May wait, for whoever has
+/// to provide it; such a wait can be killed.
+///
+/// # Errors
+/// `EFAULT`: it is not there.
+pub(crate) fn bring_in_destination(to: &mut IovIterDest<'_>, length: usize) -> Result {
+    // SAFETY: the iterator is valid.
+    let missing = unsafe { bindings::fault_in_iov_iter_writeable(to.as_raw(), length) };
+    brought_in(missing, length)
+}
+
+/// Likewise, that is to be read from.
+///
+/// # Errors
+/// As above.
+pub(crate) fn bring_in_source(from: &mut IovIterSource<'_>, length: usize) -> Result {
+    // SAFETY: the iterator is valid.
+    let missing = unsafe { bindings::fault_in_iov_iter_readable(from.as_raw(), length) };
+    brought_in(missing, length)
+}
+
+fn brought_in(missing: usize, length: usize) -> Result {
+    match missing < length {
+        true => Ok(()),
+        false => Err(EFAULT),
+    }
+}

@@ -22,8 +22,10 @@ pub const FEATURE_WORKERS: u64 = 1 << 3;
 pub const FEATURE_KEEP: u64 = 1 << 4;
 /// [`Publish`] may be used.
 pub const FEATURE_PUBLISH: u64 = 1 << 5;
+/// [`Ring`], [`Portion`] and [`Attach`] may be used.
+pub const FEATURE_RINGS: u64 = 1 << 6;
 /// All features of this version.
-pub const FEATURES: u64 = (1 << 6) - 1;
+pub const FEATURES: u64 = (1 << 7) - 1;
 
 /// The name of the lowest feature in `bits`, for messages to people. `None` if there is none, or
 /// it is unknown.
@@ -35,6 +37,7 @@ pub const fn feature_name(bits: u64) -> Option<&'static str> {
         FEATURE_WORKERS => Some("workers"),
         FEATURE_KEEP => Some("keep"),
         FEATURE_PUBLISH => Some("publish"),
+        FEATURE_RINGS => Some("rings"),
         _ => None,
     }
 }
@@ -97,6 +100,22 @@ pub const WORKERS_JOIN: u32 = 1 << 0;
 /// Publish flag: nothing is published any more.
 pub const PUBLISH_NOTHING: u32 = 1 << 0;
 
+/// Ring flag: [`Ring::event`] is a descriptor.
+pub const RING_EVENT: u32 = 1 << 0;
+/// Ring flag, without any other: the driver is done with the ring.
+pub const RING_DROP: u32 = 1 << 1;
+/// Attach flag: reads of the file take from the ring.
+pub const ATTACH_READS: u32 = 1 << 0;
+/// Attach flag: writes to the file put into the ring.
+pub const ATTACH_WRITES: u32 = 1 << 1;
+/// Portion flag. With [`IOCTL_FEED`]: behind these bytes is the end, and reads that find nothing give 0,
+/// until something is fed without this flag. With [`IOCTL_TAKE`]: nobody takes any more, and writes fail
+/// with `EPIPE`, until something is taken without it.
+pub const PORTION_LAST: u32 = 1 << 0;
+/// So many bytes of one write(2), or as many as the ring holds if that is less, go into a ring
+/// together: as `PIPE_BUF` (pipe(7)).
+pub const RING_WHOLE: u32 = 4096;
+
 /// Request flag: the caller of an ioctl is a 32-bit program on a 64-bit kernel.
 pub const REQUEST_COMPAT: u16 = 1 << 0;
 /// Request flag: a driver that is gone had it, and may have done some of it, or all.
@@ -117,6 +136,14 @@ pub const IOCTL_FILES: u32 = 3 << 30 | 24 << 16 | 0xf1 << 8 | 3;
 /// The number of the ioctl that lists devices, on the control node: `_IOWR(0xf1, 4, 24)`, with a
 /// [`List`] of [`DeviceRecord`]s, each with the name behind it in [`STATUS_NAME`] bytes.
 pub const IOCTL_DEVICES: u32 = 3 << 30 | 24 << 16 | 0xf1 << 8 | 4;
+/// The number of the ioctl [`Ring`], on the control node: `_IOWR(0xf1, 5, 32)`, encoded likewise.
+pub const IOCTL_RING: u32 = 3 << 30 | 32 << 16 | 0xf1 << 8 | 5;
+/// The number of the ioctl that puts a [`Portion`] into a ring, on the control node: `_IOWR(0xf1, 6, 32)`,
+/// encoded likewise.
+pub const IOCTL_FEED: u32 = 3 << 30 | 32 << 16 | 0xf1 << 8 | 6;
+/// The number of the ioctl that takes a [`Portion`] out of a ring, on the control node: `_IOWR(0xf1, 7, 32)`,
+/// encoded likewise.
+pub const IOCTL_TAKE: u32 = 3 << 30 | 32 << 16 | 0xf1 << 8 | 7;
 /// [`Adopt::flags`]: also from a driver that lives, which then is told ([`operation::SUCCESSOR`]).
 pub const ADOPT_REPLACE: u32 = 1 << 0;
 
@@ -159,6 +186,8 @@ pub mod operation {
     pub const PUBLISH: u16 = 14;
     /// Driver to module: gives a request back, with nothing of it done. No fixed part.
     pub const BACK: u16 = 15;
+    /// Driver to module: [`Attach`](super::Attach).
+    pub const ATTACH: u16 = 16;
 
     /// Request: a client opens the node. No fixed part.
     pub const OPEN: u16 = 32;
@@ -289,6 +318,10 @@ pub const COMMANDS: &[Layout] = &[
     Layout {
         operation: operation::BACK,
         fields: &[],
+    },
+    Layout {
+        operation: operation::ATTACH,
+        fields: Attach::FIELDS,
     },
 ];
 
@@ -521,6 +554,55 @@ layout! {
         flags: u32 @ 32,
         /// 0.
         reserved: u32 @ 36,
+    }
+
+    /// The argument of [`IOCTL_RING`]: makes a ring, changes when the driver is told of one, or drops it.
+    Ring: 32 {
+        /// The driver's number for it, any.
+        ring: u64 @ 0,
+        /// Bytes that it is to hold, at most [`Greeting::max_transfer`]; it may hold more, up to a whole
+        /// page. 0 for a ring that there is.
+        size: u32 @ 8,
+        /// [`RING_EVENT`], [`RING_DROP`], or 0.
+        flags: u32 @ 12,
+        /// A descriptor of eventfd(2), which is signalled at the marks; in place of one given before.
+        event: u32 @ 16,
+        /// Mark: a read has made the free room as large as this, in bytes. 0: no mark.
+        room: u32 @ 20,
+        /// Mark: a write has brought the bytes in the ring to as many as this, or has to wait as they are
+        /// fewer. 0: no mark.
+        fill: u32 @ 24,
+        /// 0.
+        reserved: u32 @ 28,
+    }
+
+    /// The argument of [`IOCTL_FEED`] and [`IOCTL_TAKE`], which return how many bytes were moved.
+    Portion: 32 {
+        /// As in [`Ring::ring`].
+        ring: u64 @ 0,
+        /// Address of the bytes, or of the room for them.
+        address: u64 @ 8,
+        /// How many, at most. 0: none; flags and [`Self::filled`] alone are wanted.
+        length: u32 @ 16,
+        /// [`PORTION_LAST`], or 0. What it says holds only if all bytes were fed that were given.
+        flags: u32 @ 20,
+        /// Written by the module: how many bytes are in the ring now.
+        filled: u32 @ 24,
+        /// 0.
+        reserved: u32 @ 28,
+    }
+
+    /// Has a file's reads, or writes, or both, served by a ring. Only while the driver answers the file's
+    /// open.
+    Attach: 24 {
+        /// The file, as in [`RequestHeader::file`], of a device that is a stream.
+        file: u64 @ 0,
+        /// As in [`Ring::ring`].
+        ring: u64 @ 8,
+        /// [`ATTACH_READS`], [`ATTACH_WRITES`].
+        flags: u32 @ 16,
+        /// 0.
+        reserved: u32 @ 20,
     }
 
     /// Changes what the driver calls a file: where it keeps what a successor needs to know.
@@ -783,6 +865,8 @@ pub enum Command {
         /// The request.
         id: u64,
     },
+    /// [`operation::ATTACH`].
+    Attach(Attach),
     /// [`operation::COPY_IN`].
     CopyIn {
         /// The request.
@@ -907,6 +991,10 @@ impl Command {
                 no_more?;
                 Self::Back { id }
             }
+            operation::ATTACH => {
+                no_more?;
+                Self::Attach(Attach::from_bytes(body).checked()?)
+            }
             operation::COPY_IN => {
                 no_more?;
                 let copy = CopyIn::from_bytes(body);
@@ -946,6 +1034,7 @@ const fn fixed_size(operation: u16) -> Option<usize> {
         operation::PUBLISH => Publish::SIZE,
         operation::COOKIE => Cookie::SIZE,
         operation::RESUME | operation::BACK => 0,
+        operation::ATTACH => Attach::SIZE,
         operation::COPY_IN => CopyIn::SIZE,
         operation::COPY_OUT => CopyOut::SIZE,
         _ => return None,
@@ -1024,6 +1113,49 @@ impl Publish {
         ensure(self.flags & !PUBLISH_NOTHING == 0, Fault::Flags)?;
         ensure(self.flags == 0 || self.length == 0, Fault::Range)?;
         ensure(self.length != 0 || self.address == 0, Fault::Range)?;
+        Ok(self)
+    }
+}
+
+impl Ring {
+    /// The same, if it is one of those that there can be.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn checked(self) -> Result<Self, Fault> {
+        ensure(self.reserved == 0, Fault::Reserved)?;
+        ensure(self.flags & !(RING_EVENT | RING_DROP) == 0, Fault::Flags)?;
+        ensure(
+            self.flags & RING_EVENT != 0 || self.event == 0,
+            Fault::Range,
+        )?;
+        ensure(self.size <= TRANSFER_MAX, Fault::Range)?;
+        let rest = self.flags & !RING_DROP | self.size | self.event | self.room | self.fill;
+        ensure(self.flags & RING_DROP == 0 || rest == 0, Fault::Range)?;
+        Ok(self)
+    }
+}
+
+impl Portion {
+    /// As [`Ring::checked`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn checked(self) -> Result<Self, Fault> {
+        ensure(self.reserved == 0, Fault::Reserved)?;
+        ensure(self.flags & !PORTION_LAST == 0, Fault::Flags)?;
+        Ok(self)
+    }
+}
+
+impl Attach {
+    fn checked(self) -> Result<Self, Fault> {
+        ensure(self.reserved == 0, Fault::Reserved)?;
+        ensure(
+            self.flags & !(ATTACH_READS | ATTACH_WRITES) == 0,
+            Fault::Flags,
+        )?;
+        ensure(self.flags != 0, Fault::Range)?;
         Ok(self)
     }
 }
