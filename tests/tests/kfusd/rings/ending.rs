@@ -161,6 +161,8 @@ tests! {
         let (other, _) = driver.open_at(&node, RING, ATTACH_READS);
         let mut portion = Portion { ring: RING, ..Portion::default() };
         for _ in 0..rounds(20) {
+            // It goes on after the end that the round before has set.
+            driver.feed(b"");
             let client = opened(&driver, &node, ATTACH_READS, &["read", "1"]);
             let reading = other.start_read(9);
             assert!(reading.blocks());
