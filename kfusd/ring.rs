@@ -67,6 +67,15 @@ pub(crate) struct Ring {
     _share: Share,
 }
 
+/// On whose behalf bytes are moved.
+#[derive(Clone, Copy)]
+enum Side<'a> {
+    /// A client's, by this file.
+    Client(&'a Handle),
+    /// The driver's, which knows what it does.
+    Driver,
+}
+
 /// When the driver is told. 0: never.
 struct Marks {
     room: Atomic<u32>,
@@ -158,7 +167,7 @@ impl Ring {
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
         while !to.is_empty() {
-            let taken = self.take(to)?;
+            let taken = self.take(to, Side::Client(handle))?;
             if taken != 0 {
                 // CAST: widens.
                 handle.device().count(taken as u64);
@@ -169,10 +178,13 @@ impl Ring {
                 let state = self.state.load(Acquire);
                 if self.filled() != 0 {
                     Some(Ok(true))
-                } else if state & (ENDED | DROPPED) != 0 {
+                } else if state & ENDED != 0 {
                     Some(Ok(false))
                 } else if !handle.device().is_live() {
+                    // Also where the ring has gone with the driver.
                     Some(Err(EPIPE))
+                } else if state & DROPPED != 0 {
+                    Some(Ok(false))
                 } else {
                     None
                 }
@@ -227,7 +239,7 @@ impl Ring {
     ) -> Result<usize> {
         let needed = if whole { from.len() } else { 1 };
         let next = || {
-            if self.state.load(Acquire) & (SHUT | DROPPED) != 0 || !handle.device().is_live() {
+            if !self.is_taken_from(handle) {
                 return Some(Err(EPIPE));
             }
             // CAST: widens.
@@ -246,11 +258,16 @@ impl Ring {
                     waited.map_err(|_| ERESTARTSYS)??;
                 }
             }
-            let put = self.put(from, whole)?;
+            let put = self.put(from, whole, Side::Client(handle))?;
             if put != 0 {
                 return Ok(put);
             }
         }
+    }
+
+    /// Whether somebody takes what a file's clients write.
+    fn is_taken_from(&self, handle: &Handle) -> bool {
+        self.state.load(Acquire) & (SHUT | DROPPED) == 0 && handle.device().is_live()
     }
 
     /// What a driver has for its clients. Returns how many bytes there was room for.
@@ -260,7 +277,7 @@ impl Ring {
     pub(crate) fn feed(&self, from: &mut IovIterSource<'_>, last: bool) -> Result<usize> {
         let mut done = 0_usize;
         while !from.is_empty() {
-            match self.put(from, false) {
+            match self.put(from, false, Side::Driver) {
                 Ok(0) if done == 0 => return Err(EAGAIN),
                 Ok(0) => break,
                 Ok(put) => done = done.saturating_add(put),
@@ -283,14 +300,14 @@ impl Ring {
         if to.is_empty() {
             return Ok(0);
         }
-        match self.take(to)? {
+        match self.take(to, Side::Driver)? {
             0 => Err(EAGAIN),
             taken => Ok(taken),
         }
     }
 
     /// Takes out what there is, at most as much as there is room for in `to`.
-    fn take(&self, to: &mut IovIterDest<'_>) -> Result<usize> {
+    fn take(&self, to: &mut IovIterDest<'_>, side: Side<'_>) -> Result<usize> {
         let mut tries = 0;
         let mut there = to.len();
         loop {
@@ -303,7 +320,7 @@ impl Ring {
             self.filled.store(buffer.filled() as u32, Release);
             drop(buffer);
             if taken != 0 {
-                self.taken(before, after);
+                self.taken(before, after, side);
             }
             if taken != 0 || wanted == 0 {
                 return Ok(taken);
@@ -319,11 +336,20 @@ impl Ring {
     }
 
     /// Puts in what there is room for; all of it, if it is to go in `whole`, or nothing.
-    fn put(&self, from: &mut IovIterSource<'_>, whole: bool) -> Result<usize> {
+    ///
+    /// # Errors
+    /// `EFAULT`. `EPIPE`: a client's, and nobody takes it.
+    fn put(&self, from: &mut IovIterSource<'_>, whole: bool, side: Side<'_>) -> Result<usize> {
         let mut tries = 0;
         let mut there = from.len();
         loop {
             let mut buffer = self.buffer.lock();
+            // Under the lock: a driver that has shut the ring takes the last byte out once, and has all.
+            if let Side::Client(handle) = side {
+                if !self.is_taken_from(handle) {
+                    return Err(EPIPE);
+                }
+            }
             let before = buffer.filled();
             let mut wanted = there.min(buffer.room());
             if whole && wanted < from.len() {
@@ -335,7 +361,7 @@ impl Ring {
             self.filled.store(after as u32, Release);
             drop(buffer);
             if put != 0 {
-                self.put_in(before, after);
+                self.put_in(before, after, side);
             }
             if put != 0 || wanted == 0 {
                 return Ok(put);
@@ -354,7 +380,7 @@ impl Ring {
     }
 
     /// There is more room than before, in bytes.
-    fn taken(&self, before: usize, after: usize) {
+    fn taken(&self, before: usize, after: usize, side: Side<'_>) {
         self.writers.wake_one();
         // CAST: less than the size.
         if after < self.size as usize {
@@ -363,13 +389,13 @@ impl Ring {
         }
         self.polls.wake_polls(WRITABLE);
         self.listeners.notify(WRITABLE);
-        if passes(&self.marks.room, before, after) {
+        if matches!(side, Side::Client(_)) && passes(&self.marks.room, before, after) {
             self.signal();
         }
     }
 
     /// There are more bytes than before.
-    fn put_in(&self, before: usize, after: usize) {
+    fn put_in(&self, before: usize, after: usize, side: Side<'_>) {
         self.readers.wake_one();
         // CAST: widens.
         if after < self.size as usize {
@@ -377,7 +403,7 @@ impl Ring {
         }
         self.polls.wake_polls(READABLE);
         self.listeners.notify(READABLE);
-        if passes(&self.marks.fill, before, after) {
+        if matches!(side, Side::Client(_)) && passes(&self.marks.fill, before, after) {
             self.signal();
         }
     }
@@ -396,18 +422,15 @@ impl Ring {
 
     /// Sets a bit of the state, or clears it.
     fn set(&self, bit: u32, on: bool) {
-        let mut before = self.state.load(Relaxed);
-        loop {
-            let after = if on { before | bit } else { before & !bit };
-            if before == after {
-                return;
-            }
-            match self.state.cmpxchg(before, after, Release) {
-                Ok(_) => break,
-                Err(now) => before = now,
-            }
+        // What is being copied was begun before, and is whole.
+        let buffer = self.buffer.lock();
+        let before = self.state.load(Relaxed);
+        let after = if on { before | bit } else { before & !bit };
+        self.state.store(after, Release);
+        drop(buffer);
+        if before != after {
+            self.stir();
         }
-        self.stir();
     }
 
     /// Has everybody look who waits.
