@@ -71,6 +71,7 @@ struct worker {
 	char message[TRANSFER_MAX + 4096] __attribute__((aligned(8)));
 };
 
+static struct worker first = { .answer.head.operation = REPLY };
 static int control;
 static unsigned long turns;
 
@@ -112,7 +113,6 @@ static uint32_t serve(struct worker *worker)
 		return 0;
 	for (volatile unsigned long turn = 0; turn < turns; turn++)
 		;
-	answer->head.operation = REPLY;
 	answer->head.id = request->id;
 	answer->head.length = offsetof(struct reply, data);
 	if (request->operation == READ)
@@ -144,7 +144,7 @@ static void *work(void *argument)
 int main(int count, char **arguments)
 {
 	unsigned long workers = count > 2 ? strtoul(arguments[2], NULL, 10) : 1;
-	struct worker *all = calloc(workers, sizeof *all);
+	struct worker *others = workers > 1 ? calloc(workers - 1, sizeof *others) : NULL;
 	pthread_t thread;
 
 	if (count < 2 || count > 4 || workers == 0) {
@@ -153,16 +153,17 @@ int main(int count, char **arguments)
 	}
 	turns = count > 3 ? strtoul(arguments[3], NULL, 10) : 0;
 	control = open("/dev/fusd/control", O_RDWR);
-	if (!all || control < 0 || greet(all, arguments[1])) {
+	if ((workers > 1 && !others) || control < 0 || greet(&first, arguments[1])) {
 		perror("fusd-bench-kfusd: cannot make the device");
 		return 1;
 	}
-	for (unsigned long i = 1; i < workers; i++) {
-		if ((errno = pthread_create(&thread, NULL, work, &all[i]))) {
+	for (unsigned long i = 0; i + 1 < workers; i++) {
+		others[i].answer.head.operation = REPLY;
+		if ((errno = pthread_create(&thread, NULL, work, &others[i]))) {
 			perror("fusd-bench-kfusd: cannot start a thread");
 			return 1;
 		}
 	}
-	work(all);
+	work(&first);
 	return 1;
 }
