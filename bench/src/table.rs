@@ -266,6 +266,40 @@ mod tests {
     }
 
     #[test]
+    fn what_many_clients_take_is_compared_with_what_one_takes() {
+        let crowd = |values: [f64; 4]| {
+            let clients = [1].into_iter().chain(CROWDS);
+            Boot(
+                clients
+                    .zip(values)
+                    .map(|(clients, value)| Figures {
+                        contender: CROWDED[0].to_owned(),
+                        size: 1,
+                        clients,
+                        values: vec![value],
+                    })
+                    .collect(),
+            )
+        };
+        let alone = crowd([100.0, 80.0, 90.0, 105.0]);
+        let table = Table {
+            alone: [alone.clone(), alone],
+            pair: crowd([200.0, 150.0, 150.0, 150.0]),
+        };
+        let text = table.to_string();
+        let line = |start: &str| {
+            let line = text.lines().find(|line| line.starts_with(start)).unwrap();
+            let fields = line[24..].split_whitespace();
+            fields.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(line("1 byte, clients"), ["1", "4", "16", "64", "most"]);
+        let one = format!("{}, 1", CROWDED[0]);
+        assert_eq!(line(&one), ["100", "80", "90", "105", "1.05"]);
+        let two = format!("{}, 2", CROWDED[0]);
+        assert_eq!(line(&two), ["200", "150", "150", "150", "1.00"]);
+    }
+
+    #[test]
     fn ratios_are_those_of_one_number_of_processors() {
         let text = table(&[200.0, 200.0], &[202.0]).to_string();
         let line = text
