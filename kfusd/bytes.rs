@@ -36,13 +36,41 @@ impl Bytes {
     /// `ENOMEM`.
     pub(crate) fn with_capacity(capacity: usize, flags: Flags) -> Result<Self> {
         Ok(match capacity {
+            0..=FEW => Self::in_place(capacity),
+            _ => Self::Many(KVVec::with_capacity(capacity, flags)?),
+        })
+    }
+
+    /// None, with room for `capacity` in place, if that is no more than [`FEW`].
+    pub(crate) fn in_place(capacity: usize) -> Self {
+        match capacity {
             0 => Self::Empty,
-            1..=FEW => Self::Few {
+            _ => Self::Few {
                 bytes: [0; FEW],
                 length: 0,
             },
-            _ => Self::Many(KVVec::with_capacity(capacity, flags)?),
-        })
+        }
+    }
+
+    /// Makes it none, with room for `capacity` in place, if that is no more than [`FEW`]. It has no memory
+    /// of its own.
+    pub(crate) fn make_room(&mut self, capacity: usize) {
+        match self {
+            Self::Few { length, .. } if capacity != 0 => *length = 0,
+            other => *other = Self::in_place(capacity),
+        }
+    }
+
+    /// A copy of those in place; of others, none.
+    #[inline(always)]
+    pub(crate) fn copy_small(&self) -> Self {
+        match self {
+            Self::Few { length, bytes } => Self::Few {
+                length: *length,
+                bytes: *bytes,
+            },
+            _ => Self::Empty,
+        }
     }
 
     /// In the memory of a client whose call lasts.

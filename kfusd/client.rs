@@ -16,8 +16,8 @@ use kernel::{
     uapi,
 };
 
-use crate::bytes::Bytes;
-use crate::connection::Admission;
+use crate::bytes::{Bytes, FEW};
+use crate::connection::{at_once, Admission};
 use crate::device::Device;
 use crate::handle::Handle;
 use crate::request::{Ask, Body, Outcome};
@@ -53,10 +53,38 @@ fn call(handle: ArcBorrow<'_, Handle>, admission: &mut Admission<'_>, ask: Ask) 
     admission.wait(request)
 }
 
-/// Asks the driver something small.
-fn call_plain(handle: ArcBorrow<'_, Handle>, ask: Ask) -> Result<Outcome> {
-    let mut admission = Admission::new(handle, 0)?;
-    call(handle, &mut admission, ask)
+/// The place of a request that moves `bytes` bytes, before any memory is taken for them. `None`: it
+/// takes none, and has its place by [`call_small`].
+fn admission_of(handle: ArcBorrow<'_, Handle>, bytes: u64) -> Result<Option<Admission<'_>>> {
+    // CAST: a small number.
+    let needs_memory = bytes > FEW as u64;
+    needs_memory
+        .then(|| Admission::new(handle, bytes))
+        .transpose()
+}
+
+/// Asks the driver, with the place that there is.
+fn call_with(
+    handle: ArcBorrow<'_, Handle>,
+    admission: &mut Option<Admission<'_>>,
+    ask: Ask,
+) -> Result<Outcome> {
+    match admission {
+        Some(admission) => call(handle, admission, ask),
+        None => call_small(handle, ask),
+    }
+}
+
+/// Asks the driver something small ([`Ask::is_small`]).
+#[inline(always)]
+fn call_small(handle: ArcBorrow<'_, Handle>, mut ask: Ask) -> Result<Outcome> {
+    match at_once(handle, &mut ask) {
+        Some(outcome) => outcome,
+        None => {
+            let mut admission = Admission::new(handle, ask.bytes())?;
+            call(handle, &mut admission, ask)
+        }
+    }
 }
 
 #[vtable]
@@ -164,7 +192,7 @@ impl FileOperations for Client {
             whence,
             reserved: 0,
         };
-        let outcome = call_plain(handle, ask(operation::SEEK, file, &fixed.to_bytes()))?;
+        let outcome = call_small(handle, ask(operation::SEEK, file, &fixed.to_bytes()))?;
         Seek::to(file, i64::try_from(outcome.value).map_err(|_| EOVERFLOW)?)
     }
 
@@ -213,7 +241,7 @@ impl FileOperations for Client {
             data_only: data_only.into(),
             reserved: 0,
         };
-        call_plain(handle, ask(operation::SYNC, file, &fixed.to_bytes())).map(drop)
+        call_small(handle, ask(operation::SYNC, file, &fixed.to_bytes())).map(drop)
     }
 
     fn fasync(handle: ArcBorrow<'_, Handle>, fd: c_int, file: &File, on: c_int) -> Result<c_int> {
@@ -319,7 +347,7 @@ fn read_part(
     to: &mut IovIterDest<'_>,
 ) -> Result<Part> {
     let mut size = one_request(handle.device(), to.len());
-    let mut admission = Admission::new(handle, size.into())?;
+    let mut admission = admission_of(handle, size.into())?;
     let mut landing = Bytes::Empty;
     // CAST: widens.
     let lent = (size >= LARGE).then(|| Pages::of_destination(to, size as usize));
@@ -336,7 +364,7 @@ fn read_part(
         landing,
         ..ask(operation::READ, file, &fixed)
     };
-    let outcome = call(handle, &mut admission, ask)?;
+    let outcome = call_with(handle, &mut admission, ask)?;
     if let Some(lent) = lent {
         let copied = lent.pages().len();
         return Ok(Part {
@@ -364,7 +392,7 @@ fn write_part(
     from: &mut IovIterSource<'_>,
 ) -> Result<Part> {
     let wanted = one_request(handle.device(), from.len());
-    let mut admission = Admission::new(handle, wanted.into())?;
+    let mut admission = admission_of(handle, wanted.into())?;
     // CAST: widens, here and below.
     let lent = (wanted >= LARGE).then(|| Pages::of_source(from, wanted as usize));
     // Until this call has ended, which this sees to.
@@ -386,7 +414,7 @@ fn write_part(
         data,
         ..ask(operation::WRITE, file, &fixed)
     };
-    let outcome = call(handle, &mut admission, ask)?;
+    let outcome = call_with(handle, &mut admission, ask)?;
     // An answer of more than was written has been refused.
     let taken = usize::try_from(outcome.value).map_err(|_| EIO)?;
     Ok(Part {
@@ -417,7 +445,7 @@ fn ioctl(
     if in_size.max(out_size) > handle.device().max_transfer() {
         return Err(EINVAL);
     }
-    let mut admission = Admission::new(handle, u64::from(in_size) + u64::from(out_size))?;
+    let mut admission = admission_of(handle, u64::from(in_size) + u64::from(out_size))?;
     // CAST: widens, here and below.
     let memory = |size: u32| UserSlice::new(UserPtr::from_addr(argument), size as usize);
     let mut data = Bytes::with_capacity(in_size as usize, GFP_KERNEL_ACCOUNT)?;
@@ -435,7 +463,7 @@ fn ioctl(
         capacity: out_size,
         ..ask(operation::IOCTL, file, &fixed.to_bytes())
     };
-    let outcome = call(handle, &mut admission, ask)?;
+    let outcome = call_with(handle, &mut admission, ask)?;
     memory(out_size)
         .writer()
         .write_slice(outcome.data.as_slice())?;

@@ -14,13 +14,13 @@ use kernel::{
     },
 };
 
-use crate::deadlock::Servers;
+use crate::deadlock::{At, Servers};
 use crate::device::Device;
 use crate::handle::Handle;
 use crate::limits::{Budget, Cap, Load};
-use crate::request::{Next, Request, Slot, Stage, Start};
+use crate::request::{Request, Slot, Stage, Start};
 use crate::ring::Ring;
-use crate::sys::{new_wait_queue, Viewer, WaitQueue};
+use crate::sys::{new_wait_queue, Line, Viewer, WaitQueue};
 use crate::{error, limits, wire};
 
 mod activity;
@@ -33,7 +33,7 @@ mod rings;
 mod succession;
 mod unseen;
 
-pub(crate) use admission::Admission;
+pub(crate) use admission::{at_once, Admission};
 pub(crate) use answer::Input;
 pub(crate) use delivery::Output;
 pub(crate) use succession::Patience;
@@ -64,8 +64,6 @@ pub(crate) struct Inner {
     sent: RBTree<u64, Arc<Request>>,
     /// Requests whose callers have a signal the driver has yet to hear of.
     interrupts: RBTree<u64, Arc<Request>>,
-    /// A place in these trees that is free again.
-    spare: Option<Slot>,
     devices: RBTree<u64, Arc<Device>>,
     device_count: u32,
     /// Files the driver knows of, until it has taken their release.
@@ -85,7 +83,7 @@ pub(crate) struct Connection {
     inner: SpinLock<Inner>,
     /// The driver's threads that wait for a request, and who polls the control file.
     #[pin]
-    pub(crate) arrivals: WaitQueue,
+    pub(crate) arrivals: Line,
     /// Whether [`Inner::has_message`] may hold: set after something has come, without the lock,
     /// and cleared under it where nothing is left. Who reads false and waits is woken.
     arrived: Atomic<bool>,
@@ -149,17 +147,6 @@ impl Inner {
         self.queue.insert(slot.into_node(id, request));
     }
 
-    /// Keeps the place of a node that is out of its tree, if none is kept yet. Its request goes with
-    /// the node: somebody else must hold it too, as it must not end under the lock. Else the node
-    /// is to be dropped unlocked.
-    fn recycle(&mut self, node: RBTreeNode<u64, Arc<Request>>) -> Option<Slot> {
-        let slot = node.into_reservation();
-        match self.spare {
-            None => self.spare.replace(slot),
-            Some(_) => Some(slot),
-        }
-    }
-
     /// As [`Connection::remove_device`].
     fn remove_device(&mut self, number: u64) -> Option<Arc<Device>> {
         let (_, device) = self.devices.remove_node(&number)?.to_key_value();
@@ -188,7 +175,6 @@ impl Connection {
             queue: RBTree::new(),
             sent: RBTree::new(),
             interrupts: RBTree::new(),
-            spare: None,
             devices: RBTree::new(),
             device_count: 0,
             files: RBTree::new(),
@@ -200,7 +186,7 @@ impl Connection {
         Arc::pin_init(
             try_pin_init!(Self {
                 inner <- new_spinlock!(inner, "fusd_connection"),
-                arrivals <- new_wait_queue!(c"fusd_arrivals"),
+                arrivals <- Line::new(),
                 arrived: Atomic::new(true),
                 crowded: Atomic::new(false),
                 cleared: Atomic::new(0),
@@ -283,12 +269,15 @@ impl Connection {
         }
     }
 
-    /// The current task serves, if the handshake is over, and works on no request.
+    /// The current task serves, if the handshake is over, and works on no request. Returns where it is
+    /// known already.
     #[inline(always)]
-    pub(crate) fn serve(&self) {
-        if !self.servers.work_on(0) && self.has(AGREED) {
+    pub(crate) fn serve(&self) -> Option<At<'_>> {
+        let at = self.servers.work_on(0);
+        if at.is_none() && self.has(AGREED) {
             self.servers.add_current();
         }
+        at
     }
 
     /// Takes in a device. From here on it has a number for the driver.
@@ -430,22 +419,5 @@ impl Connection {
         drop(inner);
         drop((nodes, memory));
         true
-    }
-
-    /// What a woken client finds.
-    pub(crate) fn result(&self, request: &Arc<Request>) -> Option<Next> {
-        let mut inner = self.lock();
-        let state = request.state.access_mut(&mut inner);
-        match state.stage {
-            Stage::Asked => {
-                state.stage = Stage::Copying;
-                state.job.take().map(Next::Copy)
-            }
-            Stage::Done => {
-                let end = state.end.take()?;
-                Some(Next::End(state.outcome(end)))
-            }
-            _ => None,
-        }
     }
 }

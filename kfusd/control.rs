@@ -23,7 +23,7 @@ use crate::sys::{
     with_destination, with_source, FileOperations, Memory, Pages, PollTable, Rewindable, Table,
     Viewer,
 };
-use crate::wire::{self, Command};
+use crate::wire::{self, Answer, Command};
 use crate::{content, kernel_version};
 
 mod adopt;
@@ -165,11 +165,31 @@ fn address(address: u64) -> Result<UserPtr> {
 
 /// Takes a message of `total` bytes from a driver.
 fn take(seat: &Seat, total: usize, input: &mut impl Source) -> Result {
-    let connection = seat.connection();
     let mut head = [0; wire::HEAD_MAX];
     let length = total.min(head.len());
     let head = head.get_mut(..length).ok_or(EINVAL)?;
     input.fill(head)?;
+    match Answer::parse(head, total) {
+        Some(answer) => {
+            let early = head.get(Answer::HEAD..).unwrap_or_default();
+            take_answer(seat, &answer?, &mut Rest { early, input })
+        }
+        None => take_other(seat, head, total, input),
+    }
+}
+
+/// Takes the answer to a request.
+#[inline(always)]
+fn take_answer(seat: &Seat, answer: &Answer, rest: &mut Rest<'_, impl Source>) -> Result {
+    let connection = seat.connection();
+    connection.ensure_agreed()?;
+    connection.answer(seat.number(), answer, rest)
+}
+
+/// Takes a message of `total` bytes that begins with `head`, and goes on with `input`.
+#[inline(never)]
+fn take_other(seat: &Seat, head: &[u8], total: usize, input: &mut impl Source) -> Result {
+    let connection = seat.connection();
     let (command, used) = Command::parse(head, total)?;
     // What was read beyond the fixed part is data.
     let early = head.get(used..).unwrap_or_default();
@@ -200,12 +220,8 @@ fn take(seat: &Seat, total: usize, input: &mut impl Source) -> Result {
             device.end();
             Ok(())
         }
-        Command::Reply {
-            id,
-            reply,
-            has_events,
-            length,
-        } => connection.answer(seat.number(), id, &reply, has_events, length, &mut rest),
+        // That is for `take_answer`.
+        Command::Reply { .. } => Err(EINVAL),
         Command::Notify(notify) => {
             connection.ensure_seated(seat)?;
             let handle = connection.file(notify.file).ok_or(ENOENT)?;

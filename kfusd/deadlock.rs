@@ -33,7 +33,7 @@ mod servers;
 mod watch;
 
 use servers::callers;
-pub(crate) use servers::Servers;
+pub(crate) use servers::{At, Servers};
 pub(crate) use watch::start as watch;
 
 /// Who waits for whom, and what has come of it.
@@ -78,11 +78,16 @@ impl Waiting {
     /// `EDEADLK`: the driver would be waiting for itself. `ENOMEM`.
     #[inline(always)]
     pub(crate) fn begin(device: &Device) -> Result<Self> {
-        let place = Worker::current_place();
-        if callers(place).is_none_or(|callers| callers.load(Relaxed) == 0) {
-            return Ok(Self { place: 0 });
+        match Self::is_needed() {
+            true => Self::begin_as_server(device, Worker::current_place()),
+            false => Ok(Self { place: 0 }),
         }
-        Self::begin_as_server(device, place)
+    }
+
+    /// Whether [`Self::begin`] is to be asked before the current task waits: it may serve somebody.
+    #[inline(always)]
+    pub(crate) fn is_needed() -> bool {
+        callers(Worker::current_place()).is_some_and(|callers| callers.load(Relaxed) != 0)
     }
 
     #[cold]

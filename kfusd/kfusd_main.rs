@@ -28,8 +28,8 @@
 //! all, but for devices that are kept for a successor. Those are in the registry, where the alarm
 //! (`waiting.rs`) finds them, and where they are when the module goes: both end them.
 //!
-//! A request that has ended well stays with its `Handle` for the next call, and refers to it; the
-//! release of the file takes it out. A connection keeps one free node of its trees likewise.
+//! A request that was answered stays with its `Handle` for the next call, with the node of the trees that
+//! it was in, and refers to it; the release of the file takes it out.
 //!
 //! # Locks, in their order
 //!
@@ -53,7 +53,8 @@
 //! Published content is taken out under the spinlock and read without it: a read may sleep.
 //!
 //! Who is woken is woken without the spinlock. A client that waits for its answer sleeps without a
-//! queue, and the connection holds its task until it has woken it (`sys/sleep.rs`).
+//! queue, and the connection holds its task until it has woken it (`sys/sleep.rs`). Of a driver's threads,
+//! the first that waits is found without a queue as well (`sys/line.rs`).
 //!
 //! No lock is held while anybody waits for somebody else. A client waits in `Request::wait` and
 //! `connection::Admission::new`, a driver in `Connection::receive`: all three can be killed.

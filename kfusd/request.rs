@@ -13,8 +13,8 @@ use kernel::{
     uaccess::{UserPtr, UserSlice},
 };
 
-use crate::bytes::Bytes;
-use crate::connection::Inner;
+use crate::bytes::{Bytes, FEW};
+use crate::connection::{Connection, Guard, Inner};
 use crate::handle::Handle;
 use crate::sys::{sleep, Caller, Mode, Sleeper, Ticks};
 use crate::wire;
@@ -22,8 +22,14 @@ use crate::wire;
 /// A node for one of a connection's trees, allocated ahead: none is under the spinlock.
 pub(crate) type Slot = RBTreeNodeReservation<u64, Arc<Request>>;
 
-/// A request that is over and that nobody else holds, to be used again: less work than a new one.
-pub(crate) type Spare = Pin<UniqueArc<Request>>;
+/// A request that is over and that nobody else holds, and its place in a tree, to be used again: less
+/// work than new ones.
+pub(crate) struct Spare {
+    /// The request.
+    pub(crate) request: Pin<UniqueArc<Request>>,
+    /// The place.
+    pub(crate) slot: Slot,
+}
 
 /// The fixed part of a request: at most an ioctl's.
 #[derive(Clone, Copy)]
@@ -75,6 +81,22 @@ pub(crate) struct Ask {
     pub(crate) landing: Bytes,
     /// The driver is only told: nobody waits, and there is no number for an answer.
     pub(crate) notice: bool,
+}
+
+impl Ask {
+    /// How many bytes go to the driver and may come back.
+    pub(crate) fn bytes(&self) -> u64 {
+        // CAST: widens.
+        (self.data.len() as u64).saturating_add(self.capacity.into())
+    }
+
+    /// Whether these need no memory.
+    pub(crate) fn is_small(&self) -> bool {
+        // CAST: widens.
+        self.capacity as usize <= FEW
+            && matches!(self.data, Bytes::Empty | Bytes::Few { .. })
+            && matches!(self.landing, Bytes::Empty)
+    }
 }
 
 /// What goes into a request as it is queued.
@@ -171,6 +193,8 @@ pub(crate) struct State {
     pub(crate) end: Option<Result<u64>>,
     /// It was ended because it would wait for itself.
     pub(crate) broken: bool,
+    /// Its place in the trees, which it has left: answered, it is in none.
+    pub(crate) slot: Option<Slot>,
     /// The client, unless nobody waits. It stays valid without the lock, where it is woken.
     sleeper: Option<Sleeper>,
 }
@@ -192,22 +216,40 @@ impl State {
             job: None,
             end: None,
             broken: false,
+            slot: None,
             sleeper: None,
         }
     }
 
     /// Of one that begins. Nothing is freed here, under the lock: the request is new, or the last
-    /// call made with it has ended well, and so taken all there was.
+    /// call made with it was answered, and has taken all there was.
     #[inline(always)]
     pub(crate) fn begin(&mut self, start: &mut Start) {
+        self.reset();
+        self.data = core::mem::take(&mut start.data);
+        self.landing = core::mem::take(&mut start.landing);
+        self.sleeper = start.sleeper.take();
+    }
+
+    /// Likewise, of one of the current task that needs no memory ([`Ask::is_small`]).
+    #[inline(always)]
+    pub(crate) fn begin_small(&mut self, ask: &mut Ask) {
+        self.reset();
+        if !matches!(ask.data, Bytes::Empty) {
+            self.data = core::mem::take(&mut ask.data);
+        }
+        // CAST: widens.
+        self.landing.make_room(ask.capacity as usize);
+        self.sleeper = Some(Sleeper::current());
+    }
+
+    #[inline(always)]
+    fn reset(&mut self) {
         self.begun = false;
         self.told = false;
         self.seat = 0;
         self.again = false;
         self.sending = false;
-        self.data = core::mem::take(&mut start.data);
-        self.landing = core::mem::take(&mut start.landing);
-        self.sleeper = start.sleeper.take();
     }
 
     /// The client, if somebody waits.
@@ -223,16 +265,34 @@ impl State {
         )
     }
 
+    /// What the driver wants copied, if it does.
+    fn begin_copy(&mut self) -> Option<Job> {
+        if self.stage != Stage::Asked {
+            return None;
+        }
+        self.stage = Stage::Copying;
+        self.job.take()
+    }
+
     /// The client does not wait any more: nobody is to keep its task. To be dropped unlocked.
     pub(crate) fn leave(&mut self) -> Option<Sleeper> {
         self.sleeper.take()
     }
 
-    /// How it ended, for its client.
-    pub(crate) fn outcome(&mut self, end: Result<u64>) -> Result<Outcome> {
+    /// How it ended, for its client; to be asked once. Of a failure, what there was room for stays.
+    pub(crate) fn outcome(&mut self) -> Result<Outcome> {
         Ok(Outcome {
-            value: end?,
+            value: self.end.take().unwrap_or(Err(EIO))?,
             data: core::mem::take(&mut self.landing),
+        })
+    }
+
+    /// Likewise, of one that needed no memory: the room stays.
+    #[inline(always)]
+    pub(crate) fn small_outcome(&mut self) -> Result<Outcome> {
+        Ok(Outcome {
+            value: self.end.take().unwrap_or(Err(EIO))?,
+            data: self.landing.copy_small(),
         })
     }
 }
@@ -283,8 +343,9 @@ impl Request {
         Ok(Arc::new(request, GFP_KERNEL_ACCOUNT)?)
     }
 
-    /// Likewise, out of one that has ended well, which was made on the same file.
-    pub(crate) fn again(spare: Spare, ask: &Ask) -> Arc<Self> {
+    /// Likewise, of `caller`, out of one that was answered, which was made on the same file.
+    #[inline(always)]
+    pub(crate) fn again(spare: Pin<UniqueArc<Self>>, ask: &Ask, caller: Caller) -> Arc<Self> {
         let mut spare = Pin::into_inner(spare);
         let request: &mut Self = &mut spare;
         request.operation = ask.operation;
@@ -293,7 +354,7 @@ impl Request {
         request.body = ask.body;
         request.capacity = ask.capacity;
         request.notice = ask.notice;
-        request.caller = request.handle.device().connection().viewer().caller();
+        request.caller = caller;
         request.since = Ticks::now();
         request.attention = Atomic::new(false);
         spare.into()
@@ -309,13 +370,13 @@ impl Request {
         }
     }
 
-    /// Waits for the answer of a request that has been queued.
+    /// Waits for the answer of a request that has been queued on `connection`. Returns with its lock
+    /// taken, for [`State::outcome`].
     ///
     /// A signal takes back what the driver has not seen (`ERESTARTSYS`: the call has not begun).
     /// Of what the driver has, it is told, and the client waits on: the answer would be lost
     /// otherwise. Only a signal that kills ends that wait; an answer then comes too late.
-    pub(crate) fn wait(self: &Arc<Self>) -> Result<Outcome> {
-        let connection = self.handle.device().connection();
+    pub(crate) fn wait<'a>(self: &Arc<Self>, connection: &'a Connection) -> Result<Guard<'a>> {
         let mut mode = Mode::Interruptible;
         loop {
             let woken = sleep(mode, || self.attention.load(Acquire));
@@ -337,24 +398,19 @@ impl Request {
                 continue;
             }
             self.attention.store(false, Release);
-            match connection.result(self) {
-                Some(Next::End(result)) => return result,
-                Some(Next::Copy(job)) => {
-                    let (error, data) = job.run();
-                    connection.copied(self, error, data);
-                }
-                None => {}
+            let mut inner = connection.lock();
+            let state = self.state.access_mut(&mut inner);
+            if state.stage == Stage::Done {
+                return Ok(inner);
+            }
+            let job = state.begin_copy();
+            drop(inner);
+            if let Some(job) = job {
+                let (error, data) = job.run();
+                connection.copied(self, error, data);
             }
         }
     }
-}
-
-/// What a woken client finds.
-pub(crate) enum Next {
-    /// It is over.
-    End(Result<Outcome>),
-    /// The driver wants memory copied.
-    Copy(Job),
 }
 
 impl Job {

@@ -1,15 +1,18 @@
 /*
- * Contender: the least that a kfusd driver can do. One thread, and for each request one ioctl(2),
- * which hands in the answer to the last one and waits for the next; every read of /dev/NAME gives
- * zeros. It is the yardstick for what libfusd adds on kfusd. kfusd(4) describes the messages.
+ * Contender: the least that a kfusd driver can do. For each request one ioctl(2), which hands in the
+ * answer to the last one and waits for the next; every read of /dev/NAME gives zeros. It is the
+ * yardstick for what libfusd adds on kfusd. kfusd(4) describes the messages.
  *
- * Usage: fusd-bench-kfusd NAME. Says "ready" when the node is there; ends with the connection.
+ * Usage: fusd-bench-kfusd NAME [WORKERS [TURNS]]. WORKERS threads serve (1), and each answer takes
+ * TURNS turns of a loop (0). Says "ready" when the node is there; ends with the connection.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -63,15 +66,21 @@ struct exchange {
 	uint64_t reserved;
 };
 
-static struct reply answer = { .head.operation = REPLY };
-static char message[TRANSFER_MAX + 4096] __attribute__((aligned(8)));
+struct worker {
+	struct reply answer;
+	char message[TRANSFER_MAX + 4096] __attribute__((aligned(8)));
+};
 
-static int send_all(int control, const void *bytes, size_t length)
+static struct worker first = { .answer.head.operation = REPLY };
+static int control;
+static unsigned long turns;
+
+static int send_all(int to, const void *bytes, size_t length)
 {
-	return write(control, bytes, length) == (ssize_t)length ? 0 : -1;
+	return write(to, bytes, length) == (ssize_t)length ? 0 : -1;
 }
 
-static int greet(int control, const char *name)
+static int greet(struct worker *worker, const char *name)
 {
 	struct hello hello = { { sizeof hello, HELLO, 0, 0 }, 1, 0, FEATURE_EXCHANGE };
 	struct device device = {
@@ -87,7 +96,7 @@ static int greet(int control, const char *name)
 	memcpy(device.name, name, length);
 	device.name_length = length;
 	device.head.length = offsetof(struct device, name) + length;
-	if (read(control, message, sizeof message) < 0 ||
+	if (read(control, worker->message, sizeof worker->message) < 0 ||
 	    send_all(control, &hello, sizeof hello) ||
 	    send_all(control, &device, device.head.length))
 		return -1;
@@ -95,44 +104,66 @@ static int greet(int control, const char *name)
 }
 
 /* Makes the answer to the message, if there is one to be given. Returns its length. */
-static uint32_t serve(void)
+static uint32_t serve(struct worker *worker)
 {
-	const struct request *request = (const void *)message;
+	const struct request *request = (const void *)worker->message;
+	struct reply *answer = &worker->answer;
 
 	if (request->operation != READ && request->operation != OPEN)
 		return 0;
-	answer.head.id = request->id;
-	answer.head.length = offsetof(struct reply, data);
+	for (volatile unsigned long turn = 0; turn < turns; turn++)
+		;
+	answer->head.id = request->id;
+	answer->head.length = offsetof(struct reply, data);
 	if (request->operation == READ)
-		answer.head.length += request->size;
-	return answer.head.length;
+		answer->head.length += request->size;
+	return answer->head.length;
 }
 
-int main(int count, char **arguments)
+static void *work(void *argument)
 {
+	struct worker *worker = argument;
 	struct exchange exchange = {
-		(uintptr_t)&answer, (uintptr_t)message, 0, sizeof message, 0,
+		(uintptr_t)&worker->answer, (uintptr_t)worker->message, 0, sizeof worker->message, 0,
 	};
-	int control = open("/dev/fusd/control", O_RDWR);
 
-	if (count != 2) {
-		fputs("usage: fusd-bench-kfusd NAME\n", stderr);
-		return 2;
-	}
-	if (control < 0 || greet(control, arguments[1])) {
-		perror("fusd-bench-kfusd: cannot make the device");
-		return 1;
-	}
 	for (;;) {
 		if (ioctl(control, EXCHANGE, &exchange) < 0) {
 			/* A client that was killed wants no answer. */
 			if (errno != EINTR && errno != ENOENT) {
 				perror("fusd-bench-kfusd: cannot go on");
-				return 1;
+				return NULL;
 			}
 			exchange.command_length = 0;
 			continue;
 		}
-		exchange.command_length = serve();
+		exchange.command_length = serve(worker);
 	}
+}
+
+int main(int count, char **arguments)
+{
+	unsigned long workers = count > 2 ? strtoul(arguments[2], NULL, 10) : 1;
+	struct worker *others = workers > 1 ? calloc(workers - 1, sizeof *others) : NULL;
+	pthread_t thread;
+
+	if (count < 2 || count > 4 || workers == 0) {
+		fputs("usage: fusd-bench-kfusd NAME [WORKERS [TURNS]]\n", stderr);
+		return 2;
+	}
+	turns = count > 3 ? strtoul(arguments[3], NULL, 10) : 0;
+	control = open("/dev/fusd/control", O_RDWR);
+	if ((workers > 1 && !others) || control < 0 || greet(&first, arguments[1])) {
+		perror("fusd-bench-kfusd: cannot make the device");
+		return 1;
+	}
+	for (unsigned long i = 0; i + 1 < workers; i++) {
+		others[i].answer.head.operation = REPLY;
+		if ((errno = pthread_create(&thread, NULL, work, &others[i]))) {
+			perror("fusd-bench-kfusd: cannot start a thread");
+			return 1;
+		}
+	}
+	work(&first);
+	return 1;
 }

@@ -32,6 +32,17 @@ pub(crate) const NO_DRIVER: &str = "/dev/zero";
 /// A driver that need not answer, as it has published what is read.
 pub(crate) const PUBLISHED: &str = "kfusd, published";
 
+/// The least that a driver has to do.
+pub(crate) const RAW_KFUSD: &str = "kfusd, raw C driver";
+/// The same by the library.
+pub(crate) const KFUSD: &str = "kfusd, libfusd";
+
+/// Of whom it is counted as well what an operation takes where many clients read at the same time, a
+/// byte each.
+pub(crate) const CROWDED: [&str; 2] = [RAW_KFUSD, KFUSD];
+/// How many, beside the one that all are counted with.
+pub(crate) const CROWDS: [usize; 3] = [4, 16, 64];
+
 /// A contender.
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
@@ -58,11 +69,11 @@ pub(crate) const CONTENDERS: [Contender; 9] = [
         start: cuse,
     },
     Contender {
-        name: "kfusd, raw C driver",
+        name: RAW_KFUSD,
         start: raw_kfusd,
     },
     Contender {
-        name: "kfusd, libfusd",
+        name: KFUSD,
         start: kfusd,
     },
     Contender {
@@ -80,10 +91,10 @@ pub(crate) const CONTENDERS: [Contender; 9] = [
 ];
 
 /// The node of whoever serves a character device.
-const NODE: &str = "/dev/fusd-bench";
+pub(crate) const NODE: &str = "/dev/fusd-bench";
 
 /// One operation: a read of the size that the contender was started for.
-type Call = Box<dyn FnMut() -> anyhow::Result<()>>;
+pub(crate) type Call = Box<dyn FnMut() -> anyhow::Result<()>>;
 
 /// A contender that is ready. Dropped in this order: the file is closed, the server ended, what it
 /// leaves removed.

@@ -13,15 +13,17 @@
 
 use std::env;
 use std::fs::File;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use nix::kmod::{ModuleInitFlags, finit_module};
 
-use crate::contender::{CONTENDERS, SIZES};
+use crate::contender::{CONTENDERS, CROWDED, CROWDS, Contender, NODE, SIZES};
+use crate::crowd::{Crowd, OPERATIONS};
 use crate::figures::Figures;
-use crate::measure::turn;
+use crate::measure::{turn, turn_of};
 use crate::placement::Placement;
 use crate::server::beside;
 
@@ -41,30 +43,55 @@ const ROUND: Duration = Duration::from_millis(20);
 /// How much of the time may not be the loop's own instructions: the timer's ticks.
 const STRAY: f64 = 0.01;
 
-/// Prints a line for each contender and size ([`Figures`]).
+/// Prints a line for each contender, size, and number of clients ([`Figures`]).
 pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
     check_clock()?;
     insert_module()?;
     let placement = Placement::look()?;
     for contender in CONTENDERS {
         for size in SIZES {
-            placement.serve()?;
-            let mut running = (contender.start)(size)
-                .with_context(|| format!("{} does not run", contender.name))?;
-            placement.ask()?;
-            turn(WARM_UP, &mut running.call)?;
-            let values = (0..rounds)
-                .map(|_| turn(ROUND, &mut running.call))
-                .collect::<anyhow::Result<_>>()?;
-            let figures = Figures {
-                contender: contender.name.to_owned(),
-                size,
-                values,
-            };
-            println!("{figures}");
+            println!("{}", count(&placement, &contender, size, 1, rounds)?);
+        }
+        if CROWDED.contains(&contender.name) {
+            for clients in CROWDS {
+                println!(
+                    "{}",
+                    count(&placement, &contender, SIZES[0], clients, rounds)?
+                );
+            }
         }
     }
     Ok(())
+}
+
+fn count(
+    placement: &Placement,
+    contender: &Contender,
+    size: usize,
+    clients: usize,
+    rounds: usize,
+) -> anyhow::Result<Figures> {
+    placement.serve()?;
+    let mut running =
+        (contender.start)(size).with_context(|| format!("{} does not run", contender.name))?;
+    placement.ask()?;
+    let crowd = (clients > 1)
+        .then(|| Crowd::gather(Path::new(NODE), clients, size))
+        .transpose()?;
+    let mut measure = |length| match &crowd {
+        None => turn(length, &mut running.call),
+        Some(crowd) => turn_of(OPERATIONS, length, &mut || crowd.turn()),
+    };
+    measure(WARM_UP)?;
+    let values = (0..rounds)
+        .map(|_| measure(ROUND))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Figures {
+        contender: contender.name.to_owned(),
+        size,
+        clients,
+        values,
+    })
 }
 
 pub(crate) fn insert_module() -> anyhow::Result<()> {

@@ -1,24 +1,26 @@
-//! What a guest says of its counts, as text: a line for each contender and size.
+//! What a guest says of its counts, as text: a line for each contender, size, and number of clients.
 
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::Context;
 
-/// What one boot says of one contender and one size. As text, a line: its fields are separated by
+/// What one boot says of one contender at one size, with so many clients. As text, a line: its fields are separated by
 /// tabs, the values by blanks.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Figures {
     pub(crate) contender: String,
     /// Bytes that are read at a time.
     pub(crate) size: usize,
+    /// Who read at the same time.
+    pub(crate) clients: usize,
     /// Instructions per operation, one value for each round.
     pub(crate) values: Vec<f64>,
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\t{}\t", self.contender, self.size)?;
+        write!(f, "{}\t{}\t{}\t", self.contender, self.size, self.clients)?;
         for (index, value) in self.values.iter().enumerate() {
             let blank = if index == 0 { "" } else { " " };
             write!(f, "{blank}{value:.1}")?;
@@ -33,16 +35,27 @@ impl FromStr for Figures {
     fn from_str(line: &str) -> anyhow::Result<Self> {
         let parse = || {
             let mut fields = line.split('\t');
-            let (contender, size, values) = (fields.next()?, fields.next()?, fields.next()?);
+            let (contender, size) = (fields.next()?, fields.next()?);
+            let (clients, values) = (fields.next()?, fields.next()?);
             let values: Option<Vec<f64>> =
                 values.split(' ').map(|value| value.parse().ok()).collect();
             Some(Self {
                 contender: contender.to_owned(),
                 size: size.parse().ok()?,
+                clients: clients.parse().ok()?,
                 values: values?,
             })
         };
         parse().with_context(|| format!("the guest says {line:?}, which is no figure"))
+    }
+}
+
+/// A contender, the bytes that are read at a time, and how many clients read.
+pub(crate) type Thing<'a> = (&'a str, usize, usize);
+
+impl Figures {
+    pub(crate) fn thing(&self) -> Thing<'_> {
+        (&self.contender, self.size, self.clients)
     }
 }
 
@@ -62,19 +75,15 @@ impl FromStr for Boot {
 }
 
 impl Boot {
-    /// The contenders and sizes of which there are figures.
-    pub(crate) fn things(&self) -> Vec<(&str, usize)> {
-        self.0
-            .iter()
-            .map(|figures| (figures.contender.as_str(), figures.size))
-            .collect()
+    /// What there are figures of.
+    pub(crate) fn things(&self) -> Vec<Thing<'_>> {
+        self.0.iter().map(Figures::thing).collect()
     }
 
     /// The rounds of one contender at one size; none where it was not counted.
-    pub(crate) fn values(&self, contender: &str, size: usize) -> &[f64] {
-        self.0
-            .iter()
-            .find(|figures| figures.contender == contender && figures.size == size)
+    pub(crate) fn values(&self, thing: Thing<'_>) -> &[f64] {
+        let mut all = self.0.iter();
+        all.find(|figures| figures.thing() == thing)
             .map_or(&[], |figures| &figures.values)
     }
 }
@@ -88,11 +97,19 @@ mod tests {
         let figures = Figures {
             contender: "/dev/zero".to_owned(),
             size: 4096,
+            clients: 16,
             values: vec![308.5, 309.0],
         };
-        assert_eq!(figures.to_string(), "/dev/zero\t4096\t308.5 309.0");
+        assert_eq!(figures.to_string(), "/dev/zero\t4096\t16\t308.5 309.0");
         assert_eq!(figures.to_string().parse::<Figures>().unwrap(), figures);
-        for wrong in ["", "a\t1", "a\tb\t1.0", "a\t1\t1.0 x", "a\t1\t"] {
+        for wrong in [
+            "",
+            "a\t1\t1",
+            "a\tb\t1\t1.0",
+            "a\t1\tb\t1.0",
+            "a\t1\t1\t1.0 x",
+            "a\t1\t1\t",
+        ] {
             assert!(wrong.parse::<Figures>().is_err(), "{wrong:?}");
         }
     }

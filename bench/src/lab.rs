@@ -33,7 +33,9 @@ const NOTES: &str = "
 spread: from the lowest to the highest round. boots: how far the medians of two boots are apart.
 2 vCPUs: client and server on a processor each; the instructions of both, so work and not time.
 4 and 64 KiB: bytes are moved by `rep movs`, each step of which counts as an instruction, where a
-processor moves many at a time. Compare contenders that copy equally often, not speeds.";
+processor moves many at a time. Compare contenders that copy equally often, not speeds.
+clients: so many read at the same time; behind the contender, the number of vCPUs. most: the largest
+figure of the line divided by that of one client.";
 
 pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
     compile()?;
@@ -49,13 +51,16 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
     println!("instructions per read, median of {rounds} rounds a boot, in QEMU (TCG, -icount)");
     print!("{table}");
     println!("{NOTES}");
+    println!("\n{}", workers(module, rounds)?);
     table.check()
 }
 
 fn compile() -> anyhow::Result<()> {
     for (name, source) in PROGRAMS {
         let mut compiler = Command::new("cc")
-            .args(["-O2", "-Wall", "-Wextra", "-Werror", "-x", "c", "-", "-o"])
+            .args([
+                "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-x", "c", "-", "-o",
+            ])
             .arg(beside(name)?)
             .stdin(Stdio::piped())
             .spawn()
@@ -96,20 +101,32 @@ pub(crate) fn build_module(kernel: &str) -> anyhow::Result<String> {
 fn boot(module: &str, cpus: u32, which: &str, rounds: usize) -> anyhow::Result<Boot> {
     let plural = if cpus == 1 { "" } else { "s" };
     eprintln!("counting with {cpus} vCPU{plural}, {which} boot");
+    let options = ["--icount", &format!("--cpus={cpus}")];
+    guest(module, &options, "count", rounds)?.parse()
+}
+
+/// What a guest with two processors says of drivers with several threads.
+fn workers(module: &str, rounds: usize) -> anyhow::Result<String> {
+    eprintln!("taking times with 2 vCPUs");
+    let text = guest(module, &["--cpus=2"], "workers", rounds)?;
+    Ok(text.trim_end().to_owned())
+}
+
+/// Has this program run in a guest, and returns what it says.
+fn guest(module: &str, options: &[&str], what: &str, rounds: usize) -> anyhow::Result<String> {
     let output = lab()
-        .args(["run", "x86", "--icount"])
-        .arg(format!("--cpus={cpus}"))
+        .args(["run", "x86"])
+        .args(options)
         .arg(format!("--timeout={TIMEOUT}"))
         .arg("--")
         .arg(env::current_exe()?)
-        .args(["count", "--rounds"])
-        .arg(rounds.to_string())
+        .args([what, "--rounds", &rounds.to_string()])
         .env(MODULE, module)
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
-    ensure!(output.status.success(), "the guest did not count");
-    String::from_utf8(output.stdout)?.parse()
+    ensure!(output.status.success(), "the guest failed at {what}");
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// `cargo xtask lab`.

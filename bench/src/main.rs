@@ -7,6 +7,7 @@
 
 mod contender;
 mod count;
+mod crowd;
 mod figures;
 mod fuse;
 mod guest;
@@ -21,6 +22,7 @@ mod serial;
 mod server;
 mod table;
 mod throughput;
+mod workers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,7 +51,8 @@ enum What {
     /// Instructions of reads through kfusd, CUSE and FUSE, raw and by the library, in the lab
     ///
     /// Counts in the lab's kernel x86, which it builds first if need be: twice with one processor,
-    /// once with two. Fails if the counts with one processor differ by more than 2 %.
+    /// once with two. Fails if the counts with one processor differ by more than 2 %. At the end it
+    /// takes the time of a driver with one thread and with four, on two processors.
     Lab {
         /// Rounds that each contender gets per size and boot
         #[arg(long, default_value_t = 5, value_parser = positive)]
@@ -65,6 +68,13 @@ enum What {
     #[command(hide = true)]
     Count {
         /// Rounds that each contender gets per size
+        #[arg(long, default_value_t = 5, value_parser = positive)]
+        rounds: usize,
+    },
+    /// (in the guest) Time a driver with one thread and with several, for `lab`
+    #[command(hide = true)]
+    Workers {
+        /// Rounds that each driver gets
         #[arg(long, default_value_t = 5, value_parser = positive)]
         rounds: usize,
     },
@@ -104,6 +114,7 @@ fn run(what: What) -> anyhow::Result<()> {
         What::Http(args) => http::run(&args),
         What::Serial(args) => serial::run(&args),
         What::Count { rounds } => count::run(rounds),
+        What::Workers { rounds } => workers::run(rounds),
         What::ServeLibrary {
             backend,
             publish,

@@ -7,16 +7,22 @@ pub(crate) fn turn(
     turn: Duration,
     call: &mut dyn FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<f64> {
-    const BATCH: u32 = 64;
+    turn_of(64, turn, &mut || (0..64).try_for_each(|_| call()))
+}
+
+/// Likewise, where each call makes so many `operations`: nanoseconds per operation.
+pub(crate) fn turn_of(
+    operations: u32,
+    turn: Duration,
+    call: &mut dyn FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<f64> {
     let begin = Instant::now();
-    let mut calls = 0_u32;
+    let mut done = 0_u32;
     while begin.elapsed() < turn {
-        for _ in 0..BATCH {
-            call()?;
-        }
-        calls += BATCH;
+        call()?;
+        done += operations;
     }
-    Ok(begin.elapsed().as_secs_f64() * 1e9 / f64::from(calls))
+    Ok(begin.elapsed().as_secs_f64() * 1e9 / f64::from(done))
 }
 
 /// The median of `values`, which may be in any order; NaN of none.

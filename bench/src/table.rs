@@ -4,8 +4,8 @@ use std::fmt;
 
 use anyhow::ensure;
 
-use crate::contender::{FLOOR, NO_DRIVER, PUBLISHED, SIZES, YARDSTICK};
-use crate::figures::{Boot, Figures};
+use crate::contender::{CROWDED, CROWDS, FLOOR, NO_DRIVER, PUBLISHED, SIZES, YARDSTICK};
+use crate::figures::{Boot, Figures, Thing};
 use crate::measure::{median, spread};
 
 /// How far apart two boots may be, in percent of the lower.
@@ -32,10 +32,14 @@ impl Table {
         );
         let too_far: Vec<_> = things
             .into_iter()
-            .map(|(contender, size)| (contender, size, self.distance(contender, size)))
-            .filter(|(.., distance)| *distance > TOLERANCE)
-            .map(|(contender, size, distance)| {
-                format!("{contender}, {}: {distance:.1}%", bytes(size))
+            .map(|thing| (thing, self.distance(thing)))
+            .filter(|(_, distance)| *distance > TOLERANCE)
+            .map(|((contender, size, clients), distance)| {
+                let clients = match clients {
+                    1 => String::new(),
+                    _ => format!(", {clients} clients"),
+                };
+                format!("{contender}, {}{clients}: {distance:.1}%", bytes(size))
             })
             .collect();
         ensure!(
@@ -48,28 +52,26 @@ impl Table {
     }
 
     /// How far apart the medians of the boots with one processor are, in percent of the lower.
-    fn distance(&self, contender: &str, size: usize) -> f64 {
-        let [first, second] = self
-            .alone
-            .each_ref()
-            .map(|boot| median(boot.values(contender, size)));
+    fn distance(&self, thing: Thing<'_>) -> f64 {
+        let alone = self.alone.each_ref();
+        let [first, second] = alone.map(|boot| median(boot.values(thing)));
         (first - second).abs() / first.min(second) * 100.0
     }
 
     /// The values of both boots with one processor.
-    fn alone(&self, contender: &str, size: usize) -> Vec<f64> {
-        let [first, second] = self
-            .alone
-            .each_ref()
-            .map(|boot| boot.values(contender, size));
+    fn alone(&self, thing: Thing<'_>) -> Vec<f64> {
+        let [first, second] = self.alone.each_ref().map(|boot| boot.values(thing));
         [first, second].concat()
+    }
+
+    fn has(&self, thing: Thing<'_>) -> bool {
+        self.alone[0].things().contains(&thing)
     }
 
     /// How far reads that need no driver are from those that need no process at all.
     fn published(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = SIZES[0];
-        let counted = |contender| self.alone[0].things().contains(&(contender, size));
-        if !counted(PUBLISHED) || !counted(NO_DRIVER) {
+        if !self.has((PUBLISHED, size, 1)) || !self.has((NO_DRIVER, size, 1)) {
             return Ok(());
         }
         let ratio = |values: &dyn Fn(&str) -> Vec<f64>| {
@@ -79,9 +81,45 @@ impl Table {
             f,
             "\n{PUBLISHED}, {}: {:.2} times {NO_DRIVER} with 1 vCPU, {:.2} with 2",
             bytes(size),
-            ratio(&|name| self.alone(name, size)),
-            ratio(&|name| self.pair.values(name, size).to_vec()),
+            ratio(&|name| self.alone((name, size, 1))),
+            ratio(&|name| self.pair.values((name, size, 1)).to_vec()),
         )
+    }
+
+    /// What an operation takes where many clients read at the same time.
+    fn crowds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = SIZES[0];
+        let there: Vec<_> = CROWDED
+            .into_iter()
+            .filter(|contender| self.has((contender, size, CROWDS[0])))
+            .collect();
+        if there.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\n{:<24}", format!("{}, clients", bytes(size)))?;
+        for clients in [1].into_iter().chain(CROWDS) {
+            write!(f, "{clients:>9}")?;
+        }
+        writeln!(f, "{:>8}", "most")?;
+        for contender in there {
+            let alone = |clients| median(&self.alone((contender, size, clients)));
+            let pair = |clients| median(self.pair.values((contender, size, clients)));
+            Self::crowd(f, &format!("{contender}, 1"), &alone)?;
+            Self::crowd(f, &format!("{contender}, 2"), &pair)?;
+        }
+        Ok(())
+    }
+
+    /// The line of one contender: the figures, and how many times the first the largest is.
+    fn crowd(f: &mut fmt::Formatter<'_>, name: &str, value: &dyn Fn(usize) -> f64) -> fmt::Result {
+        write!(f, "{name:<24}")?;
+        let values = [1].into_iter().chain(CROWDS).map(value);
+        let values: Vec<_> = values.collect();
+        for value in &values {
+            write!(f, "{value:>9.0}")?;
+        }
+        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        writeln!(f, "{:>8.2}", most / values[0])
     }
 
     /// The lines for one size.
@@ -97,15 +135,16 @@ impl Table {
             "2 vCPUs",
             "spread",
         )?;
-        for Figures { contender, .. } in self.alone[0].0.iter().filter(|line| line.size == size) {
-            let alone = columns(contender, |name| self.alone(name, size));
-            let pair = columns(contender, |name| self.pair.values(name, size).to_vec());
+        let of_one = |line: &&Figures| line.size == size && line.clients == 1;
+        for Figures { contender, .. } in self.alone[0].0.iter().filter(of_one) {
+            let alone = columns(contender, |name| self.alone((name, size, 1)));
+            let pair = columns(contender, |name| self.pair.values((name, size, 1)).to_vec());
             writeln!(
                 f,
                 "{contender:<20}{:>9.0} {:>6.2}% {:>5.2}% {:>10.2} {:>6.2}{:>11.0} {:>6.2}% {:>10.2} {:>6.2}",
                 alone.median,
                 alone.spread,
-                self.distance(contender, size),
+                self.distance((contender, size, 1)),
                 alone.to_yardstick,
                 alone.to_floor,
                 pair.median,
@@ -121,7 +160,8 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         SIZES.iter().try_for_each(|size| self.block(f, *size))?;
-        self.published(f)
+        self.published(f)?;
+        self.crowds(f)
     }
 }
 
@@ -164,6 +204,7 @@ mod tests {
                 .map(|(contender, values)| Figures {
                     contender: (*contender).to_owned(),
                     size: 1,
+                    clients: 1,
                     values: values.to_vec(),
                 })
                 .collect(),
@@ -222,6 +263,40 @@ mod tests {
         let alone = [boot(&[]), boot(&[])];
         let pair = boot(&[]);
         assert!(Table { alone, pair }.check().is_err());
+    }
+
+    #[test]
+    fn what_many_clients_take_is_compared_with_what_one_takes() {
+        let crowd = |values: [f64; 4]| {
+            let clients = [1].into_iter().chain(CROWDS);
+            Boot(
+                clients
+                    .zip(values)
+                    .map(|(clients, value)| Figures {
+                        contender: CROWDED[0].to_owned(),
+                        size: 1,
+                        clients,
+                        values: vec![value],
+                    })
+                    .collect(),
+            )
+        };
+        let alone = crowd([100.0, 80.0, 90.0, 105.0]);
+        let table = Table {
+            alone: [alone.clone(), alone],
+            pair: crowd([200.0, 150.0, 150.0, 150.0]),
+        };
+        let text = table.to_string();
+        let line = |start: &str| {
+            let line = text.lines().find(|line| line.starts_with(start)).unwrap();
+            let fields = line[24..].split_whitespace();
+            fields.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(line("1 byte, clients"), ["1", "4", "16", "64", "most"]);
+        let one = format!("{}, 1", CROWDED[0]);
+        assert_eq!(line(&one), ["100", "80", "90", "105", "1.05"]);
+        let two = format!("{}, 2", CROWDED[0]);
+        assert_eq!(line(&two), ["200", "150", "150", "150", "1.00"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::bytes::{Bytes, FEW};
 use crate::device::Device;
 use crate::request::{Job, Request, Stage, State};
 use crate::sys::Sleeper;
-use crate::wire::{self, operation, Reply};
+use crate::wire::{self, operation, Answer, Reply};
 
 /// Where a message comes from.
 pub(crate) trait Input {
@@ -64,26 +64,18 @@ fn end(state: &State, reply: &Reply) -> Result<u64> {
 }
 
 impl Connection {
-    /// The answer of the driver on seat `seat` to request `id`, with `length` bytes to be read from
-    /// `input`.
+    /// The answer of the driver on seat `seat`, with its data to be read from `input`.
     ///
     /// # Errors
     /// `ENOENT`: that driver has no such request, or its client has gone. `EBUSY`: the driver has asked for a copy
     /// that is not yet done, or another thread answers just now. `EINVAL`: not an answer to this
     /// request. `EFAULT`.
-    pub(crate) fn answer(
-        &self,
-        seat: u64,
-        id: u64,
-        reply: &Reply,
-        has_events: bool,
-        length: usize,
-        input: &mut impl Input,
-    ) -> Result {
-        let events = has_events.then_some(reply.events);
+    pub(crate) fn answer(&self, seat: u64, answer: &Answer, input: &mut impl Input) -> Result {
+        let (reply, length) = (&answer.reply, answer.length);
+        let events = answer.has_events.then_some(reply.events);
         let (request, mut landing) = {
             let mut inner = self.lock();
-            let request = inner.sent.get(&id).cloned().ok_or(ENOENT)?;
+            let request = inner.sent.get(&answer.id).cloned().ok_or(ENOENT)?;
             let state = request.state.access_mut(&mut inner);
             if state.seat != seat {
                 return Err(ENOENT);
@@ -145,15 +137,18 @@ impl Connection {
             request.handle.inherit(&mut inner);
         }
         let risen = events.map_or(0, |events| request.handle.store_events(events));
-        let node = inner.sent.remove_node(&id);
-        let slot = node.and_then(|node| inner.recycle(node));
+        if let Some(node) = inner.sent.remove_node(&id) {
+            // The tree's reference to the request goes here: ours is another one. The place is for the
+            // client's next call.
+            request.state.access_mut(&mut inner).slot = Some(node.into_reservation());
+        }
         let interrupt = if told {
             inner.interrupts.remove_node(&id)
         } else {
             None
         };
         drop(inner);
-        drop((slot, interrupt, kept));
+        drop((interrupt, kept));
         request.handle.announce(risen);
         let written = match request.operation {
             operation::WRITE => reply.value,

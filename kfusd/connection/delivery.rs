@@ -58,7 +58,6 @@ pub(super) enum Parcel {
     },
     Request {
         id: u64,
-        data: Bytes,
         copied: Option<u32>,
         /// Whether the driver had seen it before.
         begun: bool,
@@ -67,10 +66,11 @@ pub(super) enum Parcel {
     },
 }
 
-/// The beginning of a message: header and fixed part.
+/// A message: header and fixed part, and what stands behind.
 pub(super) struct Head {
     bytes: [u8; HEAD_SIZE],
     length: usize,
+    data: Bytes,
 }
 
 const HEAD_SIZE: usize = RequestHeader::SIZE + wire::Greeting::SIZE;
@@ -80,6 +80,7 @@ impl Head {
         Self {
             bytes: [0; HEAD_SIZE],
             length: 0,
+            data: Bytes::Empty,
         }
     }
 
@@ -234,7 +235,7 @@ impl Connection {
 
     /// Likewise, or fails with `ENOENT` if the client of what is next has gone before it was written.
     fn receive_one(&self, seat: &Seat, to: &mut impl Output, nonblocking: bool) -> Result<usize> {
-        self.serve();
+        let at = self.serve();
         let room = to.room();
         let mut head = Head::new();
         let parcel = if nonblocking {
@@ -242,7 +243,7 @@ impl Connection {
             parcel.unwrap_or(Err(EAGAIN))
         } else {
             self.arrivals
-                .wait_in_line(Mode::Interruptible, || {
+                .wait(Mode::Interruptible, || {
                     // Mostly there is nothing when one looks first.
                     let arrived = self.arrived.load(Acquire);
                     arrived.then(|| self.take_parcel(seat, room, &mut head))?
@@ -256,9 +257,12 @@ impl Connection {
             }
         })?;
         if let Parcel::Request { id, .. } = parcel {
-            self.servers.work_on(id);
+            match at {
+                Some(at) => at.work_on(id),
+                None => drop(self.servers.work_on(id)),
+            }
         }
-        let sent = send(&head, &parcel, to);
+        let sent = send(&head, to);
         match (&sent, parcel) {
             (Ok(_), Parcel::Notice { request, .. }) => {
                 let file = request.noticed(&mut self.lock());
@@ -267,14 +271,11 @@ impl Connection {
             (
                 Ok(_),
                 Parcel::Request {
-                    id,
-                    data,
-                    keeps: true,
-                    ..
+                    id, keeps: true, ..
                 },
-            ) => self.keep(id, data),
+            ) => self.keep(id, head.data),
             (Ok(_), _) => {}
-            (Err(_), parcel) => self.put_back(seat, parcel),
+            (Err(_), parcel) => self.put_back(seat, parcel, head.data),
         }
         sent
     }
@@ -367,21 +368,22 @@ impl Connection {
             return Some(Ok(Parcel::Notice { request, node }));
         }
         let state = request.state.access_mut(inner);
-        let data = core::mem::take(&mut state.data);
+        let has_data = !state.data.is_empty();
+        if has_data {
+            head.data = core::mem::take(&mut state.data);
+        }
         let copied = state.copied.take();
         let begun = core::mem::replace(&mut state.begun, true);
         state.stage = Stage::Delivered;
         state.seat = seat;
         let flags = if state.again { wire::REQUEST_AGAIN } else { 0 };
-        let keeps = !data.is_empty()
-            && copied.is_none()
-            && request.handle.device().has_flag(wire::REGISTER_KEEP);
+        let keeps =
+            has_data && copied.is_none() && request.handle.device().has_flag(wire::REGISTER_KEEP);
         state.sending = keeps;
-        head.tell(&request, id, copied, flags, data.len());
+        head.tell(&request, id, copied, flags, head.data.len());
         inner.sent.insert(node);
         Some(Ok(Parcel::Request {
             id,
-            data,
             copied,
             begun,
             keeps,
@@ -403,8 +405,9 @@ impl Connection {
         }
     }
 
-    /// After the driver on `seat` could not get it: it is next again.
-    fn put_back(&self, seat: &Seat, parcel: Parcel) {
+    /// After the driver on `seat` could not get it, with `data` behind: it is next again.
+    #[cold]
+    fn put_back(&self, seat: &Seat, parcel: Parcel, data: Bytes) {
         match parcel {
             Parcel::Greeting => self.lock().greeted = false,
             Parcel::Nudge => seat.add_nudge(&mut self.lock()),
@@ -429,11 +432,7 @@ impl Connection {
                 }
             }
             Parcel::Request {
-                id,
-                data,
-                copied,
-                begun,
-                ..
+                id, copied, begun, ..
             } => self.requeue(id, data, copied, begun),
         }
         self.announce();
@@ -491,19 +490,9 @@ fn fits(fixed: usize, data: usize, room: usize) -> Result {
     }
 }
 
-impl Parcel {
-    /// What stands behind the head.
-    fn data(&self) -> &Bytes {
-        match self {
-            Self::Request { data, .. } => data,
-            _ => &Bytes::Empty,
-        }
-    }
-}
-
 /// Writes a message. Returns its length.
-fn send(head: &Head, parcel: &Parcel, to: &mut impl Output) -> Result<usize> {
-    let data = parcel.data();
+fn send(head: &Head, to: &mut impl Output) -> Result<usize> {
+    let data = &head.data;
     to.put(head.as_slice())?;
     match data.as_pages() {
         Some(pages) => to.put_pages(pages)?,

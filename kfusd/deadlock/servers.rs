@@ -125,6 +125,24 @@ pub(crate) struct Servers {
     pub(super) list: GlobalLockedBy<List, GRAPH>,
 }
 
+/// Where a thread is known, or was.
+pub(crate) struct At<'a> {
+    place: usize,
+    known: &'a Known,
+}
+
+impl At<'_> {
+    /// As [`Servers::work_on`], of the same task.
+    #[inline(always)]
+    pub(crate) fn work_on(&self, request: u64) {
+        // The place may be another thread's by now, who then does not yet work on anything, as far as
+        // this module gave it.
+        if self.known.place.load(Relaxed) == self.place {
+            self.known.request.store(request, Relaxed);
+        }
+    }
+}
+
 impl Servers {
     /// None.
     pub(crate) fn new() -> Result<Self> {
@@ -169,16 +187,13 @@ impl Servers {
     }
 
     /// If the current task is known to serve, it works on this request from now on; 0 for none. Returns
-    /// whether it is.
+    /// where it is known.
     #[inline(always)]
-    pub(crate) fn work_on(&self, request: u64) -> bool {
-        match self.find(Worker::current_place()) {
-            Some(known) => {
-                known.request.store(request, Relaxed);
-                true
-            }
-            None => false,
-        }
+    pub(crate) fn work_on(&self, request: u64) -> Option<At<'_>> {
+        let place = Worker::current_place();
+        let known = self.find(place)?;
+        known.request.store(request, Relaxed);
+        Some(At { place, known })
     }
 
     /// The current task serves. Where there is no place to write that down, the connection does not

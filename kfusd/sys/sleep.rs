@@ -41,21 +41,45 @@ pub(crate) fn sleep(mode: Mode, mut ready: impl FnMut() -> bool) -> Result<(), I
         if ready() {
             return Ok(());
         }
-        set_state(mode.state());
-        // What was stored before a wake-up that came before the state was set is seen here: here
-        // is a barrier between the two (`set_state`), there is one as well (`try_to_wake_up`).
+        let sleepy = Sleepy::new(mode);
         if ready() {
-            set_state(bindings::TASK_RUNNING as c_int);
             return Ok(());
         }
         if mode.has_come() {
-            set_state(bindings::TASK_RUNNING as c_int);
             return Err(Interrupted);
         }
-        // SAFETY: the caller is a task in a system call that holds no spinlock: every user of this
-        // module calls it from a file operation or a function it calls. It returns running.
-        unsafe { bindings::schedule() };
+        sleep_now(sleepy);
     }
+}
+
+/// The current task is about to sleep. What was stored before a wake-up that came before this was made is
+/// seen after it: here is a barrier between the two (`set_state`), there is one as well
+/// (`try_to_wake_up`). Dropped, it does not sleep after all.
+pub(super) struct Sleepy(());
+
+impl Sleepy {
+    #[inline(always)]
+    pub(super) fn new(mode: Mode) -> Self {
+        set_state(mode.state());
+        Self(())
+    }
+}
+
+impl Drop for Sleepy {
+    #[inline(always)]
+    fn drop(&mut self) {
+        set_state(bindings::TASK_RUNNING as c_int);
+    }
+}
+
+/// Sleeps until the next wake-up, unless it has come.
+#[inline(always)]
+pub(super) fn sleep_now(sleepy: Sleepy) {
+    // It returns running.
+    core::mem::forget(sleepy);
+    // SAFETY: the caller is a task in a system call that holds no spinlock: every user of this module
+    // calls it from a file operation or a function it calls.
+    unsafe { bindings::schedule() };
 }
 
 /// `set_current_state` (include/linux/sched.h), which is a macro.

@@ -29,6 +29,8 @@ pub(crate) struct Owner {
 /// The namespaces that ids are translated for: those of who opened the control node.
 pub(crate) struct Viewer {
     pids: Option<ARef<PidNamespace>>,
+    /// That is the initial one, whose numbers stand in each task.
+    initial_pids: bool,
     credential: ARef<Credential>,
     /// The process that opened, by the number the initial namespace has for it.
     pid: u32,
@@ -38,8 +40,11 @@ impl Viewer {
     /// The current task, which opens `file`.
     pub(crate) fn new(file: &File) -> Self {
         let task = kernel::current!();
+        let pids = task.active_pid_ns();
         Self {
-            pids: task.active_pid_ns().map(ARef::from),
+            initial_pids: pids
+                .is_some_and(|pids| core::ptr::eq(pids.as_ptr(), &raw mut bindings::init_pid_ns)),
+            pids: pids.map(ARef::from),
             credential: ARef::from(file.cred()),
             pid: current_pid(),
         }
@@ -86,13 +91,13 @@ impl Viewer {
     /// The current task, as seen from here.
     pub(crate) fn caller(&self) -> Caller {
         let task = kernel::current!();
-        let pid = task.tgid_nr_ns(self.pids.as_deref());
-        // SAFETY: the field is a pointer that is only compared. Where another thread takes the lead
-        // over just now (`de_thread`), this one is being killed.
-        let leads = core::ptr::eq(unsafe { (*task.as_ptr()).group_leader }, task.as_ptr());
-        let tid = match leads {
-            true => pid,
-            false => self.tid(task.as_ptr()),
+        let (pid, tid) = match self.initial_pids {
+            // SAFETY: the task is the current one; nobody else changes these while it runs.
+            true => unsafe { ((*task.as_ptr()).tgid, (*task.as_ptr()).pid) },
+            false => (
+                task.tgid_nr_ns(self.pids.as_deref()),
+                self.tid(task.as_ptr()),
+            ),
         };
         // SAFETY: only the task itself replaces its credentials, and it is here now.
         let (uid, gid) = unsafe {

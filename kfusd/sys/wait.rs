@@ -143,6 +143,16 @@ impl WaitQueue {
         result
     }
 
+    /// Whether nobody waits, as far as that can be said without the lock (`waitqueue_active`): who got in
+    /// before a barrier is seen after it.
+    pub(super) fn is_empty(&self) -> bool {
+        // SAFETY: `head` is initialised and pinned. Others link entries at any time: hence volatile.
+        unsafe {
+            let list = &raw const (*self.head.get()).head;
+            core::ptr::eq((&raw const (*list).next).read_volatile(), list)
+        }
+    }
+
     /// Wakes all that wait and one of those in line.
     pub(crate) fn wake_one(&self) {
         self.wake(1, 0);

@@ -314,11 +314,14 @@ pub(super) fn header(operation: u16, body: usize) -> CommandHeader {
 impl Message {
     /// The message that `bytes` are; `None` where they are none.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.get(RequestHeader::SIZE..)?;
-        let header = RequestHeader::from_bytes(bytes);
+        // Of a length that is known: then no field's place need be checked.
+        let (header, rest): (&[u8; RequestHeader::SIZE], &[u8]) = bytes.split_first_chunk()?;
+        let header = RequestHeader::from_bytes(header);
         let mut fixed = [0; wire::Ioctl::SIZE];
-        for (to, from) in fixed.iter_mut().zip(rest) {
-            *to = *from;
+        // The fixed part of each operation is so many words long.
+        let (words, _) = rest.as_chunks::<8>();
+        for (to, from) in fixed.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(from);
         }
         Some(Self {
             header,

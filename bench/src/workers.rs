@@ -1,0 +1,80 @@
+//! `fusd-bench workers`: whether a driver with several threads answers sooner, in a guest with two
+//! processors whose clock tells time and counts no instructions.
+//!
+//! That both processors work at the same time shows in no count. Times depend on the machine and on what
+//! else it does: drivers with one thread and with several take turns, and what counts is the ratio.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::contender::{RAW_KFUSD, RAW_KFUSD_PROGRAM};
+use crate::count::insert_module;
+use crate::crowd::{Crowd, OPERATIONS};
+use crate::measure::{median, spread, turn_of};
+use crate::server::{Server, beside};
+
+/// Who reads.
+const CLIENTS: usize = 16;
+/// How many threads the drivers have that are compared.
+const WORKERS: [u32; 2] = [1, 4];
+/// How many turns of a loop an answer takes: none, and some five times what the way there and back
+/// does.
+const TURNS: [u32; 2] = [0, 10_000];
+/// How long one driver is read from at a time.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// Prints a line for each kind of answer.
+pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
+    insert_module()?;
+    for turns in TURNS {
+        let drivers = [
+            Driver::start(WORKERS[0], turns)?,
+            Driver::start(WORKERS[1], turns)?,
+        ];
+        let mut times = [const { Vec::new() }; 2];
+        let mut ratios = Vec::new();
+        // The first round only warms up.
+        for round in 0..=rounds {
+            let mut one = [0.0; 2];
+            for (driver, time) in drivers.iter().zip(&mut one) {
+                *time = turn_of(OPERATIONS, ROUND, &mut || driver.crowd.turn())?;
+            }
+            if round > 0 {
+                times[0].push(one[0]);
+                times[1].push(one[1]);
+                ratios.push(one[0] / one[1]);
+            }
+        }
+        let (low, high) = spread(&ratios);
+        println!(
+            "{RAW_KFUSD}, {CLIENTS} clients, {turns:>5} turns of a loop per answer: {:.1} µs per read with \
+             {} worker, {:.1} with {}; {:.2} times as many reads (deviation {low:+.0}%, {high:+.0}%)",
+            median(&times[0]) / 1000.0,
+            WORKERS[0],
+            median(&times[1]) / 1000.0,
+            WORKERS[1],
+            median(&ratios),
+        );
+    }
+    Ok(())
+}
+
+/// A driver, and who reads from it. Dropped in this order: else who reads would fail.
+struct Driver {
+    crowd: Crowd,
+    _server: Server,
+}
+
+impl Driver {
+    fn start(workers: u32, turns: u32) -> anyhow::Result<Self> {
+        let name = format!("fusd-bench-{workers}");
+        let mut command = Command::new(beside(RAW_KFUSD_PROGRAM)?);
+        let command = command.args([&name, &workers.to_string(), &turns.to_string()]);
+        let server = Server::spawn(command, true)?;
+        Ok(Self {
+            crowd: Crowd::gather(&Path::new("/dev").join(name), CLIENTS, 1)?,
+            _server: server,
+        })
+    }
+}
