@@ -292,11 +292,12 @@ impl Ring {
     /// Takes out what there is, at most as much as there is room for in `to`.
     fn take(&self, to: &mut IovIterDest<'_>) -> Result<usize> {
         let mut tries = 0;
+        let mut there = to.len();
         loop {
             let mut buffer = self.buffer.lock();
             let before = buffer.room();
             let wanted = buffer.filled().min(to.len());
-            let taken = buffer.take(to);
+            let taken = buffer.take(to, there);
             let after = buffer.room();
             // CAST: less than the size.
             self.filled.store(buffer.filled() as u32, Release);
@@ -313,17 +314,18 @@ impl Ring {
             if tries > TRIES {
                 return Err(EFAULT);
             }
-            bring_in_destination(to, wanted)?;
+            there = bring_in_destination(to, wanted)?;
         }
     }
 
     /// Puts in what there is room for; all of it, if it is to go in `whole`, or nothing.
     fn put(&self, from: &mut IovIterSource<'_>, whole: bool) -> Result<usize> {
         let mut tries = 0;
+        let mut there = from.len();
         loop {
             let mut buffer = self.buffer.lock();
             let before = buffer.filled();
-            let mut wanted = from.len().min(buffer.room());
+            let mut wanted = there.min(buffer.room());
             if whole && wanted < from.len() {
                 wanted = 0;
             }
@@ -344,7 +346,10 @@ impl Ring {
             if tries > TRIES {
                 return Err(EFAULT);
             }
-            bring_in_source(from, wanted)?;
+            there = bring_in_source(from, wanted)?;
+            if whole && there < wanted {
+                return Err(EFAULT);
+            }
         }
     }
 

@@ -69,11 +69,15 @@ impl Buffer {
         self.size.saturating_sub(self.filled)
     }
 
-    /// Takes out what there is, at most as much as `to` has room for. Returns how much: less where memory
-    /// of `to` is not there, which then stays here.
-    pub(crate) fn take(&mut self, to: &mut IovIterDest<'_>) -> usize {
+    /// Takes out what there is, at most `max` bytes, and as many as `to` has room for. Returns how many:
+    /// fewer where memory of `to` is not there; the others stay.
+    pub(crate) fn take(&mut self, to: &mut IovIterDest<'_>, max: usize) -> usize {
         let mut done = 0_usize;
-        while let Some(place) = self.place(self.begin, self.filled.min(to.len())) {
+        loop {
+            let left = max.saturating_sub(done).min(self.filled).min(to.len());
+            let Some(place) = self.place(self.begin, left) else {
+                return done;
+            };
             // SAFETY: the page is this value's, the bytes are in it, and the iterator is valid. Nothing
             // else writes to the page, as this value is borrowed alone.
             let copied = unsafe {
@@ -91,10 +95,9 @@ impl Buffer {
             self.filled = self.filled.saturating_sub(copied);
             done = done.saturating_add(copied);
             if copied < place.length {
-                break;
+                return done;
             }
         }
-        done
     }
 
     /// Puts in the next `length` bytes of `from`, as far as there is room. Returns how many: fewer where

@@ -140,12 +140,12 @@ impl Seek {
 /// take it away each time.
 pub(crate) const TRIES: u32 = 16;
 
-/// Brings in some of the next `length` bytes of memory that is to be written to. May wait, for whoever has
-/// to provide it; such a wait can be killed.
+/// Brings in the next `length` bytes of memory that is to be written to. Returns how many there are. May
+/// wait, for whoever has to provide them; such a wait can be killed.
 ///
 /// # Errors
-/// `EFAULT`: it is not there.
-pub(crate) fn bring_in_destination(to: &mut IovIterDest<'_>, length: usize) -> Result {
+/// `EFAULT`: there is none.
+pub(crate) fn bring_in_destination(to: &mut IovIterDest<'_>, length: usize) -> Result<usize> {
     // SAFETY: the iterator is valid.
     let missing = unsafe { bindings::fault_in_iov_iter_writeable(to.as_raw(), length) };
     brought_in(missing, length)
@@ -155,15 +155,15 @@ pub(crate) fn bring_in_destination(to: &mut IovIterDest<'_>, length: usize) -> R
 ///
 /// # Errors
 /// As above.
-pub(crate) fn bring_in_source(from: &mut IovIterSource<'_>, length: usize) -> Result {
+pub(crate) fn bring_in_source(from: &mut IovIterSource<'_>, length: usize) -> Result<usize> {
     // SAFETY: the iterator is valid.
     let missing = unsafe { bindings::fault_in_iov_iter_readable(from.as_raw(), length) };
     brought_in(missing, length)
 }
 
-fn brought_in(missing: usize, length: usize) -> Result {
-    match missing < length {
-        true => Ok(()),
-        false => Err(EFAULT),
+fn brought_in(missing: usize, length: usize) -> Result<usize> {
+    match length.saturating_sub(missing) {
+        0 => Err(EFAULT),
+        there => Ok(there),
     }
 }

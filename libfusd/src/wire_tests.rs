@@ -34,6 +34,8 @@ const PUBLISH: &str = "38000000 0e00 0000 0000000000000000
 const COOKIE: &str = "20000000 0c00 0000 0000000000000000  0500000000000000 efbeadde00000000";
 const RESUME: &str = "10000000 0d00 0000 0000000000000000";
 const BACK: &str = "10000000 0f00 0000 0900000000000000";
+const ATTACH: &str = "28000000 1000 0000 0000000000000000
+    0500000000000000 0300000000000000 03000000 00000000";
 const COPY_IN: &str = "20000000 0700 0000 0900000000000000  00f0ff7f00000000 10000000 00000000";
 const COPY_OUT: &str =
     "23000000 0800 0000 0900000000000000  00f0ff7f00000000 03000000 00000000 616263";
@@ -137,6 +139,16 @@ fn messages_to_the_module() {
                 address: 0x7fff_f000,
                 length: 8193,
                 flags: 0,
+                reserved: 0,
+            }),
+        ),
+        (
+            ATTACH,
+            40,
+            Command::Attach(Attach {
+                file: 5,
+                ring: 3,
+                flags: ATTACH_READS | ATTACH_WRITES,
                 reserved: 0,
             }),
         ),
@@ -351,6 +363,31 @@ fn messages_to_the_driver() {
             .to_bytes(),
             "0700000000000000 0100000000000000 04000000 00100000 e8030000 03000000",
         ),
+        (
+            &Ring {
+                ring: 3,
+                size: 65536,
+                flags: RING_EVENT,
+                event: 8,
+                room: 32768,
+                fill: 1,
+                reserved: 0,
+            }
+            .to_bytes(),
+            "0300000000000000 00000100 01000000 08000000 00800000 01000000 00000000",
+        ),
+        (
+            &Portion {
+                ring: 3,
+                address: 0x1000,
+                length: 10,
+                flags: PORTION_LAST,
+                filled: 9,
+                reserved: 0,
+            }
+            .to_bytes(),
+            "0300000000000000 0010000000000000 0a000000 01000000 09000000 00000000",
+        ),
     ];
     for (bytes, golden) in fixed {
         assert_eq!(bytes, hex(golden), "{golden}");
@@ -362,14 +399,94 @@ fn messages_to_the_driver() {
     // _IOWR(0xf1, 2, 24), and the two after it
     let of_successors = [IOCTL_ADOPT, IOCTL_FILES, IOCTL_DEVICES];
     assert_eq!(of_successors, [0xc018_f102, 0xc018_f103, 0xc018_f104]);
+    // _IOWR(0xf1, 5, 32), and the two after it
+    let of_rings = [IOCTL_RING, IOCTL_FEED, IOCTL_TAKE];
+    assert_eq!(of_rings, [0xc020_f105, 0xc020_f106, 0xc020_f107]);
     assert_eq!(STATUS_SIZE, 320);
+}
+
+#[test]
+fn what_no_ring_can_be_is_refused() {
+    let good = Ring {
+        size: 1,
+        ..Ring::default()
+    };
+    assert_eq!(good.checked(), Ok(good));
+    let wrong = [
+        (
+            Ring {
+                reserved: 1,
+                ..good
+            },
+            Fault::Reserved,
+        ),
+        (Ring { flags: 4, ..good }, Fault::Flags),
+        (Ring { event: 1, ..good }, Fault::Range),
+        (
+            Ring {
+                size: TRANSFER_MAX + 1,
+                ..good
+            },
+            Fault::Range,
+        ),
+        (
+            Ring {
+                flags: RING_DROP,
+                ..good
+            },
+            Fault::Range,
+        ),
+        (
+            Ring {
+                flags: RING_DROP,
+                size: 0,
+                fill: 1,
+                ..good
+            },
+            Fault::Range,
+        ),
+        (
+            Ring {
+                flags: RING_DROP | RING_EVENT,
+                size: 0,
+                ..good
+            },
+            Fault::Range,
+        ),
+    ];
+    for (ring, fault) in wrong {
+        assert_eq!(ring.checked(), Err(fault), "{ring:?}");
+    }
+    let drop = Ring {
+        flags: RING_DROP,
+        ..Ring::default()
+    };
+    assert_eq!(drop.checked(), Ok(drop));
+    let portion = Portion::default();
+    assert_eq!(portion.checked(), Ok(portion));
+    assert_eq!(
+        Portion {
+            flags: 2,
+            ..portion
+        }
+        .checked(),
+        Err(Fault::Flags)
+    );
+    assert_eq!(
+        Portion {
+            reserved: 1,
+            ..portion
+        }
+        .checked(),
+        Err(Fault::Reserved)
+    );
 }
 
 #[test]
 fn every_cut_and_every_wrong_length_is_refused() {
     for text in [
         HELLO, REGISTER, UNREGISTER, REPLY, NOTIFY, NUDGE, MEMORY, WORKERS, PUBLISH, COOKIE,
-        RESUME, BACK, COPY_IN, COPY_OUT,
+        RESUME, BACK, ATTACH, COPY_IN, COPY_OUT,
     ] {
         let whole = hex(text);
         for end in 0..whole.len() {
@@ -462,6 +579,10 @@ fn every_field_at_its_wrong_values() {
         (COOKIE, 8, &[1], Fault::Reserved),
         (RESUME, 8, &[1], Fault::Reserved),
         (BACK, 6, &[1], Fault::Flags),
+        (ATTACH, 8, &[1], Fault::Reserved),
+        (ATTACH, 32, &[0], Fault::Range),
+        (ATTACH, 32, &[4], Fault::Flags),
+        (ATTACH, 36, &[1], Fault::Reserved),
         (COPY_IN, 24, &[0], Fault::Range),
         (COPY_IN, 24, &[0xff; 4], Fault::Range),
         (COPY_IN, 28, &[1], Fault::Reserved),

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use fusd::wire::{IOCTL_ADOPT, IOCTL_DEVICES, IOCTL_EXCHANGE, IOCTL_FILES};
+use fusd::wire::{
+    IOCTL_ADOPT, IOCTL_DEVICES, IOCTL_EXCHANGE, IOCTL_FEED, IOCTL_FILES, IOCTL_RING, IOCTL_TAKE,
+};
 use fusd_tests::wait::{Started, start, wait_until};
 
 use crate::driver::{Driver, name, node};
@@ -32,7 +34,9 @@ const SIDES: usize = 3;
 
 /// Whether an ioctl of the control node has this number.
 pub(crate) fn is_known_ioctl(number: u32) -> bool {
-    [IOCTL_EXCHANGE, IOCTL_ADOPT, IOCTL_FILES, IOCTL_DEVICES].contains(&number)
+    let of_drivers = [IOCTL_EXCHANGE, IOCTL_ADOPT, IOCTL_FILES, IOCTL_DEVICES];
+    let of_rings = [IOCTL_RING, IOCTL_FEED, IOCTL_TAKE];
+    of_drivers.contains(&number) || of_rings.contains(&number)
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod names;
 mod polling;
 mod raw;
 mod restart;
+mod rings;
 mod short;
 mod signals;
 mod stalls;

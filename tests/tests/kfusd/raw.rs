@@ -4,6 +4,7 @@
 mod arena;
 #[cfg(target_arch = "x86_64")]
 mod compat;
+mod rings;
 mod succession;
 mod uevents;
 
@@ -17,6 +18,7 @@ use nix::errno::Errno;
 pub(crate) use arena::Arena;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use compat::LowPage;
+pub(crate) use rings::{feed, portion, ring, ring_raw, take};
 pub(crate) use succession::{adopt, adopt_raw, as_user, list, list_raw, received};
 pub(crate) use uevents::Uevents;
 

@@ -17,10 +17,10 @@ use crate::driver::{ALL, Driver, Message, message, name, node, registration};
 use crate::raw;
 
 /// A limit that is not to be reached.
-const LONG: u32 = 600_000;
+pub(crate) const LONG: u32 = 600_000;
 
 /// A driver with a device that is kept, and the device's name.
-fn kept(flags: u32, keep: u32) -> (Driver, String) {
+pub(crate) fn kept(flags: u32, keep: u32) -> (Driver, String) {
     let driver = Driver::connect();
     let name = name();
     register(&driver, &name, 1, flags, keep).expect("register");
@@ -42,7 +42,7 @@ fn register(driver: &Driver, name: &str, device: u64, flags: u32, keep: u32) -> 
 
 /// A driver that has taken over the device `name`, and its charge.
 #[track_caller]
-fn successor(name: &str) -> (Driver, Charge) {
+pub(crate) fn successor(name: &str) -> (Driver, Charge) {
     let driver = adopted(&Driver::connect(), name);
     let charge = driver.expect(operation::CHARGE);
     (driver, Charge::from_bytes(&charge.body))

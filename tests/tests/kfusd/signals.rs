@@ -18,7 +18,7 @@ use crate::module::tests;
 pub(crate) struct Client(Child);
 
 impl Client {
-    fn start(node: &Path, words: &[&str]) -> Self {
+    pub(crate) fn start(node: &Path, words: &[&str]) -> Self {
         let child = Command::new(binaries::find("client"))
             .arg(node)
             .args(words)
@@ -29,17 +29,17 @@ impl Client {
         Self(child)
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.0.id()).expect("a pid");
         kill(Pid::from_raw(pid), signal).expect("the client can be signalled");
     }
 
-    fn ended(&mut self) -> bool {
+    pub(crate) fn ended(&mut self) -> bool {
         self.0.try_wait().expect("wait").is_some()
     }
 
     #[track_caller]
-    fn said(mut self) -> String {
+    pub(crate) fn said(mut self) -> String {
         wait_until("the client ends", || self.ended());
         let mut text = String::new();
         let pipe = self.0.stdout.as_mut().expect("piped");

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use fusd::wire::{
-    self, Command, Cookie, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Memory, Notify,
+    self, Attach, Command, Cookie, Copied, CopyIn, CopyOut, Fault, HEAD_MAX, Hello, Memory, Notify,
     Publish, Register, Reply, Unregister, Workers, operation,
 };
 use fusd_tests::client::{Handle, Outcome};
@@ -17,10 +17,12 @@ use nix::poll::PollFlags;
 
 use crate::content::told;
 use crate::driver::{ALL, Driver, Message, message, name, node, registration};
-use crate::raw::Arena;
+use crate::raw::{self, Arena};
 
 /// The device of a [`Scene`], by its driver's number.
 pub(super) const DEVICE: u64 = 1;
+/// Its ring, likewise.
+const RING: u64 = 3;
 /// Bytes that the read of a [`Scene`] asks for.
 const ASKED: usize = 16;
 
@@ -60,6 +62,12 @@ impl Scene {
         driver
             .register(&name, DEVICE, ALL, flags)
             .expect("register");
+        let ring = wire::Ring {
+            ring: RING,
+            size: 1,
+            ..wire::Ring::default()
+        };
+        raw::ring(driver.control(), ring).expect("a ring");
         let opening = crate::driver::open(&node(&name), nix::fcntl::OFlag::O_RDWR);
         let finished = driver.expect(operation::OPEN).id();
         driver.answer(finished, 0, b"").expect("answer");
@@ -202,6 +210,15 @@ impl Scene {
                 .map(|publish| make(0, 0, &[&publish.to_bytes()]))
                 .into()
             }
+            operation::ATTACH => {
+                let attach = Attach {
+                    file: self.file_number(),
+                    ring: RING,
+                    flags: wire::ATTACH_READS,
+                    reserved: 0,
+                };
+                vec![make(0, 0, &[&attach.to_bytes()])]
+            }
             operation::COPY_IN => {
                 let copy = CopyIn {
                     address,
@@ -242,6 +259,15 @@ impl Scene {
             }
             Command::Hello(_) | Command::Nudge | Command::Resume => Ok(command),
             Command::Cookie(it) => known(it.file == self.file_number(), Errno::ENOENT),
+            // The device is no stream.
+            Command::Attach(it) => {
+                let is_known = it.file == self.file_number() && it.ring == RING;
+                Err(if is_known {
+                    Errno::EINVAL
+                } else {
+                    Errno::ENOENT
+                })
+            }
             // The device of the two requests is not to be kept.
             Command::Back { id } => {
                 let is_known = [self.read_id(), self.ioctl_id()].contains(&Some(id));
@@ -365,7 +391,7 @@ impl Scene {
                 self.driver.answer(request.id(), 0, b"").expect("answer");
                 reading.wait().expect("read");
             }
-            Command::Back { .. } => panic!("not to be taken"),
+            Command::Attach(_) | Command::Back { .. } => panic!("not to be taken"),
             Command::Memory(it) => {
                 let file = self.file.as_ref().expect("a file");
                 let mapped = |how| Mapping::new(file, 0, 1, how).map(drop);
