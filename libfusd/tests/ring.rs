@@ -13,11 +13,14 @@ use fusd::{
 };
 use nix::poll::{PollFd, PollFlags, poll};
 
+const ALL: Operations = Operations::all().difference(Operations::ANY_IOCTL);
+
 /// What rings the files get that are opened next: to be read from, and written to.
 struct Rings {
     reads: Option<Ring>,
     writes: Option<Ring>,
     position: Position,
+    operations: Operations,
     failures: std::sync::Arc<Mutex<Vec<Errno>>>,
 }
 
@@ -25,7 +28,7 @@ impl Device for Rings {
     type File = ();
 
     fn properties(&self) -> Properties {
-        let mut properties = Properties::stream().operations(Operations::POLL);
+        let mut properties = Properties::stream().operations(self.operations);
         properties.position = self.position;
         properties
     }
@@ -33,7 +36,11 @@ impl Device for Rings {
     fn open(&self, request: OpenRequest<()>) {
         let reads = self.reads.as_ref().map(|ring| request.attach_reads(ring));
         let writes = self.writes.as_ref().map(|ring| request.attach_writes(ring));
-        for error in [reads, writes].into_iter().flatten().filter_map(Result::err) {
+        for error in [reads, writes]
+            .into_iter()
+            .flatten()
+            .filter_map(Result::err)
+        {
             self.failures.lock().unwrap().push(error.errno());
         }
         request.accept(());
@@ -45,6 +52,7 @@ fn serve(reads: Option<&Ring>, writes: Option<&Ring>) -> (Client, Serving) {
         reads: reads.cloned(),
         writes: writes.cloned(),
         position: Position::Stream,
+        operations: ALL,
         failures: Default::default(),
     };
     DeviceBuilder::new("x").loopback(device).unwrap()
@@ -81,7 +89,11 @@ fn await_readable(ring: &Ring) {
 fn await_filled(ring: &Ring, wanted: usize) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while ring.filled() != wanted {
-        assert!(Instant::now() < deadline, "{} instead of {wanted}", ring.filled());
+        assert!(
+            Instant::now() < deadline,
+            "{} instead of {wanted}",
+            ring.filled()
+        );
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -108,7 +120,11 @@ fn what_is_fed_is_read_once_and_in_order() {
     assert_eq!(files[0].read(4).unwrap(), b"befo");
     assert_eq!(files[1].read(9).unwrap(), b"re");
     let waiting = files[0].start_read(9);
-    assert_eq!(ring.feed(&vec![b'x'; 2 * page]).unwrap(), page, "as there was room");
+    assert_eq!(
+        ring.feed(&vec![b'x'; 2 * page]).unwrap(),
+        page,
+        "as there was room"
+    );
     assert_eq!(waiting.wait().unwrap(), [b'x'; 9]);
     await_filled(&ring, page - 9);
     assert_eq!(ring.feed(&[b'y'; 10]).unwrap(), 9);
@@ -120,7 +136,11 @@ fn what_is_fed_is_read_once_and_in_order() {
     assert_eq!(files[1].read(9).unwrap(), b"more");
     files[1].set_flags(libc::O_NONBLOCK);
     assert_eq!(errno(files[1].read(9)), Errno::EAGAIN, "the end is over");
-    assert_eq!(errno(files[0].write(b"x")), Errno::EINVAL, "is the device's");
+    assert_eq!(
+        errno(files[0].write(b"x")),
+        Errno::EINVAL,
+        "is the device's"
+    );
 }
 
 #[test]
@@ -176,7 +196,10 @@ fn polls_find_what_the_rings_say_and_the_driver_what_the_marks_say() {
     let (read, write) = (PollEvents::READ, PollEvents::WRITE);
     assert_eq!(file.poll().unwrap(), write);
     output.feed(b"x").unwrap();
-    assert_eq!(file.wait_ready(read, Duration::from_secs(60)).unwrap(), read | write);
+    assert_eq!(
+        file.wait_ready(read, Duration::from_secs(60)).unwrap(),
+        read | write
+    );
     file.write(&vec![b'y'; page - 4095]).unwrap();
     assert_eq!(file.poll().unwrap(), read, "there is no room for 4096");
     await_readable(&input);
@@ -225,11 +248,12 @@ fn threads_of_the_driver_wait_for_each_other_and_for_clients() {
         let takes = [(); 2].map(|()| {
             scope.spawn(|| {
                 let mut buffer = vec![0; page / 2 + 1];
-                (0..).map_while(|_| match (&ring).read(&mut buffer).unwrap() {
-                    0 => None,
-                    count => Some(count),
-                })
-                .sum::<usize>()
+                (0..)
+                    .map_while(|_| match (&ring).read(&mut buffer).unwrap() {
+                        0 => None,
+                        count => Some(count),
+                    })
+                    .sum::<usize>()
             })
         });
         let reads = scope.spawn(|| {
@@ -282,6 +306,7 @@ fn a_ring_that_nobody_feeds_any_more_ends() {
         reads: Some(ring),
         writes: Some(writes),
         position: Position::Stream,
+        operations: ALL,
         failures: Default::default(),
     };
     /// Drops its rings when a file is released.
@@ -314,12 +339,13 @@ fn a_ring_is_one_sessions_and_a_streams() {
     let (one, _) = ring(1);
     let (client, serving) = serve(Some(&one), None);
     drop(open(&client));
-    let refused = |position, ring: &Ring, twice: bool| {
+    let refused = |position, operations, ring: &Ring, twice: bool| {
         let failures = std::sync::Arc::<Mutex<Vec<Errno>>>::default();
         let device = Rings {
             reads: Some(ring.clone()),
             writes: twice.then(|| ring.clone()),
             position,
+            operations,
             failures: failures.clone(),
         };
         let (client, _serving) = DeviceBuilder::new("y").loopback(device).unwrap();
@@ -327,10 +353,22 @@ fn a_ring_is_one_sessions_and_a_streams() {
         let failures = failures.lock().unwrap();
         failures.clone()
     };
-    assert_eq!(refused(Position::Stream, &one, true), [Errno::EBUSY; 2]);
+    assert_eq!(
+        refused(Position::Stream, ALL, &one, true),
+        [Errno::EBUSY; 2]
+    );
     let (other, _) = ring(1);
-    assert_eq!(refused(Position::Seekable, &other, false), [Errno::EINVAL]);
-    assert_eq!(refused(Position::Stream, &other, true), []);
+    assert_eq!(
+        refused(Position::Seekable, ALL, &other, false),
+        [Errno::EINVAL]
+    );
+    let lacking = ALL - Operations::WRITE;
+    assert_eq!(
+        refused(Position::Stream, lacking, &other, true),
+        [Errno::EINVAL]
+    );
+    let (other, _) = ring(1);
+    assert_eq!(refused(Position::Stream, ALL, &other, true), []);
     serving.stop().unwrap();
-    assert_eq!(refused(Position::Stream, &one, false), [Errno::EBUSY]);
+    assert_eq!(refused(Position::Stream, ALL, &one, false), [Errno::EBUSY]);
 }

@@ -68,19 +68,19 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
     }
 
     /// Has reads of the file served from `ring`, once the client is let in, without a call of
-    /// [`Device::read`](crate::Device::read). The device is a stream
-    /// ([`Position::Stream`](crate::Position::Stream)), and need not have
-    /// [`Operations::READ`](crate::Operations::READ). What polls find of reading is what the ring says,
+    /// [`Device::read`](crate::Device::read). The device is a stream ([`Position::Stream`](crate::Position::Stream))
+    /// with [`Operations::READ`](crate::Operations::READ). What polls find of reading is what the ring says,
     /// whatever [`OpenFile::set_ready`] says of that.
     ///
     /// On kfusd the ring is the kernel's from its first file on, for good; on other backends the session serves
-    /// it. So it does on kfusd while an access log is kept or, at that moment, somebody traces, in which each read
-    /// is to be found; of a device that is kept for another driver ([`Session::is_kept`](crate::Session::is_kept)); and where the
-    /// module has no room for it.
+    /// it. So it does on kfusd while an access log is kept or, at that moment, somebody traces, where each
+    /// read is to be found; of a device that is kept for another driver
+    /// ([`Session::is_kept`](crate::Session::is_kept)); and where the module has no room for the ring.
     ///
     /// # Errors
-    /// `EINVAL`: the device is no stream. `EBUSY`: the ring belongs to another session, or the file's reads to another ring.
-    /// `EPIPE`: the session of the ring has ended. `ENOENT`: the client has stopped waiting, or the device has gone.
+    /// `EINVAL`: the device is no stream, or does not implement the operation. `EBUSY`: the ring belongs to
+    /// another session, or the file's reads to another ring. `EPIPE`: the session of the ring has ended.
+    /// `ENOENT`: the client has stopped waiting, or the device has gone.
     pub fn attach_reads(&self, ring: &Ring) -> Result<()> {
         self.attach(ring, RingUse::Reads)
     }
@@ -147,7 +147,7 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
 pub(super) fn cannot_attach(error: &io::Error) -> Error {
     let error = Error::system(ErrorKind::Runtime, error, "attach a ring to a file of");
     match error.errno() {
-        Errno::EINVAL => error.because("the device is no stream"),
+        Errno::EINVAL => error.because("the device is no stream, or lacks the operation"),
         Errno::EBUSY => error.because("the ring belongs to another device, or the file has one"),
         Errno::EPIPE => error.because("the device of the ring has ended"),
         _ => error,

@@ -4,8 +4,8 @@ use std::fmt;
 use std::mem;
 use std::sync::Weak;
 
-use crate::backend::{Inherited, RingUse};
 use super::open::cannot_attach;
+use crate::backend::{Inherited, RingUse};
 use crate::file::{Adopter, Known, OpenFile, Slot, Sources};
 use crate::{Errno, OpenFlags, Result, Ring};
 

@@ -196,7 +196,10 @@ mod tests {
         assert!(is_readable(&event), "it did not need the event");
         let _feeder = event.enter(Side::Feed);
         event.attempt(Side::Feed, nothing).unwrap_err();
-        assert!(!is_readable(&event), "what is not for one is not for the other");
+        assert!(
+            !is_readable(&event),
+            "what is not for one is not for the other"
+        );
         let mut calls = [Ok(3), nothing()];
         let mut call = move || {
             calls.reverse();

@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::{Arc, Mutex, Weak};
 
+use crate::Errno;
 use crate::backend::{Backend, NewRing, Rings};
 use crate::sync::lock;
-use crate::Errno;
 
 /// Bytes that are taken at a time at the end.
 const CHUNK: usize = 64 << 10;
@@ -76,7 +76,9 @@ impl InKernel {
     pub(super) fn filled(&self) -> io::Result<usize> {
         self.with(|rings| {
             let shut = lock(&self.shut);
-            rings.take(self.number, &mut [], *shut).map(|taken| taken.filled)
+            rings
+                .take(self.number, &mut [], *shut)
+                .map(|taken| taken.filled)
         })
     }
 

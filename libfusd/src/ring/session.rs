@@ -37,7 +37,11 @@ impl SessionRings {
         }
         let number = ring.join(owner, wanted, shared)?;
         known.rings.retain(|ring| ring.strong_count() > 0);
-        if !known.rings.iter().any(|known| known.as_ptr() == Arc::as_ptr(ring)) {
+        if !known
+            .rings
+            .iter()
+            .any(|known| known.as_ptr() == Arc::as_ptr(ring))
+        {
             known.rings.push(Arc::downgrade(ring));
         }
         Ok(number)

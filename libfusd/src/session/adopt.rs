@@ -9,6 +9,7 @@ use super::job::Job;
 use crate::backend::{FileId, RingUse};
 use crate::file::{Adopter, Known, Opening, Slot, Sources};
 use crate::poll::Teller;
+use crate::properties::Operations;
 use crate::{Device, Errno, OpenFile, OpenFlags, PollEvents, Position, ring};
 
 impl<D: Device> Adopter<D::File> for Engine<D> {
@@ -30,7 +31,12 @@ impl<D: Device> Adopter<D::File> for Engine<D> {
         ring: &Arc<ring::Shared>,
         wanted: RingUse,
     ) -> io::Result<()> {
-        if self.properties.position != Position::Stream {
+        let operation = match wanted {
+            RingUse::Reads => Operations::READ,
+            RingUse::Writes => Operations::WRITE,
+        };
+        // Else the kernel would not let the calls through that the session is to serve.
+        if self.properties.position != Position::Stream || !self.implements(operation) {
             return Err(Errno::EINVAL.into());
         }
         let shared = opening.is_some_and(|opening| !opening.traced);

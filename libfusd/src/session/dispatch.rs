@@ -394,7 +394,7 @@ impl<D: Device> Engine<D> {
         (!self.implements(needed)).then_some(answer)
     }
 
-    fn implements(&self, operation: Operations) -> bool {
+    pub(super) fn implements(&self, operation: Operations) -> bool {
         self.properties.operations.contains(operation)
     }
 }

@@ -5,10 +5,10 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::KfusdDevice;
+use crate::Errno;
 use crate::backend::{NewRing, RequestId, RingUse, Rings, TakenOut};
 use crate::sys::ring as call;
 use crate::wire::{self, Attach, Ring, operation};
-use crate::Errno;
 
 /// The next ring's number.
 static NEXT: AtomicU64 = AtomicU64::new(1);

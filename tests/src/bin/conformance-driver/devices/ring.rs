@@ -61,7 +61,7 @@ impl Device for RingDevice {
     type File = ();
 
     fn properties(&self) -> Properties {
-        Properties::stream().operations(Operations::POLL)
+        Properties::stream().operations(Operations::READ | Operations::WRITE | Operations::POLL)
     }
 
     fn open(&self, request: OpenRequest<()>) {
@@ -117,7 +117,10 @@ impl Told {
             ["numbers", tag] => {
                 let sorted = record::sort(&self.collected());
                 let numbers = sorted.get(*tag).map_or(&[][..], Vec::as_slice);
-                let in_order = numbers.iter().zip(0..).take_while(|(number, at)| *number == at);
+                let in_order = numbers
+                    .iter()
+                    .zip(0..)
+                    .take_while(|(number, at)| *number == at);
                 Some(in_order.count().to_string())
             }
             _ => None,
