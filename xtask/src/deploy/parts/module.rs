@@ -91,6 +91,7 @@ mod tests {
             "dkms.conf",
             "Makefile",
             "wire.rs",
+            "wire/layout.rs",
             "sys/node.rs",
             "LICENSE-GPL-2.0",
         ] {
