@@ -45,12 +45,13 @@ pub trait Device: Send + Sync + 'static {
     /// another one, which then has it.
     fn release(&self, _file: &OpenFile<Self::File>) {}
 
-    /// A client reads. Not called for a file with [published](OpenRequest::publish) content.
+    /// A client reads. Not called for a file with [published](OpenRequest::publish) content, nor for one
+    /// whose reads are served from a ring ([`OpenRequest::attach_reads`]).
     fn read(&self, _file: &OpenFile<Self::File>, request: ReadRequest) {
         request.fail(Errno::EINVAL);
     }
 
-    /// A client writes.
+    /// A client writes. Not called for a file whose writes go to a ring ([`OpenRequest::attach_writes`]).
     fn write(&self, _file: &OpenFile<Self::File>, request: WriteRequest) {
         request.fail(Errno::EINVAL);
     }

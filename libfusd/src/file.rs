@@ -1,12 +1,14 @@
 //! An open file: the driver's state for it, and its readiness.
 
 use std::fmt;
+use std::io;
 use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::backend::FileId;
+use crate::backend::{FileId, RequestId, RingUse};
 use crate::poll::Readiness;
+use crate::ring::{self, Attached};
 use crate::sync::lock;
 use crate::{Errno, Error, ErrorKind, OpenFlags, PollEvents, Published, Result};
 
@@ -130,18 +132,47 @@ impl Known {
     }
 }
 
+/// What serves calls of a file that come to the session, in place of its device.
+#[derive(Default)]
+pub(crate) struct Sources {
+    /// What reads get.
+    pub(crate) published: Option<Published>,
+    /// Where reads are served from, before all else, and where writes go.
+    pub(crate) rings: Attached,
+}
+
+/// The open of a file, as the kernel knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    pub(crate) id: RequestId,
+    /// Somebody traces, and is to find all calls.
+    pub(crate) traced: bool,
+}
+
 /// Makes files of accepted opens: the session, as an open request sees it.
 pub(crate) trait Adopter<T>: Send + Sync {
-    /// Makes the file; from here on it is released exactly once. Reads of it that come to the session
-    /// get what is `published`.
+    /// Makes the file; from here on it is released exactly once.
     fn adopt(
         &self,
         state: T,
         flags: OpenFlags,
         slot: Slot,
         known: Known,
-        published: Option<Published>,
+        sources: Sources,
     ) -> OpenFile<T>;
+
+    /// Has a ring belong to the session, and, if the kernel has it, to the file that is `opening`; without,
+    /// the file is open already, and the kernel cannot have it.
+    ///
+    /// # Errors
+    /// `EINVAL`: the device is no stream. `EBUSY`: the ring is another session's. `EPIPE`: the session has
+    /// ended. `ENOENT`: the client has gone.
+    fn attach(
+        &self,
+        opening: Option<Opening>,
+        ring: &Arc<ring::Shared>,
+        wanted: RingUse,
+    ) -> io::Result<()>;
 
     /// A file from the time of another driver is of no use to this one: its calls fail with `errno`.
     fn lose(&self, file: FileId, errno: Errno);

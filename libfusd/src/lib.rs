@@ -39,7 +39,7 @@
 //! - [`request`] has the calls, one type each. [`WaitQueue`] keeps those that have to wait.
 //! - [`loopback`] has a client in the same process, for tests of a driver.
 //! - [`guide`] explains, a page for each subject: concepts, backends, blocking and poll, ioctls,
-//!   mmap, content that the kernel serves, drivers that call drivers, restarts, security.
+//!   mmap, content and streams that the kernel serves, drivers that call drivers, restarts, security.
 //! - [`inspect`] tells of devices that others serve, for programs that watch over them.
 //!
 //! # Backends
@@ -85,6 +85,7 @@ mod published;
 mod queue;
 pub mod request;
 mod restart;
+mod ring;
 mod session;
 mod sync;
 mod sys;
@@ -112,6 +113,7 @@ pub use request::{
     WriteRequest,
 };
 pub use restart::Restart;
+pub use ring::Ring;
 pub use session::{Serving, Session, StopHandle};
 
 /// The target of the access log's events.

@@ -62,11 +62,18 @@ pub(crate) struct Readiness {
     file: FileId,
     level: Mutex<Level>,
     teller: Teller,
-    settle: OnceLock<Settle>,
+    /// A queue of the driver's may watch the file, and a ring for each way.
+    settle: [OnceLock<Settle>; 3],
 }
 
 struct Level {
+    /// As polls find it.
     events: PollEvents,
+    /// As the driver says it.
+    said: PollEvents,
+    /// What rings say in its place: of reading, and of writing.
+    reads: Option<PollEvents>,
+    writes: Option<PollEvents>,
     /// The kernel's name for those who wait on this file, once anybody has.
     key: Option<PollKey>,
 }
@@ -75,9 +82,15 @@ impl Readiness {
     pub(crate) fn new(file: FileId, events: PollEvents, teller: Teller) -> Self {
         Self {
             file,
-            level: Mutex::new(Level { events, key: None }),
+            level: Mutex::new(Level {
+                events,
+                said: events,
+                reads: None,
+                writes: None,
+                key: None,
+            }),
             teller,
-            settle: OnceLock::new(),
+            settle: Default::default(),
         }
     }
 
@@ -90,15 +103,18 @@ impl Readiness {
         self.teller.backend.upgrade()
     }
 
-    /// Has `settle` called before each poll, from now on. Only the first one counts.
+    /// Has `settle` called before each poll, from now on; a fourth one is not.
     pub(crate) fn settle_first(&self, settle: Settle) {
-        // A second one comes of a file that two queues watch: the level then is the latest's.
-        let _ = self.settle.set(settle);
+        let mut left = Some(settle);
+        for place in &self.settle {
+            // Of a file that two queues of the driver's watch, the level is the latest's.
+            left = left.and_then(|settle| place.set(settle).err());
+        }
     }
 
     /// The state now; waiters registered under `key` hear of every later rise.
     pub(crate) fn poll(&self, key: Option<PollKey>) -> PollEvents {
-        if let Some(settle) = self.settle.get() {
+        for settle in self.settle.iter().filter_map(OnceLock::get) {
             settle();
         }
         let mut level = lock(&self.level);
@@ -106,12 +122,26 @@ impl Readiness {
         level.events
     }
 
-    /// Replaces the state. Waiters wake when a bit rises: level- and edge-triggered alike then
-    /// look again, and nobody is woken for a fall.
+    /// Replaces the state that the driver says. Waiters wake when a bit rises: level- and
+    /// edge-triggered alike then look again, and nobody is woken for a fall.
     pub(crate) fn set(&self, events: PollEvents) {
+        self.change(|level| level.said = events);
+    }
+
+    /// Replaces what rings say of reading and of writing, where they do, in place of the driver.
+    pub(crate) fn set_of_rings(&self, reads: Option<PollEvents>, writes: Option<PollEvents>) {
+        self.change(|level| {
+            level.reads = reads.or(level.reads);
+            level.writes = writes.or(level.writes);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Level)) {
         // Told under the lock, so that notices leave in the order of the changes. That does not
         // wait for anybody: the kernel only marks the waiters runnable.
         let mut level = lock(&self.level);
+        change(&mut level);
+        let events = level.all();
         let before = mem::replace(&mut level.events, events);
         if self.teller.every {
             if events != before {
@@ -129,6 +159,20 @@ impl Readiness {
         if self.teller.every && level.events != told {
             self.teller.push(self.file, level.events);
         }
+    }
+}
+
+impl Level {
+    /// What polls are to find.
+    fn all(&self) -> PollEvents {
+        let mut all = self.said;
+        if let Some(reads) = self.reads {
+            all = (all - PollEvents::READ) | reads;
+        }
+        if let Some(writes) = self.writes {
+            all = (all - PollEvents::WRITE) | writes;
+        }
+        all
     }
 }
 
@@ -222,6 +266,22 @@ mod tests {
         assert_eq!(notes.take(), [7], "the same state is no news");
         readiness.set(PollEvents::READ | PollEvents::WRITE);
         assert_eq!(notes.take(), [7]);
+    }
+
+    #[test]
+    fn what_a_ring_says_takes_the_place_of_what_the_driver_says() {
+        let (read, write) = (PollEvents::READ, PollEvents::WRITE);
+        let readiness = readiness(&Notes::new(false));
+        readiness.set(read | PollEvents::PRIORITY);
+        readiness.set_of_rings(Some(PollEvents::empty()), None);
+        assert_eq!(readiness.events(), PollEvents::PRIORITY);
+        readiness.set(read | write);
+        assert_eq!(readiness.events(), write);
+        readiness.set_of_rings(None, Some(PollEvents::ERROR));
+        assert_eq!(readiness.events(), PollEvents::ERROR);
+        readiness.set_of_rings(Some(read | PollEvents::HANG_UP), None);
+        let all = read | PollEvents::HANG_UP | PollEvents::ERROR;
+        assert_eq!(readiness.events(), all);
     }
 
     #[test]

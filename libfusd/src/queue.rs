@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::backend::FileId;
 use crate::panics::contain;
+use crate::poll::Readiness;
 use crate::request::{Request, hold};
 use crate::sync::lock;
 use crate::{Delivery, Errno, OpenFile, PollEvents};
@@ -207,6 +208,15 @@ impl<S: Send + 'static> WaitQueue<S> {
         file: &OpenFile<T>,
         readiness: impl Fn(&S) -> PollEvents + Send + 'static,
     ) {
+        self.watch_with(file, move |state, file| file.set(readiness(state)));
+    }
+
+    /// The same, where `tell` says it.
+    pub(crate) fn watch_with<T: Send + Sync + 'static>(
+        &self,
+        file: &OpenFile<T>,
+        tell: impl Fn(&S, &Readiness) + Send + 'static,
+    ) {
         let queue = Arc::downgrade(&self.inner);
         // A client may poll between the answer to a call and the end of that call's turn under
         // the lock, where the readiness is told: it waits for that.
@@ -218,7 +228,7 @@ impl<S: Send + 'static> WaitQueue<S> {
         let mut inner = lock(&self.inner);
         let watcher = Watched {
             file: file.clone(),
-            readiness,
+            tell,
         };
         watcher.update(&inner.state);
         let replaced = inner.watched.insert(file.id(), Box::new(watcher));
@@ -334,15 +344,15 @@ trait Watcher<S>: Send {
 
 struct Watched<T, F> {
     file: OpenFile<T>,
-    readiness: F,
+    tell: F,
 }
 
 impl<S, T, F> Watcher<S> for Watched<T, F>
 where
     T: Send + Sync,
-    F: Fn(&S) -> PollEvents + Send,
+    F: Fn(&S, &Readiness) + Send,
 {
     fn update(&self, state: &S) {
-        self.file.set_ready((self.readiness)(state));
+        (self.tell)(state, self.file.readiness());
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod descriptor;
 pub(crate) mod mapped;
 pub(crate) mod mount;
 pub(crate) mod process;
+pub(crate) mod ring;
 pub(crate) mod sealed;
 pub(crate) mod socket;
 pub(crate) mod successor;

@@ -61,6 +61,17 @@ macro_rules! suite {
                     row10_published_content_ends_with_the_driver,
                     row13_readers_share_published_content,
                     kill_of_a_driver_with_readers_of_what_it_published;
+                rings:
+                    row3_a_ring_is_read_like_a_pipe,
+                    row3_each_record_of_a_ring_goes_to_one_reader,
+                    row3_what_is_written_to_a_ring_is_taken,
+                    row3_a_ring_is_a_pipe_among_clients,
+                    row4_a_full_ring_and_an_empty_one,
+                    row5_polls_follow_a_ring,
+                    row9_an_interrupted_write_to_a_ring_says_how_far_it_came,
+                    row10_a_ring_that_is_shut_takes_nothing,
+                    row10_rings_end_with_the_driver,
+                    kill_of_a_driver_with_a_ring;
                 nonblocking:
                     row4_at_open,
                     row4_set_later,

@@ -17,6 +17,7 @@ mod place;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 pub(crate) use channel::page_size;
@@ -152,6 +153,11 @@ pub(crate) trait Backend: Send + Sync {
         Err(Errno::EOPNOTSUPP.into())
     }
 
+    /// The kernel's rings, where it has any.
+    fn rings(&self) -> Option<&dyn Rings> {
+        None
+    }
+
     /// Makes at least one caller of [`Backend::receive`] return.
     fn nudge(&self);
 
@@ -210,6 +216,74 @@ pub(crate) trait Carrier {
 
     /// Hands in `message` alone.
     fn hand_in(&self, message: &[u8]);
+}
+
+/// Rings that the kernel serves reads and writes from. Nothing here waits for anybody.
+pub(crate) trait Rings {
+    /// Makes one. Its number.
+    ///
+    /// # Errors
+    /// `EINVAL`: it is too large. `ENOSPC`, `ENOMEM`: there are too many.
+    fn make(&self, wanted: &NewRing<'_>) -> io::Result<u64>;
+
+    /// Sets the marks of one, in bytes of room and of what there is.
+    ///
+    /// # Errors
+    /// `ENOENT`: there is none.
+    fn set_marks(&self, ring: u64, marks: (usize, usize)) -> io::Result<()>;
+
+    /// Is done with one.
+    ///
+    /// # Errors
+    /// `ENOENT`: there is none.
+    fn abandon(&self, ring: u64) -> io::Result<()>;
+
+    /// Has reads, or writes, of the file that the request `open` opens served by one. To be called before
+    /// its answer.
+    ///
+    /// # Errors
+    /// `ENOENT`: the client has gone. `EINVAL`: the device is no stream. `EBUSY`: they are served by another
+    /// one.
+    fn attach(&self, open: RequestId, ring: u64, wanted: RingUse) -> io::Result<()>;
+
+    /// Puts bytes into one; how many. `last`: the end is behind them, if they were all put in; and else it is
+    /// not.
+    ///
+    /// # Errors
+    /// `EAGAIN`: there is no room.
+    fn feed(&self, ring: u64, data: &[u8], last: bool) -> io::Result<usize>;
+
+    /// Takes bytes out of one. `last`: nobody takes what is written from now on; and else somebody does.
+    ///
+    /// # Errors
+    /// `EAGAIN`: there are none.
+    fn take(&self, ring: u64, out: &mut [u8], last: bool) -> io::Result<TakenOut>;
+}
+
+/// A ring to be made.
+pub(crate) struct NewRing<'a> {
+    /// Bytes.
+    pub(crate) size: usize,
+    /// Bytes of room, and of what there is, at which `event` is signalled.
+    pub(crate) marks: (usize, usize),
+    /// An eventfd(2).
+    pub(crate) event: BorrowedFd<'a>,
+}
+
+/// Which calls of a file a ring serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RingUse {
+    Reads,
+    Writes,
+}
+
+/// What was taken out of a ring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TakenOut {
+    /// How many bytes.
+    pub(crate) bytes: usize,
+    /// How many are left.
+    pub(crate) filled: usize,
 }
 
 /// What [`Backend::receive`] has to tell.

@@ -8,6 +8,7 @@
 //! | [`ioctl`] | ioctls that encode their argument, old ones, and memory behind pointers |
 //! | [`mmap`] | memory that driver and clients share |
 //! | [`publishing`] | content that is read without waking the driver |
+//! | [`rings`] | streams that flow without waking the driver |
 //! | [`calling_devices`] | drivers that call drivers, and `EDEADLK` |
 //! | [`restarts`] | a new driver under open files |
 //! | [`security`] | who may open a node, and what to expect of whoever does |
@@ -31,5 +32,7 @@ pub mod mmap {}
 pub mod publishing {}
 #[doc = include_str!("restarts.md")]
 pub mod restarts {}
+#[doc = include_str!("rings.md")]
+pub mod rings {}
 #[doc = include_str!("security.md")]
 pub mod security {}

@@ -1,13 +1,14 @@
 //! open(2).
 
+use std::io;
 use std::mem;
 use std::sync::{Mutex, Weak};
 
 use super::{Context, request};
-use crate::backend::{Answer, FileId};
-use crate::file::{Adopter, Known, OpenFile, Slot};
+use crate::backend::{Answer, FileId, RingUse};
+use crate::file::{Adopter, Known, OpenFile, Opening, Slot, Sources};
 use crate::sync::lock;
-use crate::{Access, Delivery, Errno, Error, ErrorKind, Memory, Published, Result};
+use crate::{Access, Delivery, Errno, Error, ErrorKind, Memory, Published, Result, Ring};
 
 /// A client opens the node. Accepted, it becomes an [`OpenFile`] with the state `T`.
 pub struct OpenRequest<T: Send + Sync + 'static> {
@@ -15,7 +16,7 @@ pub struct OpenRequest<T: Send + Sync + 'static> {
     /// The session, which this must not keep alive: its device may be what holds it.
     adopter: Weak<dyn Adopter<T>>,
     slot: Slot,
-    published: Mutex<Option<Published>>,
+    sources: Mutex<Sources>,
 }
 
 request!(OpenRequest<T>);
@@ -26,7 +27,7 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
             context,
             adopter,
             slot,
-            published: Mutex::default(),
+            sources: Mutex::default(),
         }
     }
 
@@ -63,7 +64,50 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
     /// they are to be found, the session does. The device need not have
     /// [`Operations::READ`](crate::Operations::READ).
     pub fn publish(&self, content: &Published) {
-        *lock(&self.published) = Some(content.clone());
+        lock(&self.sources).published = Some(content.clone());
+    }
+
+    /// Has reads of the file served from `ring`, once the client is let in, without a call of
+    /// [`Device::read`](crate::Device::read). The device is a stream ([`Position::Stream`](crate::Position::Stream))
+    /// with [`Operations::READ`](crate::Operations::READ). What polls find of reading is what the ring says,
+    /// whatever [`OpenFile::set_ready`] says of that.
+    ///
+    /// On kfusd the ring is the kernel's from its first file on, for good; on other backends the session serves
+    /// it. So it does on kfusd while an access log is kept or, at that moment, somebody traces, where each
+    /// read is to be found; of a device that is kept for another driver
+    /// ([`Session::is_kept`](crate::Session::is_kept)); and where the module has no room for the ring.
+    ///
+    /// # Errors
+    /// `EINVAL`: the device is no stream, or does not implement the operation. `EBUSY`: the ring belongs to
+    /// another session, or the file's reads to another ring. `EPIPE`: the session of the ring has ended.
+    /// `ENOENT`: the client has stopped waiting, or the device has gone.
+    pub fn attach_reads(&self, ring: &Ring) -> Result<()> {
+        self.attach(ring, RingUse::Reads)
+    }
+
+    /// Has writes to the file go to `ring`, as [`attach_reads`](Self::attach_reads) does with reads: without
+    /// a call of [`Device::write`](crate::Device::write).
+    ///
+    /// # Errors
+    /// As of [`attach_reads`](Self::attach_reads).
+    pub fn attach_writes(&self, ring: &Ring) -> Result<()> {
+        self.attach(ring, RingUse::Writes)
+    }
+
+    fn attach(&self, ring: &Ring, wanted: RingUse) -> Result<()> {
+        let ticket = self.context.pending.ticket();
+        let attached = match self.adopter.upgrade() {
+            Some(adopter) => {
+                let opens = Opening {
+                    id: ticket.id(),
+                    traced: ticket.is_traced(),
+                };
+                let attach = || adopter.attach(Some(opens), ring.shared(), wanted);
+                lock(&self.sources).rings.add(ring.shared(), wanted, attach)
+            }
+            None => Err(Errno::ENOENT.into()),
+        };
+        attached.map_err(|error| cannot_attach(&error).on(ticket.backend().path()))
     }
 
     /// Lets the client in. Every accepted file is released exactly once, also where the client
@@ -79,13 +123,13 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
         let Some(adopter) = self.adopter.upgrade() else {
             return Delivery::Unwanted;
         };
-        let published = lock(&self.published).take();
+        let sources = mem::take(&mut *lock(&self.sources));
         let ticket = self.context.pending.ticket();
-        if let Some(published) = &published {
+        if let Some(published) = &sources.published {
             ticket.publish(&published.content());
         }
         let known = Known::new(ticket.file());
-        let file = adopter.adopt(state, self.context.flags(), self.slot, known, published);
+        let file = adopter.adopt(state, self.context.flags(), self.slot, known, sources);
         // Also where `setup` panics.
         let unless_delivered = Abandon(&*adopter, file.id());
         setup(&file);
@@ -96,6 +140,17 @@ impl<T: Send + Sync + 'static> OpenRequest<T> {
             file.readiness().opened(events);
         }
         delivery
+    }
+}
+
+/// Why a ring is not a file's.
+pub(super) fn cannot_attach(error: &io::Error) -> Error {
+    let error = Error::system(ErrorKind::Runtime, error, "attach a ring to a file of");
+    match error.errno() {
+        Errno::EINVAL => error.because("the device is no stream, or lacks the operation"),
+        Errno::EBUSY => error.because("the ring belongs to another device, or the file has one"),
+        Errno::EPIPE => error.because("the device of the ring has ended"),
+        _ => error,
     }
 }
 

@@ -1,11 +1,13 @@
 //! Files that are open from the time of another driver.
 
 use std::fmt;
+use std::mem;
 use std::sync::Weak;
 
-use crate::backend::Inherited;
-use crate::file::{Adopter, Known, OpenFile, Slot};
-use crate::{Errno, OpenFlags};
+use super::open::cannot_attach;
+use crate::backend::{Inherited, RingUse};
+use crate::file::{Adopter, Known, OpenFile, Slot, Sources};
+use crate::{Errno, OpenFlags, Result, Ring};
 
 /// A file that is open from the time of another driver, whose place this one has taken. Accepted, it
 /// becomes an [`OpenFile`] with the state `T`, and is released like any other.
@@ -15,6 +17,7 @@ pub struct RestoreRequest<T: Send + Sync + 'static> {
     adopter: Weak<dyn Adopter<T>>,
     /// Until it is accepted or not.
     slot: Option<Slot>,
+    sources: Sources,
 }
 
 impl<T: Send + Sync + 'static> RestoreRequest<T> {
@@ -23,6 +26,7 @@ impl<T: Send + Sync + 'static> RestoreRequest<T> {
             file,
             adopter,
             slot: Some(slot),
+            sources: Sources::default(),
         }
     }
 
@@ -34,6 +38,32 @@ impl<T: Send + Sync + 'static> RestoreRequest<T> {
     /// The file's flags at the time it was opened.
     pub fn flags(&self) -> OpenFlags {
         self.file.flags
+    }
+
+    /// Has reads of the file served from `ring`, as [`OpenRequest::attach_reads`](crate::OpenRequest::attach_reads) does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attach_reads(&mut self, ring: &Ring) -> Result<()> {
+        self.attach(ring, RingUse::Reads)
+    }
+
+    /// Has writes to the file go to `ring`, as [`OpenRequest::attach_writes`](crate::OpenRequest::attach_writes) does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attach_writes(&mut self, ring: &Ring) -> Result<()> {
+        self.attach(ring, RingUse::Writes)
+    }
+
+    fn attach(&mut self, ring: &Ring, wanted: RingUse) -> Result<()> {
+        let adopter = self.adopter.upgrade();
+        let attach = || match &adopter {
+            Some(adopter) => adopter.attach(None, ring.shared(), wanted),
+            None => Err(Errno::EPIPE.into()),
+        };
+        let attached = self.sources.rings.add(ring.shared(), wanted, attach);
+        attached.map_err(|error| cannot_attach(&error))
     }
 
     /// Goes on with the file. Its token stays as it is.
@@ -51,7 +81,8 @@ impl<T: Send + Sync + 'static> RestoreRequest<T> {
             file: Some(self.file.file),
             events: self.file.events,
         };
-        let file = adopter.adopt(state, self.file.flags, slot, known, None);
+        let sources = mem::take(&mut self.sources);
+        let file = adopter.adopt(state, self.file.flags, slot, known, sources);
         setup(&file);
     }
 

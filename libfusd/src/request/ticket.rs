@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::{carried, held};
-use crate::backend::{Answer, Backend, Call, Content, FileId, Offer, RequestId};
+use crate::backend::{Answer, Backend, Call, Content, FileId, Offer, RequestId, RingUse};
 use crate::idmap::IdMap;
 use crate::panics::contain;
+use crate::ring::{self, SessionRings};
 use crate::sync::lock;
 use crate::trace::Trace;
 use crate::{Caller, Delivery, Errno};
@@ -97,6 +98,11 @@ impl Ticket {
             Err(error) if matches!(Errno::from(&error), Errno::ENOENT | Errno::EOPNOTSUPP) => {}
             Err(error) => tracing::debug!(%error, "not published: reads come to the driver"),
         }
+    }
+
+    /// Whether somebody traces.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.arguments.is_some()
     }
 
     /// The file that this opens, by the kernel's number.
@@ -324,6 +330,7 @@ pub(crate) struct Link {
     trace: Trace,
     /// Answers may have to wait for the readiness they bring about.
     holds: bool,
+    rings: SessionRings,
 }
 
 /// The request that came last. Most are answered before the next one comes: those never see the
@@ -343,6 +350,7 @@ impl Link {
             latest: Mutex::default(),
             table: Mutex::default(),
             access_log: tracing::enabled!(target: crate::ACCESS_LOG, tracing::Level::INFO),
+            rings: SessionRings::default(),
         })
     }
 
@@ -444,6 +452,19 @@ impl Link {
         for ticket in self.close() {
             ticket.abandon(Errno::EPIPE);
         }
+        self.rings.end();
+    }
+
+    /// Has a ring belong to the session, as [`SessionRings::join`] does. What is served by the kernel neither
+    /// comes to an access log, nor could the next driver go on with it.
+    pub(crate) fn join(
+        &self,
+        ring: &Arc<ring::Shared>,
+        wanted: RingUse,
+        shared: bool,
+    ) -> io::Result<Option<u64>> {
+        let shared = shared && !self.access_log && !self.backend.keeps();
+        self.rings.join(&self.backend, ring, wanted, shared)
     }
 
     /// Gives back the requests that wait in queues. Others are the successor's as the device's
@@ -454,6 +475,7 @@ impl Link {
                 ticket.give_back();
             }
         }
+        self.rings.end();
     }
 
     /// Whether there are requests that somebody other than a queue has.

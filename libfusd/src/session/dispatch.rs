@@ -5,20 +5,18 @@ use std::thread;
 
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
-use super::crew::Lead;
 use super::engine::Engine;
 use super::files::{Entry, Recent};
 use super::job::{Job, Task};
 use crate::backend::{Answer, FileId, Operation};
-use crate::file::{Adopter, Known, Slot};
+use crate::file::Adopter;
 use crate::panics::contain;
-use crate::poll::Teller;
 use crate::properties::Operations;
 use crate::request::{
     Context, FlushRequest, IoctlCall, IoctlRequest, OpenRequest, Pending, ReadRequest,
     RestoreRequest, SyncRequest, WriteData, WriteRequest, send_carried,
 };
-use crate::{Device, Errno, OpenFile, OpenFlags, PollEvents, Position, Published};
+use crate::{Device, Errno, OpenFlags, Position, Published};
 
 /// What panicked, where it was a handler. The request it held fails as it is dropped.
 const HANDLER: &str = "a handler";
@@ -139,7 +137,9 @@ impl<D: Device> Engine<D> {
             Operation::Open { flags } => self.open(pending, flags),
             Operation::Size { file } => {
                 let entry = file.and_then(|file| self.files.get(file));
-                let published = entry.as_ref().and_then(|entry| entry.published.as_ref());
+                let published = entry
+                    .as_ref()
+                    .and_then(|entry| entry.sources.published.as_ref());
                 let size = match published {
                     Some(content) => content.bytes().len() as u64,
                     None => self.device.size(entry.as_ref().map(|entry| &entry.file)),
@@ -147,10 +147,13 @@ impl<D: Device> Engine<D> {
                 pending.ticket().finish_at_return(Answer::Size(size));
             }
             Operation::Poll { file, key } => {
+                let polls = self.implements(Operations::POLL);
                 let answer = match self.files.get(file) {
-                    _ if !self.implements(Operations::POLL) => Answer::Unimplemented,
-                    Some(entry) => Answer::Ready(entry.file.readiness().poll(key)),
-                    None => Answer::Error(Errno::EBADF),
+                    Some(entry) if polls || !entry.sources.rings.is_empty() => {
+                        Answer::Ready(entry.file.readiness().poll(key))
+                    }
+                    _ if !polls => Answer::Unimplemented,
+                    _ => Answer::Error(Errno::EBADF),
                 };
                 pending.ticket().finish(answer);
             }
@@ -159,7 +162,7 @@ impl<D: Device> Engine<D> {
     }
 
     /// Runs a task on a thread of its own.
-    fn run_apart(&self, task: Task<D::File>) {
+    pub(super) fn run_apart(&self, task: Task<D::File>) {
         let Some(this) = self.this.upgrade() else {
             return;
         };
@@ -189,13 +192,13 @@ impl<D: Device> Engine<D> {
     /// The calls of an open file.
     fn handle(&self, entry: &Entry<D::File>, job: Job) {
         match job {
-            Job::Abandoned(id) => self.release(id, &entry.file),
+            Job::Abandoned(id) => self.release(id, entry),
             Job::Call {
                 pending,
                 operation: Operation::Release { file: id },
                 ..
             } => {
-                self.release(id, &entry.file);
+                self.release(id, entry);
                 pending.ticket().finish(Answer::Done);
             }
             Job::Call { pending, .. } if pending.ticket().is_abandoned() => {}
@@ -203,7 +206,34 @@ impl<D: Device> Engine<D> {
                 pending,
                 operation,
                 data,
-            } => match (&entry.published, self.instead(&operation)) {
+            } => self.serve(entry, pending, operation, data),
+        }
+    }
+
+    /// A call of an open file, by whatever serves it.
+    fn serve(
+        &self,
+        entry: &Entry<D::File>,
+        pending: Pending,
+        operation: Operation,
+        data: WriteData,
+    ) {
+        let sources = &entry.sources;
+        let ring = match operation {
+            Operation::Read { .. } => sources.rings.reads(),
+            Operation::Write { .. } => sources.rings.writes(),
+            _ => None,
+        };
+        match (operation, ring) {
+            (Operation::Read { flags, length, .. }, Some(ring)) => {
+                let context = entry.context(pending, Some(flags));
+                ring.read(ReadRequest::new(context, 0, length));
+            }
+            (Operation::Write { flags, .. }, Some(ring)) => {
+                let context = entry.context(pending, Some(flags));
+                ring.write(WriteRequest::new(context, 0, data));
+            }
+            (operation, _) => match (&sources.published, self.instead(&operation)) {
                 (Some(content), _) if matches!(operation, Operation::Read { .. }) => {
                     self.read_published(entry, content, pending, &operation);
                 }
@@ -342,10 +372,11 @@ impl<D: Device> Engine<D> {
         request.complete(argument)
     }
 
-    fn release(&self, id: FileId, file: &OpenFile<D::File>) {
+    fn release(&self, id: FileId, entry: &Entry<D::File>) {
         let slot = self.files.remove(id);
+        entry.sources.rings.unwatch(&entry.file);
         if slot.is_some() {
-            self.device.release(file);
+            self.device.release(&entry.file);
         }
         drop(slot);
     }
@@ -363,7 +394,7 @@ impl<D: Device> Engine<D> {
         (!self.implements(needed)).then_some(answer)
     }
 
-    fn implements(&self, operation: Operations) -> bool {
+    pub(super) fn implements(&self, operation: Operations) -> bool {
         self.properties.operations.contains(operation)
     }
 }
@@ -380,39 +411,4 @@ fn without_signals<T>(start: impl FnOnce() -> T) -> T {
         let _ = before.thread_set_mask();
     }
     result
-}
-
-impl<D: Device> Adopter<D::File> for Engine<D> {
-    fn adopt(
-        &self,
-        state: D::File,
-        flags: OpenFlags,
-        slot: Slot,
-        known: Known,
-        published: Option<Published>,
-    ) -> OpenFile<D::File> {
-        let teller = Teller::new(&self.link.backend);
-        self.files
-            .add(state, flags, slot, &known, published, teller)
-    }
-
-    fn lose(&self, file: FileId, errno: Errno) {
-        self.files.lose(file, errno);
-        // Who waits for it is not to wait for ever.
-        let backend = &self.link.backend;
-        backend.push_readiness(file, PollEvents::ERROR | PollEvents::HANG_UP);
-    }
-
-    fn abandon(&self, file: FileId) {
-        // On another thread: the caller may hold locks that the device's release takes.
-        let Some(task) = self.queue(Job::Abandoned(file), &mut None) else {
-            return;
-        };
-        match self.crew.hand_over(task) {
-            // Where a new thread would be needed, the watcher sees to it.
-            Lead::Recruit => self.crew.dismiss(),
-            Lead::Alone(task) => self.run_apart(task),
-            Lead::Run(..) | Lead::HandedOver => {}
-        }
-    }
 }

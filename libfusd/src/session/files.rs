@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::job::Job;
 use crate::backend::FileId;
-use crate::file::{Known, Slot, Slots};
+use crate::file::{Known, Slot, Slots, Sources};
 use crate::idmap::IdMap;
 use crate::poll::{Readiness, Teller};
 use crate::request::{Context, Cursor, Pending};
 use crate::sync::lock;
-use crate::{Errno, OpenFile, OpenFlags, Published};
+use crate::{Errno, OpenFile, OpenFlags};
 
 /// How long an open beyond the limit waits for a close that is on its way.
 const REOPEN_PATIENCE: Duration = Duration::from_millis(50);
@@ -41,8 +41,8 @@ pub(super) struct Entry<T> {
     flags: AtomicI32,
     /// Whether a handler of the file runs, see [`IDLE`].
     turn: AtomicU8,
-    /// What reads of it that come here get.
-    pub(super) published: Option<Published>,
+    /// What serves calls in place of the device.
+    pub(super) sources: Sources,
     /// Handlers of one file run one after the other: who finds it busy leaves its call here.
     waiting: Mutex<VecDeque<Job>>,
 }
@@ -57,7 +57,7 @@ const BUSY: u8 = 1;
 /// A handler runs, and calls may wait. Only set, and only left, under the lock of `waiting`.
 const CROWDED: u8 = 2;
 
-impl<T> Files<T> {
+impl<T: Send + Sync + 'static> Files<T> {
     /// A table with room for `limit` files, which get numbers from `first` on where the kernel has
     /// none for them.
     pub(super) fn new(limit: usize, first: u64) -> Self {
@@ -95,17 +95,18 @@ impl<T> Files<T> {
         flags: OpenFlags,
         slot: Slot,
         known: &Known,
-        published: Option<Published>,
+        sources: Sources,
         teller: Teller,
     ) -> OpenFile<T> {
         let next = || FileId(self.next.fetch_add(1, Ordering::Relaxed));
         let id = known.file.unwrap_or_else(next);
         let readiness = Readiness::new(id, known.events, teller);
         let file = OpenFile::new(id, readiness, state);
+        sources.rings.watch(&file);
         let entry = Entry {
             file: file.clone(),
             position: Arc::default(),
-            published,
+            sources,
             flags: AtomicI32::new(flags.raw()),
             turn: AtomicU8::new(IDLE),
             waiting: Mutex::default(),

@@ -1,5 +1,6 @@
 //! A registered device: the only place where a device and a backend meet.
 
+mod adopt;
 mod crew;
 mod dispatch;
 mod engine;

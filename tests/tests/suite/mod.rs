@@ -17,4 +17,5 @@ pub(crate) mod polling;
 pub(crate) mod published;
 pub(crate) mod reading;
 pub(crate) mod restarting;
+pub(crate) mod rings;
 pub(crate) mod signals;

@@ -91,6 +91,11 @@ impl Connection {
         self.features & wire::FEATURE_PUBLISH != 0
     }
 
+    /// Whether the module's ioctls for rings can be used.
+    pub(super) fn has_rings(&self) -> bool {
+        self.features & wire::FEATURE_RINGS != 0
+    }
+
     /// Sends one whole message, then waits for the next. If the module refuses the first, it does
     /// not wait: it says so, with nothing received.
     ///

@@ -63,7 +63,8 @@ pub(super) fn agree(
     let wanted = wire::FEATURE_EXCHANGE
         | wire::FEATURE_MEMORY
         | wire::FEATURE_WORKERS
-        | wire::FEATURE_PUBLISH;
+        | wire::FEATURE_PUBLISH
+        | wire::FEATURE_RINGS;
     let copy = match is_any_ioctl(properties) {
         true => wire::FEATURE_COPY,
         false => 0,

@@ -10,6 +10,7 @@ mod files;
 mod handshake;
 mod ioctls;
 mod requests;
+mod rings;
 mod succession;
 
 use std::fs;
@@ -27,7 +28,7 @@ use super::buffer::Buffer;
 use super::place::{CREATE, Place};
 use super::{
     Answer, Backend, BackendKind, Call, Carrier, Content, FileId, Incoming, Inherited, Offer,
-    Placement, PollKey, RequestId,
+    Placement, PollKey, RequestId, Rings,
 };
 use crate::sync::lock;
 use crate::wire::{self, Reply};
@@ -372,6 +373,10 @@ impl Backend for KfusdDevice {
         }
         let file = self.files.of_opening(open.0).ok_or(Errno::ENOENT)?;
         self.connection.publish(file.0, content)
+    }
+
+    fn rings(&self) -> Option<&dyn Rings> {
+        self.connection.has_rings().then_some(self)
     }
 
     fn nudge(&self) {

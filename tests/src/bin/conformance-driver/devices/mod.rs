@@ -12,6 +12,7 @@ mod numbers;
 mod pattern;
 mod published;
 mod refusing;
+mod ring;
 mod shared;
 mod stream;
 mod terminal;
@@ -54,6 +55,10 @@ pub(crate) fn serve(choice: &str, options: Options) -> Result<(), String> {
             refusing::Refusing::new(parse(argument)?)?,
             nothing(),
         ),
+        "ring" => {
+            let (device, control) = ring::RingDevice::new(argument)?;
+            crate::serve(options, device, control)
+        }
         "shared" => {
             let (device, control) = shared::Shared::new(argument)?;
             crate::serve(options, device, control)
