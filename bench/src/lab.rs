@@ -51,7 +51,7 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
     println!("instructions per read, median of {rounds} rounds a boot, in QEMU (TCG, -icount)");
     print!("{table}");
     println!("{NOTES}");
-    println!("\n{}", workers(module, rounds)?);
+    print!("\n{}", workers(module, rounds)?);
     table.check()
 }
 
@@ -102,30 +102,34 @@ fn boot(module: &str, cpus: u32, which: &str, rounds: usize) -> anyhow::Result<B
     let plural = if cpus == 1 { "" } else { "s" };
     eprintln!("counting with {cpus} vCPU{plural}, {which} boot");
     let options = ["--icount", &format!("--cpus={cpus}")];
-    guest(module, &options, "count", rounds)?.parse()
+    let rounds = rounds.to_string();
+    guest(module, &options, &["count", "--rounds", &rounds])?.parse()
 }
 
 /// What a guest with two processors says of drivers with several threads.
 fn workers(module: &str, rounds: usize) -> anyhow::Result<String> {
-    eprintln!("taking times with 2 vCPUs");
-    let text = guest(module, &["--cpus=2"], "workers", rounds)?;
-    Ok(text.trim_end().to_owned())
+    eprintln!("counting and timing workers with 2 vCPUs");
+    let rounds = rounds.to_string();
+    let counted = ["workers", "--counted", "--rounds", &rounds];
+    let counted = guest(module, &["--icount", "--cpus=2"], &counted)?;
+    let timed = guest(module, &["--cpus=2"], &["workers", "--rounds", &rounds])?;
+    Ok(counted + &timed)
 }
 
 /// Has this program run in a guest, and returns what it says.
-fn guest(module: &str, options: &[&str], what: &str, rounds: usize) -> anyhow::Result<String> {
+fn guest(module: &str, options: &[&str], arguments: &[&str]) -> anyhow::Result<String> {
     let output = lab()
         .args(["run", "x86"])
         .args(options)
         .arg(format!("--timeout={TIMEOUT}"))
         .arg("--")
         .arg(env::current_exe()?)
-        .args([what, "--rounds", &rounds.to_string()])
+        .args(arguments)
         .env(MODULE, module)
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
-    ensure!(output.status.success(), "the guest failed at {what}");
+    ensure!(output.status.success(), "the guest failed at {arguments:?}");
     Ok(String::from_utf8(output.stdout)?)
 }
 

@@ -52,7 +52,7 @@ enum What {
     ///
     /// Counts in the lab's kernel x86, which it builds first if need be: twice with one processor,
     /// once with two. Fails if the counts with one processor differ by more than 2 %. At the end it
-    /// takes the time of a driver with one thread and with four, on two processors.
+    /// compares a driver with one thread and with four, on two processors, by counts and by time.
     Lab {
         /// Rounds that each contender gets per size and boot
         #[arg(long, default_value_t = 5, value_parser = positive)]
@@ -77,6 +77,9 @@ enum What {
         /// Rounds that each driver gets
         #[arg(long, default_value_t = 5, value_parser = positive)]
         rounds: usize,
+        /// The clock counts instructions
+        #[arg(long)]
+        counted: bool,
     },
     /// (contender) Serve zeros at PATH through the library
     #[command(hide = true)]
@@ -114,7 +117,7 @@ fn run(what: What) -> anyhow::Result<()> {
         What::Http(args) => http::run(&args),
         What::Serial(args) => serial::run(&args),
         What::Count { rounds } => count::run(rounds),
-        What::Workers { rounds } => workers::run(rounds),
+        What::Workers { rounds, counted } => workers::run(rounds, counted),
         What::ServeLibrary {
             backend,
             publish,

@@ -1,8 +1,10 @@
 //! `fusd-bench workers`: whether a driver with several threads answers sooner, in a guest with two
-//! processors whose clock tells time and counts no instructions.
+//! processors.
 //!
-//! That both processors work at the same time shows in no count. Times depend on the machine and on what
-//! else it does: drivers with one thread and with several take turns, and what counts is the ratio.
+//! Where the clock counts instructions, that is how much more work several threads are: at two processors
+//! that work at the same time, twice the reads are the most. That they do shows in no count, but in time,
+//! and that only on a machine that does nothing else: a guest's processor that has to wait for one of the
+//! machine's keeps the other one waiting. Drivers with one thread and with several take turns.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,9 +26,13 @@ const TURNS: [u32; 2] = [0, 10_000];
 /// How long one driver is read from at a time.
 const ROUND: Duration = Duration::from_millis(500);
 
-/// Prints a line for each kind of answer.
-pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
+/// Prints a line for each kind of answer. `counted`: the clock counts instructions.
+pub(crate) fn run(rounds: usize, counted: bool) -> anyhow::Result<()> {
     insert_module()?;
+    let unit = match counted {
+        true => "thousand instructions",
+        false => "µs",
+    };
     for turns in TURNS {
         let drivers = [
             Driver::start(WORKERS[0], turns)?,
@@ -48,8 +54,8 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
         }
         let (low, high) = spread(&ratios);
         println!(
-            "{RAW_KFUSD}, {CLIENTS} clients, {turns:>5} turns of a loop per answer: {:.1} µs per read with \
-             {} worker, {:.1} with {}; {:.2} times as many reads (deviation {low:+.0}%, {high:+.0}%)",
+            "{RAW_KFUSD}, {CLIENTS} clients, {turns:>5} turns of a loop per answer: {:.1} {unit} per read \
+             with {} worker, {:.1} with {}; ratio {:.2} (deviation {low:+.0}%, {high:+.0}%)",
             median(&times[0]) / 1000.0,
             WORKERS[0],
             median(&times[1]) / 1000.0,

@@ -49,6 +49,9 @@ impl<D: Device> Engine<D> {
         if !job.is_last() {
             *recent = Some(Arc::clone(&entry));
         }
+        if entry.take_turn() {
+            return Some(Task::Ordered(entry, job));
+        }
         let job = entry.begin(job)?;
         Some(Task::Ordered(entry, job))
     }
@@ -60,15 +63,12 @@ impl<D: Device> Engine<D> {
                 contain(HANDLER, || self.handle_unordered(job));
             }
             Task::Ordered(entry, job) => {
-                let mut next = Some(job);
-                while let Some(job) = next {
+                contain(HANDLER, || self.handle(&entry, job));
+                while let Some(job) = entry.next() {
+                    self.take_on(&job);
+                    // What the one before has answered does not wait for this one.
+                    send_carried();
                     contain(HANDLER, || self.handle(&entry, job));
-                    next = entry.next();
-                    if let Some(next) = &next {
-                        self.take_on(next);
-                        // What the first has answered does not wait for the second.
-                        send_carried();
-                    }
                 }
                 if Arc::strong_count(&entry) == 1 {
                     send_carried();

@@ -158,15 +158,21 @@ impl<T> Entry<T> {
         Cursor::new(&self.position, start)
     }
 
+    /// Takes the turn for a job, if the file is idle: the usual case, in which the job stays where it is.
+    #[inline(always)]
+    pub(super) fn take_turn(&self) -> bool {
+        self.turn_to(IDLE, BUSY)
+    }
+
     /// Whether `job` may be handled now: else it waits here for whoever is busy with the file.
     #[inline(always)]
     pub(super) fn begin(&self, job: Job) -> Option<Job> {
-        if self.turn_to(IDLE, BUSY) {
+        if self.take_turn() {
             return Some(job);
         }
         let mut waiting = lock(&self.waiting);
         loop {
-            if self.turn_to(IDLE, BUSY) {
+            if self.take_turn() {
                 return Some(job);
             }
             if self.turn_to(BUSY, CROWDED) || self.turn_to(CROWDED, CROWDED) {
