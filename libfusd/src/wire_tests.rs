@@ -206,7 +206,7 @@ fn messages_to_the_driver() {
     assert_eq!(header.to_bytes(), *golden);
     assert_eq!(RequestHeader::from_bytes(&golden), header);
 
-    let fixed: [(&[u8], &str); 14] = [
+    let fixed: [(&[u8], &str); 16] = [
         (
             &Greeting {
                 version: 1,
