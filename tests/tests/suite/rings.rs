@@ -336,8 +336,6 @@ pub(crate) fn row10_a_ring_that_is_shut_takes_nothing(case: &Case) {
 /// Whether a call that moved so many bytes says that the driver has gone.
 fn ended(case: &Case, moved: Outcome<usize>) -> bool {
     match moved {
-        // A driver that has gone has no rings any more, and those have an end (kfusd(4)).
-        Ok(0) => case.backend() == Backend::Kfusd,
         Ok(_) => false,
         // FUSE and CUSE cut off a call that is just being copied (kills.rs, `may_be_cut_off`).
         Err(Errno::EIO) => case.backend() != Backend::Kfusd,

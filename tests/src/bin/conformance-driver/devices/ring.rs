@@ -91,10 +91,10 @@ impl Told {
                     error => outcome(error),
                 })
             }
-            ["finish"] => Some(done(ring.finish())),
-            ["resume"] => Some(done(ring.resume())),
-            ["shut"] => Some(done(ring.shut())),
-            ["reopen"] => Some(done(ring.reopen())),
+            ["finish"] => Some(done(|| ring.finish())),
+            ["resume"] => Some(done(|| ring.resume())),
+            ["shut"] => Some(done(|| ring.shut())),
+            ["reopen"] => Some(done(|| ring.reopen())),
             ["filled"] => Some(ring.filled().to_string()),
             ["emit", tag, count] => {
                 let (ring, tag) = (ring.clone(), (*tag).to_owned());
@@ -148,6 +148,7 @@ fn outcome(result: io::Result<usize>) -> String {
     }
 }
 
-fn done((): ()) -> String {
+fn done(act: impl FnOnce()) -> String {
+    act();
     "done".into()
 }
