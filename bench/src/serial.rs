@@ -70,16 +70,17 @@ fn print(ways: &[Way], turns: &[Vec<Turn>], rounds: usize) {
     };
     let of = |name: &str, figure: fn(&Turn) -> f64| {
         let found = ways.iter().position(|way| way.name == name);
-        found.map(|index| median(&figures(index, figure)))
+        found.map(|index| figures(index, figure))
     };
     println!(
         "median of {rounds} turns (deviation of the extremes); CPU: of one processor, by the process \
-         between\n\n{:<26}{:>9} {:>14} {:>9}  {:>8} {:>14} {:>7}  {:>8} {:>14} {:>7}",
-        "", "one way", "", "added", "CPU in", "", "/socat", "CPU out", "", "/socat",
+         between; /socat: of the ratios of each turn\n\n\
+         {:<26}{:>9} {:>14} {:>9}  {:>8} {:>14} {:>7} {:>14}  {:>8} {:>14} {:>7} {:>14}",
+        "", "one way", "", "added", "CPU in", "", "/socat", "", "CPU out", "", "/socat", "",
     );
     for (index, way) in ways.iter().enumerate() {
         let time = figures(index, |turn| turn.one_way);
-        let direct = of(DIRECT, |turn| turn.one_way).unwrap_or(f64::NAN);
+        let direct = of(DIRECT, |turn| turn.one_way).map_or(f64::NAN, |times| median(&times));
         print!(
             "{:<26}{:>6.1} us {} {:>6.1} us",
             way.name,
@@ -91,18 +92,23 @@ fn print(ways: &[Way], turns: &[Vec<Turn>], rounds: usize) {
         for figure in ways_in_and_out {
             let own = figures(index, figure);
             if way.name == DIRECT {
-                print!("  {:>8} {:>14} {:>7}", "-", "", "-");
+                print!("  {:>8} {:>14} {:>7} {:>14}", "-", "", "-", "");
                 continue;
             }
-            let socat = of(SOCAT, figure);
-            let ratio = socat.map_or_else(
-                || "-".to_owned(),
-                |socat| format!("{:.2}", median(&own) / socat),
-            );
-            print!("  {:>7.2}% {} {ratio:>7}", median(&own), extremes(&own));
+            print!("  {:>7.2}% {}", median(&own), extremes(&own));
+            match of(SOCAT, figure).map(|socat| ratios(&own, &socat)) {
+                Some(ratios) => print!(" {:>7.2} {}", median(&ratios), extremes(&ratios)),
+                None => print!(" {:>7} {:>14}", "-", ""),
+            }
         }
         println!();
     }
+}
+
+/// Turn by turn: what else the machine did then has met both.
+fn ratios(own: &[f64], others: &[f64]) -> Vec<f64> {
+    let pairs = own.iter().zip(others);
+    pairs.map(|(own, other)| own / other).collect()
 }
 
 fn extremes(values: &[f64]) -> String {

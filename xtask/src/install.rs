@@ -162,6 +162,11 @@ pub(crate) const TESTS: Needs = Needs {
             why: "it is another",
         },
         Package {
+            name: "tio",
+            proof: Proof::Program("tio"),
+            why: "it is one more",
+        },
+        Package {
             name: "python3-pip",
             proof: Proof::Program("pip3"),
             why: "it gets the next one",

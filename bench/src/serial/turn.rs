@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 const TRIPS: usize = 400;
 const WARM: usize = 50;
 
+/// How long bytes may take that are on their way.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a turn has shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
@@ -35,7 +39,8 @@ pub(super) struct Turn {
 pub(super) fn turn(way: &Way, length: Duration) -> anyhow::Result<Turn> {
     let line = way.start()?;
     let (hardware, client) = (&line.hardware, &line.client);
-    let one_way = trips(hardware, client).context("a byte to and fro")?;
+    let one_way =
+        between([hardware, client], Duration::ZERO, trips).context("a byte to and fro")?;
     let clock = match &line.server {
         Some(server) => Some(ClockId::pid_cpu_clock_id(Pid::from_raw(
             i32::try_from(server.id()).context("a process's number")?,
@@ -51,7 +56,7 @@ pub(super) fn turn(way: &Way, length: Duration) -> anyhow::Result<Turn> {
     let both = [(hardware, client), (client, hardware)];
     for (percent, (from, to)) in percents.iter_mut().zip(both) {
         let (before, begin): (Duration, _) = (used()?, Instant::now());
-        stream(from, to, length)?;
+        between([from, to], length, move |from, to| stream(from, to, length))?;
         let time = begin.elapsed();
         *percent = 100.0 * (used()? - before).as_secs_f64() / time.as_secs_f64();
     }
@@ -100,6 +105,20 @@ fn stream(mut from: &File, to: &File, length: Duration) -> anyhow::Result<()> {
         written?;
         read?
     })
+}
+
+/// Has bytes go between both, for so long and not for ever, should any be lost.
+fn between<T: Send + 'static>(
+    files: [&File; 2],
+    length: Duration,
+    go: impl FnOnce(&File, &File) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let [from, to] = [files[0].try_clone()?, files[1].try_clone()?];
+    let (sender, receiver) = mpsc::channel();
+    // It ends at the latest when the line is gone.
+    thread::spawn(move || sender.send(go(&from, &to)));
+    let result = receiver.recv_timeout(length + PATIENCE);
+    result.context("what was sent does not arrive")?
 }
 
 /// One that no two places have alike for long.

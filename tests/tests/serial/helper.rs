@@ -120,6 +120,14 @@ pub(crate) fn has_program(case: &Case, name: &str) -> bool {
     found
 }
 
+/// How many files of `/var/lock` tell that this process has locked a port.
+pub(crate) fn locks_of(pid: u32) -> usize {
+    let pid = pid.to_string();
+    let files = fs::read_dir("/var/lock").into_iter().flatten().flatten();
+    let content = files.map(|file| fs::read_to_string(file.path()).unwrap_or_default());
+    content.filter(|content| content.trim() == pid).count()
+}
+
 /// A stand-in for hardware: two pseudo-terminals that socat joins. One is the port, the other is what
 /// is connected to it.
 pub(crate) struct Cable<'a> {

@@ -9,10 +9,9 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError, TryLockError};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::getpgrp;
-use rustix::termios::{tcgetpgrp, tcgetwinsize};
+use rustix::termios::tcgetwinsize;
 
-use crate::screen;
+use crate::{is_in_foreground, screen};
 
 /// Takes the line away: to its first column, and erase to its end (ECMA-48, CR and EL).
 const CLEAR: &[u8] = b"\r\x1b[K";
@@ -53,7 +52,7 @@ pub(crate) fn say_first(kept: impl FnOnce() -> Vec<u8>) {
 /// While the tool is a background job, the terminal is others': nothing is shown.
 pub(crate) fn show(text: &str) {
     let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    *shown = is_in_foreground();
+    *shown = is_in_foreground(io::stderr());
     if *shown {
         // In the last column, some terminals begin a new line, others wait for one more letter.
         let room = usize::from(columns()).saturating_sub(1).max(1);
@@ -106,11 +105,4 @@ fn columns() -> u16 {
         Ok(size) if size.ws_col > 0 => size.ws_col,
         _ => COLUMNS,
     }
-}
-
-/// Whether the terminal is this process group's, or that of another session, which has no jobs here.
-fn is_in_foreground() -> bool {
-    tcgetpgrp(io::stderr()).map_or(true, |group| {
-        group.as_raw_nonzero().get() == getpgrp().as_raw()
-    })
 }

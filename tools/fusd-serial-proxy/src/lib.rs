@@ -10,6 +10,7 @@ mod args;
 mod connect;
 mod device;
 mod discipline;
+mod flocks;
 mod hub;
 mod ioctl;
 mod line;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::helper::{Cable, has_program, int, open, proxy, proxy_at, read, set_int, stty, text};
-use fusd_tests::Case;
-use fusd_tests::wait::wait_until;
+use fusd_tests::wait::{start, wait_until};
+use fusd_tests::{Case, sys};
 
 /// A server. Dropped, it is killed.
 struct Server<'a> {
@@ -148,7 +148,7 @@ pub(crate) fn lines_of_a_port_elsewhere(case: &Case) {
     let other = case.node("other");
     let served = proxy_at(case, "served", "pair", [&other]).start();
     let far = open(&other);
-    let Some(server) = Server::start(case, served.node(), "telnet(rfc2217),tcp") else {
+    let Some(mut server) = Server::start(case, served.node(), "telnet(rfc2217),tcp") else {
         return;
     };
     let url = format!("rfc2217://127.0.0.1:{}", server.port);
@@ -173,6 +173,20 @@ pub(crate) fn lines_of_a_port_elsewhere(case: &Case) {
     assert_eq!(read(&far, 3), b"\xff\0\0");
     set_int(&near, libc::TIOCMBIS, TIOCM_RTS);
     sees(&far, all);
+    // With the port goes its carrier.
+    sees(&near, TIOCM_DSR | TIOCM_CD);
+    let waiting = {
+        let near = near.duplicate();
+        start(move || sys::ioctl_value(&near, 0x545c, TIOCM_CD as usize))
+    };
+    server.kill();
+    driver.await_error("is lost");
+    sees(&near, 0);
+    server.start_again();
+    driver.await_error("is back");
+    // It may have begun only then.
+    assert_eq!(waiting.wait(), Ok(0), "TIOCMIWAIT");
+    sees(&near, TIOCM_DSR | TIOCM_CD);
 }
 
 pub(crate) fn bytes_from_elsewhere(case: &Case) {

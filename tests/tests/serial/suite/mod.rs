@@ -2,7 +2,9 @@
 
 pub(crate) mod elsewhere;
 pub(crate) mod hardware;
+pub(crate) mod kills;
 pub(crate) mod lines;
+pub(crate) mod megabyte;
 pub(crate) mod monitor;
 pub(crate) mod pseudo;
 pub(crate) mod pyserial;

@@ -1,17 +1,19 @@
 //! The live view: on a real terminal, with real keys.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
 
 use crate::helper::{open, stty};
 use fusd_tests::Case;
 use fusd_tests::terminal::Terminal;
 use fusd_tests::wait::{start, wait_until};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::LocalModes;
+use rustix::termios::{LocalModes, tcgetattr};
 
 /// A proxy of `loop` with a monitor, about to be started.
 fn monitored(case: &Case) -> Command {
@@ -143,8 +145,9 @@ pub(crate) fn the_terminal_is_given_back(case: &Case) {
     assert_eq!(terminal.wait().code(), Some(7));
 }
 
-pub(crate) fn a_terminal_that_goes_ends_it(case: &Case) {
-    let node = case.node("node");
+/// A monitor at a terminal that nobody reads from but this: both sides of it.
+#[track_caller]
+fn at_a_terminal(case: &Case) -> (Child, File, OwnedFd) {
     // Nobody else must have it, as a program that another test starts just now.
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags).expect("a pseudo-terminal");
@@ -152,7 +155,7 @@ pub(crate) fn a_terminal_that_goes_ends_it(case: &Case) {
     let slave = ioctl_tiocgptpeer(&master, flags).expect("its other side");
     let theirs = || Stdio::from(slave.try_clone().expect("a descriptor"));
     let command = monitored(case);
-    let mut child = case
+    let child = case
         .command("setsid")
         .arg("--ctty")
         .arg(command.get_program())
@@ -162,7 +165,6 @@ pub(crate) fn a_terminal_that_goes_ends_it(case: &Case) {
         .stderr(theirs())
         .spawn()
         .expect("setsid can be started");
-    drop(slave);
     let mut master = File::from(master);
     let shown = start(move || {
         let (mut all, mut part) = (Vec::new(), [0; 4096]);
@@ -172,15 +174,46 @@ pub(crate) fn a_terminal_that_goes_ends_it(case: &Case) {
         }
         master
     });
-    drop(shown.wait());
-    wait_until("it has ended", || child.try_wait().expect("wait").is_some());
-    assert!(fs::symlink_metadata(&node).is_err(), "the link is gone");
+    (child, shown.wait(), slave)
 }
 
-pub(crate) fn it_needs_a_terminal(case: &Case) {
+pub(crate) fn a_terminal_that_goes_ends_it(case: &Case) {
+    let (mut child, master, slave) = at_a_terminal(case);
+    drop((master, slave));
+    wait_until("it has ended", || child.try_wait().expect("wait").is_some());
+    let link = fs::symlink_metadata(case.node("node"));
+    assert!(link.is_err(), "the link is gone");
+}
+
+pub(crate) fn a_terminal_that_takes_nothing_holds_up_nothing(case: &Case) {
+    let (mut child, mut master, slave) = at_a_terminal(case);
+    let lines = b"as many lines as the screen has rows, and long ones\n".repeat(30);
+    open(&case.node("node")).write(&lines).expect("write");
+    wait_until("the terminal is full", || {
+        // They are drawn anew each time.
+        master.write_all(b"h").expect("write");
+        let mut ready = [PollFd::new(slave.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut ready, PollTimeout::ZERO).expect("poll") == 0
+    });
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process's number"));
+    kill(pid, Signal::SIGTERM).expect("kill");
+    wait_until("it has ended", || child.try_wait().expect("wait").is_some());
+    assert_eq!(child.wait().expect("its status").code(), Some(0));
+    let modes = tcgetattr(&master).expect("tcgetattr").local_modes;
+    assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO));
+}
+
+pub(crate) fn it_needs_a_terminal_of_its_own(case: &Case) {
     let output = monitored(case).stdin(Stdio::null()).output();
     let output = output.expect("it can be started");
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("--log FILE"), "{said}");
+    for name in ["/dev/stderr", "/dev/tty"] {
+        let mut command = monitored(case);
+        command.args(["--log", name]);
+        let mut terminal = Terminal::start(&command, 24, 100);
+        assert_eq!(terminal.wait().code(), Some(2), "{name}");
+        terminal.await_row(|row| row.contains("the monitor has the terminal for itself"));
+    }
 }

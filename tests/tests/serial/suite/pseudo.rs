@@ -6,12 +6,15 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::helper::{Cable, has_program, open, proxy, proxy_at, read, stty, text};
+use crate::helper::{Cable, has_program, int, locks_of, open, proxy, proxy_at, read, set_int};
+use crate::helper::{stty, text};
 use fusd_tests::Case;
 use fusd_tests::wait::{deadline, holds_within, wait_until};
 use nix::fcntl::OFlag;
 use nix::pty::openpty;
+use nix::sys::signal::Signal;
 use nix::unistd::{isatty, ttyname};
+use rustix::fs::{FlockOperation, flock};
 
 pub(crate) fn it_stands_in_where_there_is_fuse_alone(case: &Case) {
     let driver = proxy(case, "loop", [""; 0]).start();
@@ -70,6 +73,35 @@ pub(crate) fn it_is_not_the_proxy_s_own_terminal(case: &Case) {
     assert_eq!(stat.split(' ').nth(6), Some("0"), "{stat}");
 }
 
+pub(crate) fn it_can_control_a_session(case: &Case) {
+    if !has_program(case, "setsid") {
+        return;
+    }
+    let other = case.node("other");
+    let driver = proxy(case, "pair", [&other]).arg("--pty").start();
+    let (near, far) = (open(driver.node()), open(&other));
+    // Another line discipline: one that each kernel has, N_NULL; TIOCSETD, TIOCGETD.
+    for number in [27, 0] {
+        set_int(&near, 0x5423, number);
+        assert_eq!(int(&near, 0x5424), number);
+    }
+    stty(case, driver.node(), &["isig"]);
+    let mut child = case
+        .command("setsid")
+        .args(["--ctty", "--wait", "sh", "-c"])
+        .arg("trap 'echo caught >/dev/tty; exit 7' INT; echo waits >/dev/tty; while :; do sleep 1; done")
+        .stdin(Stdio::from(near.into_fd()))
+        .spawn()
+        .expect("setsid can be started");
+    assert_eq!(text(&far, 6), "waits\n");
+    // Ctrl-C from the line.
+    far.write(b"\x03").expect("write");
+    assert_eq!(text(&far, 7), "caught\n");
+    wait_until("it has ended", || child.try_wait().expect("wait").is_some());
+    let status = child.wait().expect("its status");
+    assert_eq!(status.code(), Some(7));
+}
+
 pub(crate) fn places_that_are_taken(case: &Case) {
     let file = case.file("file", b"precious");
     let mut driver = proxy(case, "/dev/null", ["--pty"]).spawn();
@@ -90,12 +122,22 @@ pub(crate) fn places_that_are_taken(case: &Case) {
         return;
     };
     stty(case, &cable.port(), &["icanon"]);
+    let as_it_was = || {
+        let said = stty(case, &cable.port(), &["-a"]);
+        let mut words = said.split_whitespace();
+        assert!(words.any(|word| word == "icanon"), "{said}");
+    };
     let mut driver = proxy(case, cable.port(), ["--pty"]).spawn();
     assert_eq!(driver.wait().code(), Some(73));
-    let said = stty(case, &cable.port(), &["-a"]);
-    let mut words = said.split_whitespace();
-    assert!(words.any(|word| word == "icanon"), "as it was: {said}");
+    as_it_was();
     fs::remove_file(&node).expect("rm");
+    // A port that somebody has locked.
+    let port = open(&cable.port());
+    flock(&port, FlockOperation::NonBlockingLockExclusive).expect("flock");
+    let mut driver = proxy(case, cable.port(), ["--pty"]).spawn();
+    assert_eq!(driver.wait().code(), Some(1));
+    assert!(driver.errors().contains("EBUSY"), "{}", driver.errors());
+    as_it_was();
 }
 
 pub(crate) fn two_are_joined(case: &Case) {
@@ -180,15 +222,10 @@ pub(crate) fn a_port_is_locked_and_comes_back(case: &Case) {
         "{errors}"
     );
     // A machine whose folder is not there, or not for this user, has no such locks.
-    let own = driver.pid().to_string();
-    let locks = || {
-        let files = fs::read_dir("/var/lock").into_iter().flatten().flatten();
-        let content = files.map(|file| fs::read_to_string(file.path()).unwrap_or_default());
-        content.filter(|content| content.trim() == own).count()
-    };
+    let own = driver.pid();
     let probe = format!("/var/lock/fusd-test-{own}");
     let used = fs::write(&probe, "").is_ok_and(|()| fs::remove_file(&probe).is_ok());
-    assert_eq!(locks(), usize::from(used));
+    assert_eq!(locks_of(own), usize::from(used));
     node.write(b"one").expect("write");
     assert_eq!(text(&far, 3), "one");
     stty(case, driver.node(), &["4800"]);
@@ -205,8 +242,8 @@ pub(crate) fn a_port_is_locked_and_comes_back(case: &Case) {
     assert_eq!(text(&far, 3), "two");
     far.write(b"three").expect("write");
     assert_eq!(text(&node, 5), "three");
-    driver.stop_by(nix::sys::signal::Signal::SIGTERM);
-    assert_eq!(locks(), 0);
+    driver.stop_by(Signal::SIGTERM);
+    assert_eq!(locks_of(own), 0);
 }
 
 pub(crate) fn what_goes_through_is_noted(case: &Case) {
@@ -220,7 +257,9 @@ pub(crate) fn what_goes_through_is_noted(case: &Case) {
     file.write(b"hi\n").expect("write");
     assert_eq!(text(&file, 3), "hi\n");
     drop(file);
-    driver.stop_by(nix::sys::signal::Signal::SIGTERM);
+    driver.signal(Signal::SIGUSR1);
+    driver.await_error("received 3 bytes, sent 3,");
+    driver.stop_by(Signal::SIGTERM);
     let noted = fs::read_to_string(&log).expect("the log");
     for words in ["> dtr=1 rts=1\n", "> hi\\n\n", "< hi\\n\n"] {
         assert!(noted.contains(words), "{words:?} in {noted}");
@@ -229,5 +268,6 @@ pub(crate) fn what_goes_through_is_noted(case: &Case) {
     let data = packets.windows(3).filter(|bytes| bytes == b"hi\n").count();
     assert_eq!(data, 2, "sent and received");
     let errors = driver.errors();
-    assert!(errors.contains("received 3 bytes, sent 3,"), "{errors}");
+    let told = errors.matches("received 3 bytes, sent 3,").count();
+    assert_eq!(told, 2, "when asked, and at the end: {errors}");
 }

@@ -17,19 +17,12 @@ const RUNNER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serial/pyserial
 /// How many there are.
 const COUNT: usize = 61;
 
-/// Those that may fail, which is no fault of the port.
-const ALLOWED: [&str; 7] = [
-    // Fails on any port that keeps 1 KiB to be sent, as those of the kernel do: it wants a write of that
-    // to wait.
-    "test_cancel.TestCancelWrite.test_cancel_once",
-    // They want what was sent to be back after a twentieth or a tenth of a second, or a call to end when it
-    // should, give or take a tenth of a second: a busy machine is slower each time.
-    "test.Test2_Forever.test2_Loopback",
-    "test.Test3_Timeout.test2_Loopback",
-    "test.Test3_Timeout.test2_LoopbackTimeout",
-    "test.Test4_Nonblocking.test2_Loopback",
-    "test.Test4_Nonblocking.test2_LoopbackTimeout",
+/// Those of which one may fail on a busy machine: a call is to end after a second, and not 1.1 or 1.5
+/// seconds later.
+const LATE: [&str; 3] = [
     "test.Test_MoreTimeouts.test_WriteTimeout",
+    "test_cancel.TestCancelRead.test_cancel_once",
+    "test_cancel.TestCancelWrite.test_cancel_once",
 ];
 
 pub(crate) fn its_tests_pass(case: &Case) {
@@ -40,7 +33,8 @@ pub(crate) fn its_tests_pass(case: &Case) {
     if !has_program(case, "python3") {
         return;
     }
-    let driver = proxy(case, "loop", [""; 0]).start();
+    // As slow as a port: one of them wants to break off a write that takes long.
+    let driver = proxy(case, "loop", ["--pace"]).start();
     let log = case.directory().join("pyserial.log");
     let output = File::create(&log).expect("a file");
     let mut child = case
@@ -65,7 +59,7 @@ pub(crate) fn its_tests_pass(case: &Case) {
     let failed = last.strip_prefix(&format!("RAN {COUNT} FAILED"));
     let allowed = failed.is_some_and(|failed| {
         let mut names = failed.split_whitespace();
-        names.all(|name| ALLOWED.contains(&name))
+        names.next().is_none_or(|name| LATE.contains(&name)) && names.next().is_none()
     });
     assert!(allowed, "{said}");
 }

@@ -1,8 +1,10 @@
 //! Several clients of one port.
 
+use std::process::Stdio;
 use std::thread;
 
 use crate::helper::{int, open, proxy, read, stty, text, try_open};
+use fusd_tests::client::process;
 use fusd_tests::wait::{start, wait_until};
 use fusd_tests::{Case, sys};
 use nix::errno::Errno;
@@ -14,26 +16,6 @@ fn bytes(count: usize) -> Vec<u8> {
     (0..count as u32)
         .map(|place| (place.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect()
-}
-
-pub(crate) fn every_client_gets_everything(case: &Case) {
-    let other = case.node("other");
-    let driver = proxy(case, "pair", ["--size", "1M"]).arg(&other).start();
-    let sent = bytes(200_000);
-    let readers: Vec<_> = (0..8)
-        .map(|_| {
-            let file = open(driver.node());
-            let count = sent.len();
-            start(move || read(&file, count))
-        })
-        .collect();
-    let far = open(&other);
-    for piece in sent.chunks(1000) {
-        assert_eq!(far.start_write(piece).wait(), Ok(piece.len()));
-    }
-    for reader in readers {
-        assert!(reader.wait() == sent);
-    }
 }
 
 pub(crate) fn a_slow_client_loses_its_own_alone(case: &Case) {
@@ -108,12 +90,6 @@ pub(crate) fn rights_are_kept(case: &Case) {
     assert_eq!(sys::ioctl_value(&one, tiocnxcl, 0), Ok(0));
     assert_eq!(two.write(b"x"), Ok(1));
     assert_eq!(sys::ioctl_value(&one, tiocexcl, 0), Ok(0));
-    // Those who ask for this kind of lock keep each other out, and nobody else.
-    let alone = FlockOperation::NonBlockingLockExclusive;
-    flock(&two, alone).expect("flock");
-    let refused = flock(&one, alone).expect_err("another has it");
-    assert_eq!(refused, rustix::io::Errno::WOULDBLOCK);
-    assert_eq!(one.write(b"z"), Ok(1));
     drop(one);
     wait_until("a close gives it up", || two.write(b"x") == Ok(1));
     driver.stop();
@@ -132,6 +108,44 @@ pub(crate) fn rights_are_kept(case: &Case) {
         assert!(said.contains("speed 9600 baud"), "{option:?}: {said}");
         driver.stop();
     }
+}
+
+pub(crate) fn a_lock_is_the_right_to_write(case: &Case) {
+    let driver = proxy(case, "loop", [""; 0]).start();
+    let (one, two) = (open(driver.node()), open(driver.node()));
+    let alone = FlockOperation::NonBlockingLockExclusive;
+    flock(&two, alone).expect("flock");
+    let refused = flock(&one, alone).expect_err("another has it");
+    assert_eq!(refused, rustix::io::Errno::WOULDBLOCK);
+    // Whoever has the locked file may write, by any file of its own: so this process, and no other.
+    let other = || process(case, driver.node(), &["write", "1"]).wait();
+    assert_eq!(one.write(b"a"), Ok(1));
+    assert_eq!(other(), "EBUSY");
+    flock(&two, FlockOperation::Unlock).expect("flock");
+    assert_eq!(other(), "ok 1");
+    assert_eq!(text(&one, 2), "aw");
+    // A program that is started with it has it as well (flock(1)).
+    let mut locked = case.command("flock");
+    locked
+        .arg(driver.node())
+        .args(["sh", "-c", "echo b >\"$0\""])
+        .arg(driver.node())
+        .stdin(Stdio::null());
+    let status = start(move || locked.status()).wait();
+    assert!(status.expect("flock can be started").success());
+    assert_eq!(text(&one, 2), "b\n");
+    // One that ends gives it up, however it ends.
+    let mut holder = case.command("flock");
+    holder
+        .arg("--no-fork")
+        .arg(driver.node())
+        .args(["sleep", "1000"])
+        .stdin(Stdio::null());
+    let mut holder = holder.spawn().expect("flock can be started");
+    wait_until("it is locked", || one.write(b"x") == Err(Errno::EBUSY));
+    holder.kill().expect("it can be killed");
+    holder.wait().expect("it can be waited for");
+    wait_until("it is free", || one.write(b"y") == Ok(1));
 }
 
 pub(crate) fn one_byte_for_one_client(case: &Case) {

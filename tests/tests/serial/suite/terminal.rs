@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::helper::{has_program, int, open, proxy, read, set_int, stty, text};
 use fusd_tests::terminal::Terminal;
+use fusd_tests::wait::wait_until;
 use fusd_tests::{Case, sys};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
@@ -22,7 +23,7 @@ pub(crate) fn a_person_uses_a_terminal_program(case: &Case) {
     let mut terminal = Terminal::start(&picocom, 24, 80);
     let says = |terminal: &Terminal, text: &str| {
         let there = || terminal.lines().iter().any(|line| line.trim_end() == text);
-        fusd_tests::wait::wait_until("picocom says it", there);
+        wait_until("picocom says it", there);
     };
     says(&terminal, "Terminal ready");
     assert!(stty(case, driver.node(), &[]).contains("speed 230400 baud"));
@@ -33,7 +34,7 @@ pub(crate) fn a_person_uses_a_terminal_program(case: &Case) {
     // Ctrl-a Ctrl-t toggles DTR; Ctrl-a Ctrl-x ends it.
     terminal.press("\x01\x14");
     let dtr = || int(&far, libc::TIOCMGET) & libc::TIOCM_DSR == 0;
-    fusd_tests::wait::wait_until("DTR is low", dtr);
+    wait_until("DTR is low", dtr);
     terminal.press("\x01\x18");
     assert!(terminal.wait().success());
 }
@@ -60,6 +61,28 @@ pub(crate) fn a_person_uses_another(case: &Case) {
     terminal.await_row(|row| row.contains("Leave without reset?"));
     terminal.press("\r");
     assert!(terminal.wait().success());
+}
+
+pub(crate) fn a_person_uses_a_third(case: &Case) {
+    if !has_program(case, "tio") {
+        return;
+    }
+    let other = case.node("other");
+    let driver = proxy(case, "pair", [&other]).start();
+    let far = open(&other);
+    let mut tio = case.command("tio");
+    tio.args(["-b", "38400"]).arg(driver.node());
+    let mut terminal = Terminal::start(&tio, 24, 80);
+    wait_until("tio has set the port", || {
+        stty(case, driver.node(), &[]).contains("speed 38400 baud")
+    });
+    far.write(b"login:\r\n").expect("write");
+    terminal.await_row(|row| row == "login:");
+    terminal.press("root\r");
+    assert_eq!(text(&far, 5), "root\r");
+    // Ctrl-t q ends it.
+    terminal.press("\x14q");
+    terminal.wait();
 }
 
 pub(crate) fn it_is_a_terminal(case: &Case) {
@@ -91,6 +114,9 @@ pub(crate) fn it_is_a_terminal(case: &Case) {
     let mut rs485 = [0; 32];
     let there = sys::ioctl(&file, 0x542e, &mut rs485);
     assert_eq!(there, Err(Errno::ENOTTY), "TIOCGRS485");
+    let mut hardware = [0xff; 72];
+    sys::ioctl(&file, 0x541e, &mut hardware).expect("TIOCGSERIAL");
+    assert_eq!(hardware[..4], [0; 4], "there is none: PORT_UNKNOWN");
     let mut ppp = 3_i32.to_ne_bytes();
     let refused = sys::ioctl(&file, 0x5423, &mut ppp);
     assert_eq!(refused, Err(Errno::EINVAL), "TIOCSETD");
@@ -128,7 +154,7 @@ pub(crate) fn reads_wait_as_they_are_told(case: &Case) {
     let waiting = near.start_read(10);
     far.write(b"ab").expect("write");
     // It has arrived, and is not enough.
-    fusd_tests::wait::wait_until("both bytes are there", || int(&near, libc::FIONREAD) == 2);
+    wait_until("both bytes are there", || int(&near, libc::FIONREAD) == 2);
     assert!(waiting.blocks());
     assert_eq!(near.ready(PollFlags::POLLIN), PollFlags::empty());
     far.write(b"c").expect("write");
@@ -156,7 +182,7 @@ pub(crate) fn queues_are_counted_and_flushed(case: &Case) {
     let queued = |file| int(file, libc::TIOCOUTQ);
     let there = |count| {
         let readable = || int(&far, libc::FIONREAD) == count;
-        fusd_tests::wait::wait_until("the bytes are there", readable);
+        wait_until("the bytes are there", readable);
     };
     tcflow(&near, FlowArg::TCOOFF).expect("tcflow");
     near.write(b"12345").expect("write");

@@ -57,7 +57,7 @@ fn turn(
     if told.goes_on || told.stops {
         screen.doubt();
     }
-    let mine = screen::is_in_foreground();
+    let mine = fusd_tool::is_in_foreground(io::stdin());
     if mine && !screen.is_taken() {
         screen.take()?;
     }

@@ -14,7 +14,7 @@ pub(crate) use ring::Ring;
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -22,6 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use fusd_tool::Taken;
+use rustix::fs::{FileType, Stat, fstat, makedev, stat};
 
 use crate::hub::{Bell, Hub};
 use pulse::Pulse;
@@ -68,6 +69,19 @@ pub(crate) fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
+/// Whether the file at `path` is the terminal that is drawn on, by any name.
+pub(crate) fn draws_on(path: &Path) -> bool {
+    let number = |found: rustix::io::Result<Stat>| match found {
+        Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice => {
+            Some(found.st_rdev)
+        }
+        _ => None,
+    };
+    // The number of /dev/tty is its own (Documentation/admin-guide/devices.txt).
+    let own = [number(fstat(io::stdout())), Some(makedev(5, 0))];
+    number(stat(path)).is_some_and(|found| own.contains(&Some(found)))
+}
+
 impl Monitor {
     /// Shows what is noted in `ring` and what the state of `hub` is; `port` is its name.
     ///
@@ -101,8 +115,9 @@ impl Drop for Monitor {
         self.bell.ring();
         let ended = self.ended.recv_timeout(PATIENCE);
         screen::leave();
-        if let (Err(RecvTimeoutError::Timeout), Some(taken)) = (ended, self.taken.take()) {
-            // It takes nothing: whoever writes more there waits, perhaps for ever.
+        let is_stuck = ended == Err(RecvTimeoutError::Timeout) || !screen::takes_something();
+        if let Some(taken) = self.taken.take().filter(|_| is_stuck) {
+            // Whoever writes more there waits, perhaps for ever.
             taken.forget();
         }
     }

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use super::Clients;
 use super::ring::{Entry, Ring};
 use super::view::View;
-use crate::hub::WeakHub;
+use crate::hub::{Hub, WeakHub};
 use crate::list;
+use crate::state::DRIVEN;
 
 /// The rates are those of this last time.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// How often it is looked for who has a terminal open, which takes long.
-const CLIENTS: Duration = Duration::from_secs(1);
+/// How often it is looked for what takes long: who has a terminal open, and the lines, which some adapters
+/// have to ask their hardware for while all clients wait.
+const SELDOM: Duration = Duration::from_secs(1);
 
 pub(super) struct Pulse {
     hub: WeakHub,
@@ -23,6 +25,8 @@ pub(super) struct Pulse {
     clients: Clients,
     /// Who they were, and when that was found.
     named: Option<(Instant, Vec<String>)>,
+    /// Likewise, the port's lines.
+    lines: Option<(Instant, Option<u32>)>,
     /// When was looked, and the bytes until then: from the port and to it.
     looks: VecDeque<(Instant, [u64; 2])>,
     is_hex: bool,
@@ -38,6 +42,7 @@ impl Pulse {
             port,
             clients,
             named: None,
+            lines: None,
             looks: VecDeque::new(),
             is_hex: false,
             paused: None,
@@ -64,27 +69,22 @@ impl Pulse {
     pub(super) fn rows(&mut self, (rows, columns): (usize, usize)) -> Option<Vec<String>> {
         let now = Instant::now();
         let hub = self.hub.upgrade()?;
-        // The lines have to be asked for.
-        let (stats, settings, lines, is_lost, threads) = hub.change(|state, _| {
-            let lines = state.lines().ok();
+        let lines = self.lines(&hub, now);
+        let (stats, settings, driven, is_lost, processes) = hub.queue().look(|state| {
             let settings = *state.settings();
-            (
-                state.stats(),
-                settings,
-                lines,
-                state.is_lost(),
-                state.threads(),
-            )
+            let driven = state.driven();
+            let processes = state.processes();
+            (state.stats(), settings, driven, state.is_lost(), processes)
         });
         let rates = self.rates([stats.received, stats.sent], now);
         let view = View {
             port: self.port.clone(),
             settings,
-            lines,
+            lines: lines.map(|lines| lines & !DRIVEN | driven),
             is_lost,
             stats,
             rates,
-            clients: self.names(&threads, now),
+            clients: self.names(&processes, now),
             is_hex: self.is_hex,
             is_paused: self.paused.is_some(),
         };
@@ -109,7 +109,18 @@ impl Pulse {
         })
     }
 
-    fn names(&mut self, threads: &[u32], now: Instant) -> Vec<String> {
+    /// The lines of the port, as they were not long ago.
+    fn lines(&mut self, hub: &Hub, now: Instant) -> Option<u32> {
+        let ask = || (now, hub.change(|state, _| state.lines().ok()));
+        let (then, lines) = self
+            .lines
+            .filter(|known| is_fresh(known.0, now))
+            .unwrap_or_else(ask);
+        self.lines = Some((then, lines));
+        lines
+    }
+
+    fn names(&mut self, processes: &[u32], now: Instant) -> Vec<String> {
         match &self.clients {
             Clients::Device => {
                 let name = |id: &u32| {
@@ -117,18 +128,21 @@ impl Pulse {
                     let name = String::from_utf8_lossy(name.trim_ascii_end());
                     format!("{name}({id})")
                 };
-                threads.iter().map(name).collect()
+                processes.iter().map(name).collect()
             }
             Clients::Terminal(path) => {
                 let known = self.named.take();
-                let fresh = |known: &(Instant, _)| now.duration_since(known.0) < CLIENTS;
-                let (then, names) = known.filter(fresh).unwrap_or_else(|| {
-                    let all = list::holders().remove(path).unwrap_or_default();
-                    (now, all)
-                });
+                let ask = || (now, list::holders().remove(path).unwrap_or_default());
+                let (then, names) = known
+                    .filter(|known| is_fresh(known.0, now))
+                    .unwrap_or_else(ask);
                 self.named = Some((then, names.clone()));
                 names
             }
         }
     }
+}
+
+fn is_fresh(then: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(then) < SELDOM
 }

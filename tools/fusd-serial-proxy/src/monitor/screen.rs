@@ -3,7 +3,10 @@
 
 use std::io::{self, Write};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
 
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::style::{Attribute, Print, SetAttribute};
@@ -11,14 +14,17 @@ use crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{execute, queue};
-use nix::unistd::getpgrp;
-use rustix::termios::{tcgetpgrp, tcgetwinsize};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::tcgetwinsize;
 
 /// The size of a terminal that does not tell: rows and columns.
 const SIZE: (usize, usize) = (24, 80);
 
 /// Whether the terminal is taken. Locked for as long as something is written to it.
 static TAKEN: Mutex<bool> = Mutex::new(false);
+
+/// It was given back only in part, as somebody was writing to it.
+static HALF_LEFT: AtomicBool = AtomicBool::new(false);
 
 /// What is on the terminal.
 #[derive(Default)]
@@ -33,13 +39,6 @@ fn taken() -> MutexGuard<'static, bool> {
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the terminal is this job's, or that of another session, which has no jobs here.
-pub(super) fn is_in_foreground() -> bool {
-    tcgetpgrp(io::stdin()).map_or(true, |group| {
-        group.as_raw_nonzero().get() == getpgrp().as_raw()
-    })
-}
-
 /// Rows and columns.
 pub(super) fn size() -> (usize, usize) {
     match tcgetwinsize(io::stdout()) {
@@ -51,24 +50,45 @@ pub(super) fn size() -> (usize, usize) {
 /// Gives the terminal back. Does not wait for a terminal that takes nothing: then it has its settings
 /// back, and no more. One that is another job's by now is left alone.
 pub(super) fn leave() {
-    let mine = is_in_foreground();
-    let taken = match TAKEN.try_lock() {
-        Ok(taken) => Some(taken),
-        Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    };
-    match taken {
+    let mine = fusd_tool::is_in_foreground(io::stdin());
+    match taken_soon() {
         Some(mut taken) => {
             let was_taken = std::mem::take(&mut *taken);
             if was_taken && mine {
                 // First what never waits.
                 let _gone = disable_raw_mode();
-                let _gone = execute!(io::stdout(), Show, LeaveAlternateScreen);
+                if takes_something() {
+                    let _gone = execute!(io::stdout(), Show, LeaveAlternateScreen);
+                }
             }
         }
-        None if mine => drop(disable_raw_mode()),
-        None => {}
+        None => {
+            // Should the program go on, it is taken again.
+            HALF_LEFT.store(true, Ordering::Release);
+            if mine {
+                let _gone = disable_raw_mode();
+            }
+        }
     }
+}
+
+/// [`taken`], unless somebody draws for longer than a terminal needs that takes what is drawn.
+fn taken_soon() -> Option<MutexGuard<'static, bool>> {
+    for _ in 0..20 {
+        match TAKEN.try_lock() {
+            Ok(taken) => return Some(taken),
+            Err(TryLockError::Poisoned(error)) => return Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    None
+}
+
+/// Whether the terminal takes some bytes now.
+pub(super) fn takes_something() -> bool {
+    let stdout = io::stdout();
+    let mut ready = [PollFd::new(&stdout, PollFlags::OUT)];
+    poll(&mut ready, Some(&Timespec::default())).is_ok() && !ready[0].revents().is_empty()
 }
 
 /// From now on, a panic is said on the terminal as it was before.
@@ -86,7 +106,7 @@ fn leave_at_panic() {
 impl Screen {
     /// Whether the terminal is as it was taken.
     pub(super) fn is_taken(&self) -> bool {
-        !self.is_doubtful && *taken()
+        !self.is_doubtful && !HALF_LEFT.load(Ordering::Acquire) && *taken()
     }
 
     /// Has it taken again as soon as it is this job's.
@@ -105,6 +125,7 @@ impl Screen {
         disable_raw_mode()?;
         enable_raw_mode()?;
         *taken = true;
+        HALF_LEFT.store(false, Ordering::Release);
         self.is_doubtful = false;
         self.rows.clear();
         execute!(

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -16,10 +17,14 @@ use crate::sys;
 use crate::termios::Settings;
 
 /// How often the settings are looked at while somebody has the terminal open and writes nothing: nothing
-/// tells of them. In nanoseconds.
-const LOOK: Timespec = Timespec {
+/// tells of them.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The same, as poll(2) takes it.
+const PAUSE: Timespec = Timespec {
     tv_sec: 0,
-    tv_nsec: 50_000_000,
+    // Lossless: less than a second.
+    tv_nsec: LOOK.as_nanos() as _,
 };
 
 pub(super) struct Bridge {
@@ -28,8 +33,9 @@ pub(super) struct Bridge {
     /// Tells of opens and closes.
     watches: OwnedFd,
     ends: Arc<AtomicBool>,
-    /// What the port was set to last, from here.
+    /// What the port was set to last, from here, and when the terminal was looked at for that.
     settings: Option<Settings>,
+    looked: Instant,
     /// Nobody has it open any more, and what was written before is not taken yet.
     hung_up: bool,
     buffer: Box<[u8; COPIED]>,
@@ -43,6 +49,7 @@ impl Bridge {
             watches,
             ends,
             settings: None,
+            looked: Instant::now(),
             hung_up: false,
             buffer: Box::new([0; COPIED]),
         }
@@ -88,9 +95,8 @@ impl Bridge {
             return Ok(());
         }
         let writes = found.contains(PollFlags::IN);
-        let idle = found.is_empty() && rung.is_empty();
         // Before what is written after the change of them.
-        if writes || opened || idle {
+        if writes || opened || self.looked.elapsed() >= LOOK {
             self.follow_settings()?;
         }
         if writes {
@@ -118,7 +124,7 @@ impl Bridge {
         // something is left to be taken.
         let asked = self.gate.is_open() && (wants.output > 0 || !self.hung_up);
         let (these, limit) = match asked {
-            true => (&mut ready[..], Some(&LOOK)),
+            true => (&mut ready[..], Some(&PAUSE)),
             false => (&mut ready[1..], None),
         };
         match poll(these, limit) {
@@ -165,6 +171,7 @@ impl Bridge {
     /// Sets the port as the terminal is set; lines and characters are the kernel's business.
     fn follow_settings(&mut self) -> io::Result<()> {
         let now = sys::settings(self.gate.master())?;
+        self.looked = Instant::now();
         if self.settings == Some(now) {
             return Ok(());
         }

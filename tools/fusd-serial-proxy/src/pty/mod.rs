@@ -116,7 +116,7 @@ impl Pty {
             reads: true,
             writes: true,
             trusted: true,
-            thread: 0,
+            process: 0,
         };
         hub.change(|state, _| state.attend(CLIENT, all));
         hub.look_on(Some(Arc::clone(&gate) as _));

@@ -12,6 +12,11 @@ impl State {
         self.options.share != Share::Exclusive || self.clients.is_empty()
     }
 
+    /// Whether more than one client has it open.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.clients.len() > 1
+    }
+
     /// A client opens the node.
     pub(crate) fn enter(&mut self, id: u64, access: Access) {
         if self.clients.is_empty() {
@@ -46,7 +51,7 @@ impl State {
             may_change: access.trusted && !self.options.read_only,
             may_write: access.trusted && access.writes && !self.options.read_only,
             lost: 0,
-            thread: access.thread,
+            process: access.process,
         };
         self.clients.insert(id, client);
     }
@@ -69,9 +74,9 @@ impl State {
             .is_some_and(|client| client.may_change)
     }
 
-    /// The threads that have opened the node, in the order of their opens.
-    pub(crate) fn threads(&self) -> Vec<u32> {
-        self.clients.values().map(|client| client.thread).collect()
+    /// The processes that have opened the node, in the order of their opens.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        self.clients.values().map(|client| client.process).collect()
     }
 
     /// Bytes that a client has lost.

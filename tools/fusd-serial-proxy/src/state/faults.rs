@@ -16,7 +16,7 @@ const ALL: Access = Access {
     reads: true,
     writes: true,
     trusted: true,
-    thread: 0,
+    process: 0,
 };
 
 /// A state with the settings of a new terminal (lines, echo, signals), and the wire of what it sends.
@@ -248,6 +248,35 @@ fn small_memory_loses_nothing_where_the_other_side_waits() {
     assert!(!state.interest().input, "900 are left");
     read(&mut state, 0);
     assert!(state.interest().input);
+}
+
+#[test]
+fn a_port_that_comes_back_at_the_end_is_left_alone() {
+    let (mut state, _) = joined(Options::default());
+    state.disconnect();
+    state.restore();
+    let (mut ports, _) = cable(false, false);
+    state.connect(ports.remove(0), None);
+    assert!(state.is_lost());
+}
+
+#[test]
+fn nothing_is_received_where_the_settings_say_so() {
+    let (mut state, _) = joined(Options::default());
+    state.bypass();
+    state.attend(0, ALL);
+    let hearing = Settings::default().raw();
+    state.set(0, hearing).unwrap();
+    assert!(state.passes_on(0));
+    let mut deaf = hearing;
+    deaf.control &= !libc::CREAD;
+    state.set(0, deaf).unwrap();
+    assert!(!state.passes_on(0));
+    receive(&mut state, b"unheard");
+    assert_eq!(state.readable(0), 0);
+    state.set(0, hearing).unwrap();
+    receive(&mut state, b"heard");
+    assert_eq!(read(&mut state, 0).as_deref(), Some(&b"heard"[..]));
 }
 
 #[test]

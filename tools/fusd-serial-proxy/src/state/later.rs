@@ -14,6 +14,9 @@ use crate::termios::Settings;
 /// so none is missed.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// The line that drops when a port is lost.
+const CARRIER: u32 = libc::TIOCM_CD as u32;
+
 /// What is to happen, and whose call ends then.
 pub(crate) struct Later {
     request: IoctlRequest,
@@ -28,7 +31,13 @@ enum What {
     /// Then the line is held low for this time; since when that is over.
     Break { length: Duration, begun: bool },
     /// One of these lines changes (`TIOCM_` bits).
-    Lines { mask: u32, before: [u8; COUNTERS] },
+    Lines {
+        mask: u32,
+        /// `None` where the port was lost: when it is back, they may be anything.
+        before: Option<[u8; COUNTERS]>,
+        /// There was a carrier, which goes with the port.
+        carrier: bool,
+    },
 }
 
 /// Whether it has come to its end.
@@ -63,10 +72,28 @@ impl State {
 
     /// Answers when one of the lines changes.
     pub(crate) fn when_lines_change(&mut self, request: IoctlRequest, mask: u32) {
-        match self.port().and_then(|port| port.counters()) {
-            Ok(before) => self.wait(request, What::Lines { mask, before }),
-            Err(errno) => drop(request.fail(errno)),
-        }
+        let waits = self.is_lost() && self.options.on_lost == OnLost::Wait;
+        let before = match self.port().and_then(|port| port.counters()) {
+            Ok(before) => Some(before),
+            Err(_) if waits => None,
+            Err(errno) => {
+                request.fail(errno);
+                return;
+            }
+        };
+        let carrier = self.lines().is_ok_and(|lines| lines & CARRIER != 0);
+        let what = What::Lines {
+            mask,
+            before,
+            carrier,
+        };
+        self.wait(request, what);
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.later.len()
     }
 
     fn wait(&mut self, request: IoctlRequest, what: What) {
@@ -127,6 +154,16 @@ impl State {
         if self.is_lost() {
             match (self.options.on_lost, &what) {
                 (OnLost::Wait, What::Sent | What::Settings { .. }) => {}
+                (
+                    OnLost::Wait,
+                    What::Lines {
+                        mask,
+                        carrier: true,
+                        ..
+                    },
+                ) if mask & CARRIER != 0 => {
+                    return Step::Done;
+                }
                 (OnLost::Wait, What::Break { .. } | What::Lines { .. }) => return Step::Wait,
                 (OnLost::Eio | OnLost::Eof, _) => return Step::Fail(Errno::EIO),
             }
@@ -154,7 +191,12 @@ impl State {
                 *begun = true;
                 Step::Wait
             }
-            What::Lines { mask, before } => self.lines_changed(*mask, before, now, effects),
+            What::Lines { before: None, .. } => Step::Done,
+            What::Lines {
+                mask,
+                before: Some(before),
+                ..
+            } => self.lines_changed(*mask, before, now, effects),
             _ => Step::Wait,
         }
     }

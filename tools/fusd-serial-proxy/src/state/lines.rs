@@ -7,7 +7,7 @@ use fusd::Errno;
 use super::{Effects, State};
 
 /// Lines that the port's own side drives.
-pub(super) const DRIVEN: u32 = (libc::TIOCM_DTR | libc::TIOCM_RTS) as u32;
+pub(crate) const DRIVEN: u32 = (libc::TIOCM_DTR | libc::TIOCM_RTS) as u32;
 
 /// How long what is sent may take after the last close, until the line is hung up all the same
 /// (`closing_wait`).

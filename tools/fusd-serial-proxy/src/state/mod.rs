@@ -18,6 +18,7 @@ mod tests;
 mod writing;
 
 pub(crate) use later::Later;
+pub(crate) use lines::DRIVEN;
 pub(crate) use reading::{Reading, Timing};
 pub(crate) use writing::Writing;
 
@@ -32,7 +33,6 @@ use crate::port::Port;
 use crate::stats::Stats;
 use crate::tap::Tap;
 use crate::termios::Settings;
-use lines::DRIVEN;
 
 /// A write is announced where fewer bytes than this wait (`WAKEUP_CHARS`).
 const WAKE_UP: usize = 256;
@@ -48,8 +48,8 @@ struct Client {
     may_write: bool,
     /// Bytes it was too slow for.
     lost: u64,
-    /// The thread that has opened the node, or 0.
-    thread: u32,
+    /// The process that has opened the node, or 0.
+    process: u32,
 }
 
 /// How a client has opened the node, and whether it may do more than read.
@@ -58,8 +58,8 @@ pub(crate) struct Access {
     pub(crate) reads: bool,
     pub(crate) writes: bool,
     pub(crate) trusted: bool,
-    /// The thread that opens it; 0 if nobody knows.
-    pub(crate) thread: u32,
+    /// The process that opens it; 0 if nobody knows.
+    pub(crate) process: u32,
 }
 
 /// What is to be done outside of the state.
@@ -118,6 +118,8 @@ pub(crate) struct State {
     window: [u8; 8],
     stats: Stats,
     tap: Option<Tap>,
+    /// The port is as it was found, and stays so.
+    ended: bool,
 }
 
 impl State {
@@ -147,6 +149,7 @@ impl State {
             window: [0; 8],
             stats: Stats::default(),
             tap: None,
+            ended: false,
         }
     }
 
@@ -157,6 +160,10 @@ impl State {
 
     /// The port is there, for the first time or again. `found` is what it was set to.
     pub(crate) fn connect(&mut self, mut port: Box<dyn Port>, found: Option<Settings>) {
+        if self.ended {
+            // It has come back too late.
+            return port.restore();
+        }
         let mut settings = found.unwrap_or(*self.discipline.settings());
         if let Err(error) = port.apply(&mut settings) {
             tracing::warn!(%error, "the port does not take its settings");
@@ -181,8 +188,10 @@ impl State {
         self.port.is_none()
     }
 
-    /// Leaves the port as it was found, and brings what was noted to its files.
+    /// Leaves the port as it was found, also one that comes back later, and brings what was noted to its
+    /// files.
     pub(crate) fn restore(&mut self) {
+        self.ended = true;
         self.tap = None;
         if let Some(port) = &mut self.port {
             port.restore();

@@ -11,7 +11,12 @@ const ECHOES: usize = 2 * 4096;
 impl State {
     /// Whether bytes from the port would go through as they are, and the file `id` has read all before.
     pub(crate) fn passes_on(&self, id: u64) -> bool {
-        self.bypassed && self.discipline.is_raw() && self.readable(id) == 0
+        self.bypassed && self.discipline.is_raw() && self.receives() && self.readable(id) == 0
+    }
+
+    /// Whether what comes from the line is heard (`CREAD`). Ports count it all the same.
+    fn receives(&self) -> bool {
+        self.settings().c(libc::CREAD)
     }
 
     /// Something has come from the port, of whose bytes the only client has the first ones already.
@@ -47,6 +52,7 @@ impl State {
             tap.received(&unit, self.lines);
         }
         match unit {
+            Unit::Bytes(_) | Unit::Break | Unit::Error(_) if !self.receives() => {}
             Unit::Bytes(bytes) => {
                 self.stats.received += bytes.len() as u64;
                 self.discipline.receive(&bytes);

@@ -13,7 +13,7 @@ const ALL: Access = Access {
     reads: true,
     writes: true,
     trusted: true,
-    thread: 0,
+    process: 0,
 };
 
 /// A node of these options, raw, with the clients 1 and 2.
@@ -148,6 +148,33 @@ fn writes_wait_for_room_and_for_others() {
     );
     state.flush_output();
     assert_eq!(state.queued(), 0);
+}
+
+#[test]
+fn what_is_not_mixed_is_as_long_as_asked_for() {
+    for (lock, waits) in [
+        (WriteLock::None, [false; 3]),
+        (WriteLock::Write, [true, false, false]),
+        (WriteLock::Line, [true, true, false]),
+        (WriteLock::Open, [true; 3]),
+    ] {
+        let mut state = state(Options {
+            write_lock: lock,
+            ..Options::default()
+        });
+        let mut other_waits = |bytes: &[u8], more| {
+            state.write(1, bytes, more);
+            state.writing(2, 1) == Writing::Wait
+        };
+        let found = [
+            other_waits(b"a part", true),
+            other_waits(b" of a line", false),
+            other_waits(b" and its end\n", false),
+        ];
+        assert_eq!(found, waits, "{lock:?}");
+        state.leave(1);
+        assert_eq!(state.writing(2, 1), Writing::Take(1), "{lock:?}");
+    }
 }
 
 #[test]
