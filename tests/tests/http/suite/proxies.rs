@@ -117,7 +117,8 @@ pub(crate) fn names_are_looked_up_by_the_proxy(case: &Case) {
     driver.stop();
     // No such proxy.
     let driver = http(case, url, ["--proxy", "socks5h://127.0.0.1:1"]).start();
-    assert_eq!(try_open(&driver).map(drop), Err(Errno::ECONNREFUSED));
+    assert_eq!(try_open(&driver).map(drop), Err(Errno::EIO));
+    driver.await_error("socks proxy");
     driver.stop();
 }
 
