@@ -17,7 +17,8 @@ macro_rules! suite {
                 $module, $backend;
                 reading:
                     a_page_is_read_like_a_file,
-                    an_interrupted_open_cancels_its_request;
+                    an_interrupted_open_cancels_its_request,
+                    an_interrupted_read_cancels_its_request;
                 live:
                     a_stream_is_read_as_it_comes;
                 writing:
@@ -53,10 +54,13 @@ mod network {
             redirects_stay_within_bounds;
         live:
             a_closed_stream_is_closed_at_the_server,
+            pictures_come_one_by_one,
             events_are_followed,
             slow_readers_stop_nobody_over_http_2;
         writing:
-            what_may_be_sent_again_is,
+            requests_are_of_the_method_that_was_chosen,
+            what_may_be_sent_again_is;
+        closing:
             a_killed_writer_sends_nothing_whole,
             a_last_line_comes_after_those_before_it,
             a_last_line_waits_for_no_reading,
@@ -66,6 +70,7 @@ mod network {
             an_open_file_is_of_one_version,
             a_changed_page_can_be_reopened,
             a_page_without_ranges_is_of_one_version,
+            a_page_of_unknown_length_goes_to_a_file_for_who_leaps,
             readers_share_what_they_have_read;
         keeping:
             a_page_is_used_for_a_time,
@@ -83,10 +88,17 @@ mod network {
             python_gives_no_ranges,
             nginx_gives_what_curl_gets,
             nginx_asks_for_a_password_and_takes_its_time,
-            servers_are_reached_by_sockets_and_proxies,
+            nothing_leads_from_tls_to_where_others_listen,
             a_network_that_is_cut_is_no_end;
+        proxies:
+            servers_are_reached_by_sockets_and_proxies,
+            names_are_looked_up_by_the_proxy,
+            tls_goes_through_a_proxy;
+        pausing:
+            who_pauses_goes_on_in_the_same_version;
         memory:
             parallel_readers_share_a_small_cache,
+            readers_who_pause_share_a_small_cache,
             what_is_kept_waits_for_nobody;
         encodings:
             compressed_pages_are_decoded;

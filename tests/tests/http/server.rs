@@ -165,6 +165,11 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// All requests so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         lock(&self.asked).clone()

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use fusd::{BackendKind, Errno, Error, ErrorKind};
 use fusd_tool::{CommonArgs, Driver, Tool, ToolError};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +24,7 @@ use crate::kept::Shelf;
 use crate::network::NetworkArgs;
 use crate::page::{OnChange, Rules, Source};
 use crate::ranged::Parts;
+use crate::runtime;
 use crate::status::StatusFile;
 use crate::talk::{Server, Writing};
 use crate::target::{self, Header};
@@ -34,13 +36,9 @@ use crate::writing::StreamArgs;
 
 const READING: &str = "Reading";
 
-/// Threads that bring pages. With more, what has come for one page would go from thread to thread. Files
-/// that are read or replaced for a request have threads of their own; the temporary file of a page that
-/// does not come in parts has none.
-const THREADS: usize = 1;
-
-/// How long the end of the tool waits for answers.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How many answers may go on beyond what is wanted. While one waits for its reader, it has up to 1 MiB of
+/// memory that is not counted, and by HTTP/2 one of the streams that the server allows.
+const LASTING: usize = 16;
 
 /// Make a device node of a URL
 ///
@@ -141,7 +139,7 @@ impl Tool for Args {
         let patience = self.network.first_byte_timeout;
         let access = Access::new(self.access.clone(), patience)?;
         let client = client::make(self.url.url(), &self.network, self.stream.is_live())?;
-        let runtime = runtime()?;
+        let runtime = runtime::start()?;
         let status = self.status_file.as_deref().map(|path| {
             StatusFile::new(path).map_err(|error| {
                 let error = Error::system(ErrorKind::Runtime, Errno::from(error), "write");
@@ -216,6 +214,7 @@ impl Args {
             cache: Cache::new(self.cache_size),
             demand: Demand::new(self.cache_size),
             may_last: self.network.max_time.is_none(),
+            lasting: Arc::new(Semaphore::new(LASTING)),
             read_ahead: self.read_ahead,
             readers: AtomicUsize::new(0),
         };
@@ -262,7 +261,7 @@ impl Args {
                 started.is_cuse.get_or_init(|| is_cuse);
                 Ok(())
             })
-            .after_end(move || end(runtime, &tasks))
+            .after_end(move || runtime::end(runtime, &tasks))
     }
 }
 
@@ -275,37 +274,4 @@ async fn poll(shelf: Arc<Shelf>, interval: Duration) {
         clock.tick().await;
         shelf.refresh(&nobody).await;
     }
-}
-
-/// Waits for what has been written and whose writer has gone.
-fn end(runtime: Runtime, tasks: &TaskTracker) {
-    tasks.close();
-    let all = async { tokio::time::timeout(PATIENCE, tasks.wait()).await };
-    if runtime.block_on(all).is_err() {
-        let count = tasks.len();
-        tracing::error!(
-            count,
-            "requests are broken off: the server has not answered"
-        );
-    }
-    runtime.shutdown_background();
-}
-
-/// Has the C library keep memory of such pieces, in bytes, for the next ones: what comes from the network
-/// comes in pieces of up to 408 KiB, and to get the pages of each from the kernel takes as long as to read it.
-/// That of glibc learns it from the largest piece that has been freed (mallopt(3), M_MMAP_THRESHOLD), and
-/// then keeps twice as much.
-const PIECES: usize = 4 << 20;
-
-fn runtime() -> Result<Runtime, ToolError> {
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(PIECES)));
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .thread_name("network")
-        .enable_all()
-        .build();
-    runtime.map_err(|error| {
-        let error = Errno::from(error);
-        Error::system(ErrorKind::Runtime, error, "wait for the network").into()
-    })
 }

@@ -13,6 +13,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use tokio::io::AsyncRead;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::io::{ReaderStream, StreamReader};
 
@@ -88,6 +89,8 @@ impl Body {
             (at, end) => at.or(end.map(|it| it.0)),
         };
         loop {
+            // A little that has come may be decoded to very much.
+            consume_budget().await;
             let next = match at {
                 None => self.chunks.next().await,
                 Some(at) => tokio::select! {

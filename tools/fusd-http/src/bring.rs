@@ -8,14 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use fusd::Errno;
 use reqwest::StatusCode;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
+use crate::ask::Ask;
 use crate::body::Body;
-use crate::cache::{BLOCK, Part};
-use crate::exchange::{Answer, Ask};
+use crate::cache::{self, BLOCK, Part};
+use crate::exchange::Answer;
 use crate::failure::{Again, Failure};
-use crate::fetch::Orders;
 use crate::head::{ContentRange, Validators, is_multipart};
+use crate::orders::Orders;
 use crate::ranged::Parts;
 use crate::version::Version;
 
@@ -30,9 +32,9 @@ const END: Duration = Duration::from_secs(1);
 /// still the same.
 const LONGEST: u64 = 64 << 20;
 
-/// Less than this of what comes at once is copied, in bytes: a slice of it would keep all of the memory
-/// that it was read into, of which there are up to 408 KiB.
-const MOST: usize = 256 << 10;
+/// Less than this of what comes at once is copied, in bytes: slices of it would keep all of the memory that
+/// it was read into.
+const MOST: usize = cache::WHOLE / 2;
 
 /// The task.
 pub(crate) struct Work {
@@ -109,7 +111,8 @@ impl Work {
     }
 
     async fn ask(&mut self) -> Result<(), Failure> {
-        let wanted = self.at..self.next_end();
+        let (end, _room) = self.next_end();
+        let wanted = self.at..end;
         let condition = self.version.validators.condition();
         let ask = Ask::get(&self.version.who).range(wanted.start, wanted.end - 1, condition);
         let answer = self
@@ -126,12 +129,17 @@ impl Work {
         self.take(answer.body, end).await
     }
 
-    /// Where the next answer is to end, in bytes of the page.
-    fn next_end(&self) -> u64 {
+    /// Where the next answer is to end, in bytes of the page; with room for it, if it goes on beyond what is
+    /// wanted.
+    fn next_end(&self) -> (u64, Option<OwnedSemaphorePermit>) {
         let most = self.end.min(self.at + LONGEST);
-        match self.is_slow {
-            true => most.min(self.orders.stop()),
-            false => most,
+        let wanted = most.min(self.orders.stop());
+        if self.is_slow || wanted == most {
+            return (wanted, None);
+        }
+        match Arc::clone(&self.parts.lasting).try_acquire_owned() {
+            Ok(room) => (most, Some(room)),
+            Err(_) => (wanted, None),
         }
     }
 
@@ -168,6 +176,9 @@ impl Work {
     fn put(&mut self, mut chunk: Bytes) {
         let cache = &self.parts.cache;
         let slices = chunk.len() >= MOST && self.orders.are_passing();
+        if slices {
+            chunk = cache.whole(chunk);
+        }
         while !chunk.is_empty() {
             let there = self.part.as_ref().map_or(0, Part::len);
             let start = self.at - there as u64;
@@ -175,20 +186,20 @@ impl Work {
             let size = BLOCK.min(self.version.total - start) as usize;
             let piece = chunk.split_to(chunk.len().min(size - there));
             self.at += piece.len() as u64;
-            let part = match slices && piece.len() == size {
-                true => cache.slice(piece),
+            let content = match slices && piece.len() == size {
+                true => piece,
                 false => {
                     let mut part = self.part.take().unwrap_or_else(|| cache.part());
                     part.extend(&piece);
-                    part
+                    if part.len() < size {
+                        self.part = Some(part);
+                        return;
+                    }
+                    part.into()
                 }
             };
-            if part.len() < size {
-                self.part = Some(part);
-                return;
-            }
             let block = start / BLOCK;
-            let content = cache.put(self.version.id, block, part);
+            cache.put(self.version.id, block, &content);
             self.orders.give(block, &content);
         }
     }

@@ -17,6 +17,9 @@ pub(crate) const BLOCK: u64 = 32 << 10;
 /// The same, as memory.
 const ROOM: usize = BLOCK as usize;
 
+/// The most that hyper reads at once from a connection, in bytes, as memory.
+pub(crate) const WHOLE: usize = 13 * ROOM;
+
 /// What a request needs while its answer comes, in bytes: hyper reads 8 KiB at a time from a
 /// connection at first, and up to 408 KiB from a fast one; most are none of either.
 const UNDER_WAY: usize = 128 << 10;
@@ -49,15 +52,15 @@ struct Memory {
 /// The memory of a block, which goes back once nobody has the block any more.
 #[derive(Debug)]
 pub(crate) struct Part {
-    content: Content,
+    bytes: Vec<u8>,
     memory: Arc<Memory>,
 }
 
+/// What has come from the network, as it was read: it counts as long as there is any slice of it.
 #[derive(Debug)]
-enum Content {
-    Own(Vec<u8>),
-    /// A slice of what has come from the network, which keeps all of that.
-    Slice(Bytes),
+struct Whole {
+    bytes: Bytes,
+    memory: Arc<Memory>,
 }
 
 /// What a request needs, until it is dropped.
@@ -83,6 +86,13 @@ impl Cache {
         self.lock().get(&(version, block)).cloned()
     }
 
+    /// Blocks that are wanted now, if all of them are there.
+    pub(crate) fn get_all(&self, version: u64, blocks: Range<u64>) -> Option<Vec<Bytes>> {
+        let mut kept = self.lock();
+        let get = |block| kept.get(&(version, block)).cloned();
+        blocks.map(get).collect()
+    }
+
     /// Whether a block is there that may be wanted later.
     pub(crate) fn has(&self, version: u64, block: u64) -> bool {
         self.lock().contains(&(version, block))
@@ -94,20 +104,14 @@ impl Cache {
         memory.blocks.fetch_add(1, Ordering::Relaxed);
         let spare = memory.lock().pop();
         let bytes = spare.unwrap_or_else(|| Vec::with_capacity(ROOM));
-        Part {
-            content: Content::Own(bytes),
-            memory,
-        }
+        Part { bytes, memory }
     }
 
-    /// A block that is a slice of something larger: for those that are let go soon.
-    pub(crate) fn slice(&self, bytes: Bytes) -> Part {
+    /// The same bytes, of which slices become blocks that are let go soon. At most [`WHOLE`].
+    pub(crate) fn whole(&self, bytes: Bytes) -> Bytes {
         let memory = Arc::clone(&self.0.memory);
-        memory.blocks.fetch_add(1, Ordering::Relaxed);
-        Part {
-            content: Content::Slice(bytes),
-            memory,
-        }
+        memory.blocks.fetch_add(WHOLE / ROOM, Ordering::Relaxed);
+        Bytes::from_owner(Whole { bytes, memory })
     }
 
     /// Counts a request.
@@ -118,8 +122,7 @@ impl Cache {
     }
 
     /// Keeps a block, and lets go of those that nobody has used for the longest time.
-    pub(crate) fn put(&self, version: u64, block: u64, content: Part) -> Bytes {
-        let content = Bytes::from_owner(content);
+    pub(crate) fn put(&self, version: u64, block: u64, content: &Bytes) {
         let mut kept = self.lock();
         kept.put((version, block), content.clone());
         while self.0.memory.used(self.0.limit) > self.0.limit {
@@ -127,7 +130,6 @@ impl Cache {
                 break;
             }
         }
-        content
     }
 
     /// Keeps these blocks no longer.
@@ -158,33 +160,45 @@ impl Memory {
 impl Part {
     /// How many bytes it has.
     pub(crate) fn len(&self) -> usize {
-        self.as_ref().len()
+        self.bytes.len()
     }
 
-    /// Adds bytes to one that is no slice, of which there are [`BLOCK`] at most in all.
+    /// Adds bytes, of which there are [`BLOCK`] at most in all.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        if let Content::Own(own) = &mut self.content {
-            own.extend_from_slice(bytes);
-        }
+        self.bytes.extend_from_slice(bytes);
     }
 }
 
 impl AsRef<[u8]> for Part {
     fn as_ref(&self) -> &[u8] {
-        match &self.content {
-            Content::Own(bytes) => bytes,
-            Content::Slice(bytes) => bytes,
-        }
+        &self.bytes
+    }
+}
+
+impl From<Part> for Bytes {
+    fn from(part: Part) -> Self {
+        Self::from_owner(part)
+    }
+}
+
+impl AsRef<[u8]> for Whole {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        self.memory
+            .blocks
+            .fetch_sub(WHOLE / ROOM, Ordering::Relaxed);
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
         self.memory.blocks.fetch_sub(1, Ordering::Relaxed);
-        let Content::Own(bytes) = &mut self.content else {
-            return;
-        };
-        let mut bytes = std::mem::take(bytes);
+        let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
         let mut spare = self.memory.lock();
         if spare.len() < SPARE {
@@ -212,7 +226,9 @@ mod tests {
     fn put(cache: &Cache, block: u64) -> Bytes {
         let mut part = cache.part();
         part.extend(&block.to_le_bytes());
-        cache.put(1, block, part)
+        let content = part.into();
+        cache.put(1, block, &content);
+        content
     }
 
     fn there(cache: &Cache) -> Vec<u64> {
@@ -257,5 +273,22 @@ mod tests {
         let _requests = [cache.under_way(), cache.under_way()];
         put(&cache, 8);
         assert_eq!(there(&cache), [6, 7, 8]);
+    }
+    #[test]
+    fn a_slice_counts_for_all_that_it_keeps() {
+        let cache = Cache::new(20 * ROOM);
+        let whole = cache.whole(Bytes::from(vec![0; WHOLE]));
+        cache.put(1, 0, &whole.slice(..ROOM));
+        drop(whole);
+        for block in 1..8 {
+            put(&cache, block);
+        }
+        assert_eq!(there(&cache), (0..8).collect::<Vec<_>>(), "20 in all");
+        put(&cache, 8);
+        assert_eq!(there(&cache), (1..9).collect::<Vec<_>>());
+        for block in 9..15 {
+            put(&cache, block);
+        }
+        assert!(cache.has(1, 1), "the whole has gone with its slice");
     }
 }

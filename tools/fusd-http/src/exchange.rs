@@ -1,16 +1,15 @@
 //! One request and its answer, with all that may come between: redirects, time-outs, other tries.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use fusd::Errno;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, IF_NONE_MATCH};
 use reqwest::{Client, Method, Response, StatusCode, Url};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::access::{Access, Proof};
+use crate::ask::{Ask, Payload};
 use crate::body::Body;
 use crate::failure::Failure;
 use crate::network::NetworkArgs;
@@ -39,93 +38,6 @@ pub(crate) struct Setup {
     /// Where to put the heads of answers.
     pub(crate) status: Option<StatusFile>,
     pub(crate) traffic: Arc<Traffic>,
-}
-
-/// A request.
-#[derive(Clone, Debug)]
-pub(crate) struct Ask {
-    pub(crate) who: Arc<Who>,
-    pub(crate) method: Method,
-    pub(crate) headers: HeaderMap,
-    pub(crate) payload: Payload,
-    /// It does no harm to send it twice.
-    pub(crate) repeatable: bool,
-    /// An answer that may never come to its end, and be silent meanwhile.
-    pub(crate) live: bool,
-}
-
-impl Ask {
-    /// Asks for the page, or for a part of it.
-    pub(crate) fn get(who: &Arc<Who>) -> Self {
-        Self {
-            who: Arc::clone(who),
-            method: Method::GET,
-            headers: HeaderMap::new(),
-            payload: Payload::None,
-            repeatable: true,
-            live: false,
-        }
-    }
-
-    /// Asks for what may go on without end.
-    pub(crate) fn live(who: &Arc<Who>) -> Self {
-        Self {
-            live: true,
-            ..Self::get(who)
-        }
-    }
-
-    /// Only for the bytes from `first` to `last`, and for all if it is not `version` any more.
-    pub(crate) fn range(mut self, first: u64, last: u64, version: Option<&HeaderValue>) -> Self {
-        let range = format!("bytes={first}-{last}").parse();
-        self.headers
-            .insert(RANGE, range.expect("digits are a header's value"));
-        if let Some(version) = version {
-            self.headers.insert(IF_RANGE, version.clone());
-        }
-        self
-    }
-
-    fn has_range(&self) -> bool {
-        self.headers.contains_key(RANGE)
-    }
-}
-
-/// What goes along with a request.
-#[derive(Clone, Debug)]
-pub(crate) enum Payload {
-    None,
-    Bytes(Bytes),
-    Stream(Upload),
-}
-
-/// A body that is written while it is sent: it can be sent once.
-#[derive(Clone, Debug)]
-pub(crate) struct Upload {
-    body: Arc<Mutex<Option<reqwest::Body>>>,
-    /// When something of it was taken last. Its sender is dropped with the body.
-    pulls: watch::Receiver<Instant>,
-}
-
-impl Upload {
-    pub(crate) fn new(body: reqwest::Body, pulls: watch::Receiver<Instant>) -> Self {
-        let body = Arc::new(Mutex::new(Some(body)));
-        Self { body, pulls }
-    }
-
-    fn take(&self) -> Result<reqwest::Body, Failure> {
-        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
-        body.take().ok_or_else(|| {
-            let text = "what was written is sent already, and would have to be sent once more";
-            Failure::new(Errno::EIO, text)
-        })
-    }
-
-    /// Resolves when the network has taken all of it, or takes no more.
-    pub(crate) async fn taken(&self) {
-        let mut pulls = self.pulls.clone();
-        while pulls.changed().await.is_ok() {}
-    }
 }
 
 /// How long an upload may make no progress.

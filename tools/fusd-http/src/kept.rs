@@ -10,8 +10,9 @@ use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
+use crate::ask::Ask;
 use crate::cache::{Recent, VERSIONS};
-use crate::exchange::{Ask, Exchange};
+use crate::exchange::Exchange;
 use crate::failure::{Again, Failure};
 use crate::jq::Filter;
 use crate::who::Who;

@@ -9,6 +9,7 @@
 
 mod access;
 mod args;
+mod ask;
 mod body;
 mod bring;
 mod cache;
@@ -25,11 +26,13 @@ mod keeping;
 mod kept;
 mod network;
 mod opened;
+mod orders;
 mod page;
 mod ranged;
 mod readahead;
 mod redirect;
 mod retry;
+mod runtime;
 mod serve;
 mod status;
 mod talk;

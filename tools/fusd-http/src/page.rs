@@ -7,7 +7,8 @@ use clap::ValueEnum;
 use fusd::Errno;
 use reqwest::StatusCode;
 
-use crate::exchange::{Answer, Ask};
+use crate::ask::Ask;
+use crate::exchange::Answer;
 use crate::failure::Failure;
 use crate::flow::Flow;
 use crate::head::{ContentRange, Validators, is_multipart};

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::body::Body;
 use crate::cache::{BLOCK, Cache};
 use crate::demand::Demand;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
-use crate::fetch::{Coming, Fetch, Order};
+use crate::fetch::{Coming, Fetch};
+use crate::orders::Order;
 use crate::readahead::ReadAhead;
 use crate::version::Version;
 
@@ -35,6 +37,8 @@ pub(crate) struct Parts {
     pub(crate) read_ahead: usize,
     /// One answer may last for as long as somebody reads on.
     pub(crate) may_last: bool,
+    /// Room for answers that go on beyond what is wanted.
+    pub(crate) lasting: Arc<Semaphore>,
     pub(crate) readers: AtomicUsize,
 }
 
@@ -116,8 +120,7 @@ impl Ranged {
         if range.is_empty() {
             return None;
         }
-        let kept = |block| self.parts.cache.get(self.version.id, block);
-        let bytes = blocks.clone().map(kept).collect::<Option<Vec<_>>>()?;
+        let bytes = self.parts.cache.get_all(self.version.id, blocks.clone())?;
         self.go_on(&mut self.lock(), &range, &blocks);
         Some(cut(bytes, &range))
     }
@@ -140,7 +143,9 @@ impl Ranged {
             (state.asked, state.passed) = (0, 0);
         }
         let edge = last + window.div_ceil(BLOCK);
-        state.held.retain(|fetch| fetch.is_near(first, edge));
+        state
+            .held
+            .retain(|fetch| fetch.orders().is_near(first, edge));
         if window > 0 {
             self.let_go(state, first);
             self.hurry(state, first..last, window);
@@ -186,7 +191,7 @@ impl Ranged {
             return;
         };
         let passing = self.passes(&state.ahead);
-        let extend = |fetch: &Arc<Fetch>| fetch.extend(edge, end, passing);
+        let extend = |fetch: &Arc<Fetch>| fetch.orders().extend(edge, end, passing);
         if let Some(stop) = state.held.iter().find_map(extend) {
             state.asked = stop;
             return;

@@ -27,7 +27,7 @@ impl Version {
     pub(crate) fn is_coming(&self, block: u64) -> bool {
         let fetches = self.lock();
         let mut alive = fetches.iter().filter_map(Weak::upgrade);
-        alive.any(|fetch| fetch.brings(block))
+        alive.any(|fetch| fetch.orders().brings(block))
     }
 
     /// A block, if a request brings it.

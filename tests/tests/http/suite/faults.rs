@@ -163,11 +163,14 @@ pub(crate) fn a_broken_answer_goes_on_where_it_broke(case: &Case) {
 
 pub(crate) fn a_truncated_page_is_an_error(case: &Case) {
     let server = Server::start(|asked, line| {
-        let length = match asked.path.as_str() {
-            "/length" => "Content-Length: 100000\r\n\r\n",
-            _ => "Transfer-Encoding: chunked\r\n\r\n186a0\r\n",
-        };
-        line.say(format!("HTTP/1.1 200 OK\r\n{length}"));
+        line.say(match asked.path.as_str() {
+            "/length" => "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+            "/part" => {
+                "HTTP/1.1 206 Partial Content\r\nContent-Length: 100000\r\n\
+                 Content-Range: bytes 0-99999/100000\r\n\r\n"
+            }
+            _ => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n",
+        });
         line.say(pattern(70_000));
         if asked.path == "/whole" {
             line.say(&pattern(100_000)[70_000..]);
@@ -177,7 +180,7 @@ pub(crate) fn a_truncated_page_is_an_error(case: &Case) {
     let driver = http(case, &server.url("/whole"), ONCE).start();
     assert!(content(&driver) == pattern(100_000));
     driver.stop();
-    for path in ["/length", "/chunked"] {
+    for (path, whole) in [("/length", 70_000), ("/chunked", 70_000), ("/part", 60_000)] {
         let driver = http(case, &server.url(path), ONCE).start();
         let file = reader(&driver);
         let mut read = Vec::new();
@@ -188,9 +191,9 @@ pub(crate) fn a_truncated_page_is_an_error(case: &Case) {
                 Err(errno) => break Err(errno),
             }
         };
-        assert!(read == pattern(70_000), "{path}: {} bytes", read.len());
+        assert!(read == pattern(whole), "{path}: {} bytes", read.len());
         assert_eq!(end, Err(Errno::EIO), "{path}");
-        assert_eq!(file.read(1), Err(Errno::EIO), "{path}: again");
+        assert_eq!(file.read(30_000), Err(Errno::EIO), "{path}: again");
         driver.stop();
     }
 }

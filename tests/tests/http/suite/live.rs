@@ -66,6 +66,48 @@ pub(crate) fn a_closed_stream_is_closed_at_the_server(case: &Case) {
     driver.stop();
 }
 
+/// A picture as a camera sends it, with all that is around it.
+fn picture(number: usize) -> Vec<u8> {
+    let content = pattern(50_000 + number);
+    let head = format!(
+        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
+        content.len()
+    );
+    [head.as_bytes(), &content, b"\r\n"].concat()
+}
+
+pub(crate) fn pictures_come_one_by_one(case: &Case) {
+    let (say, said) = mpsc::channel::<usize>();
+    let said = Mutex::new(said);
+    let server = Server::start(move |_, line| {
+        // Neither a length nor chunks: it ends with the connection.
+        let kind = "multipart/x-mixed-replace; boundary=frame";
+        line.say(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n"));
+        for number in said.lock().expect("a lock").iter() {
+            line.say(picture(number));
+        }
+    });
+    let driver = http(case, &server.url("/"), ["--live"]).start();
+    let file = reader(&driver);
+    for number in 0..3 {
+        assert_eq!(file.ready(PollFlags::POLLIN), PollFlags::empty());
+        say.send(number).expect("the server");
+        let limit = fusd_tests::wait::deadline();
+        assert_eq!(file.poll(PollFlags::POLLIN, limit), Ok(PollFlags::POLLIN));
+        let picture = picture(number);
+        let mut come = Vec::new();
+        while come.len() < picture.len() {
+            let more = file.start_read(65536).wait().expect("read");
+            assert!(!more.is_empty(), "the end after {} bytes", come.len());
+            come.extend(more);
+        }
+        assert!(come == picture, "picture {number}: {} bytes", come.len());
+    }
+    drop(say);
+    assert_eq!(file.start_read(1).wait(), Ok(vec![]), "the camera is off");
+    driver.stop();
+}
+
 pub(crate) fn events_are_followed(case: &Case) {
     let server = Server::start(|asked, line| match asked.header("last-event-id") {
         None => line.answer(

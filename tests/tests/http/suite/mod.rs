@@ -1,10 +1,13 @@
 //! The bodies of the tests.
 
+pub(crate) mod closing;
 pub(crate) mod encodings;
 pub(crate) mod faults;
 pub(crate) mod keeping;
 pub(crate) mod live;
 pub(crate) mod memory;
+pub(crate) mod pausing;
+pub(crate) mod proxies;
 pub(crate) mod reading;
 pub(crate) mod real;
 pub(crate) mod versions;

@@ -49,3 +49,31 @@ pub(crate) fn an_interrupted_open_cancels_its_request(case: &Case) {
     assert_eq!(try_open(&driver).map(drop), Err(Errno::ECONNREFUSED));
     driver.stop();
 }
+
+pub(crate) fn an_interrupted_read_cancels_its_request(case: &Case) {
+    const TOTAL: usize = 1 << 20;
+    let page = pattern(TOTAL);
+    let server = Server::start(move |asked, line| match asked.range() {
+        Some((0, _)) => line.page(asked, &page, "\"1\""),
+        Some((first, last)) => {
+            // It begins, and does not end.
+            let last = last.min(TOTAL - 1);
+            let length = last + 1 - first;
+            line.say(format!(
+                "HTTP/1.1 206 Partial Content\r\nContent-Length: {length}\r\nETag: \"1\"\r\n\
+                 Content-Range: bytes {first}-{last}/{TOTAL}\r\n\r\n"
+            ));
+            line.say(&page[first..first + 1000]);
+            line.wait_for_end();
+        }
+        None => line.answer("400 Bad Request", "", ""),
+    });
+    let driver = http(case, &server.url("/"), [""; 0]).start();
+    let client = process(case, driver.node(), &["read", "300000"]);
+    // The first is for the beginning of the page, which comes.
+    server.await_asked(2);
+    client.signal(Signal::SIGINT);
+    server.await_idle();
+    client.kill();
+    driver.stop();
+}

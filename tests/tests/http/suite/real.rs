@@ -1,8 +1,11 @@
 //! Servers that people use.
 
-use fusd_tests::Case;
+use std::fs;
 
-use crate::helper::{content, http, pattern, reader, shell};
+use fusd_tests::Case;
+use nix::errno::Errno;
+
+use crate::helper::{certificates, content, http, pattern, reader, shell, try_open};
 use crate::programs::Program;
 use crate::server::Server;
 
@@ -48,6 +51,13 @@ pub(crate) fn nginx_gives_what_curl_gets(case: &Case) {
         let read = file.read_at(offset as u64, 4096).expect("pread");
         assert!(read == page[offset..end], "at {offset}");
     }
+    // Its ETag tells one version from another.
+    let file = reader(&driver);
+    assert!(file.read(1000).expect("read") == page[..1000]);
+    let changed = case.file("changed", &page[1..]);
+    fs::rename(changed, case.directory().join("page")).expect("a file");
+    assert_eq!(file.read_all(65536), Err(Errno::ESTALE));
+    assert!(content(&driver) == page[1..], "who opens it now");
     driver.stop();
 }
 
@@ -67,8 +77,7 @@ pub(crate) fn nginx_asks_for_a_password_and_takes_its_time(case: &Case) {
         return;
     };
     let driver = http(case, &server.url("/page"), [""; 0]).start();
-    let opened = crate::helper::try_open(&driver);
-    assert_eq!(opened.map(drop), Err(nix::errno::Errno::EACCES));
+    assert_eq!(try_open(&driver).map(drop), Err(Errno::EACCES));
     driver.stop();
     case.file("pair", b"me:hunter2\n");
     let pair = format!("file:{}", case.directory().join("pair").display());
@@ -77,29 +86,36 @@ pub(crate) fn nginx_asks_for_a_password_and_takes_its_time(case: &Case) {
     driver.stop();
 }
 
-pub(crate) fn servers_are_reached_by_sockets_and_proxies(case: &Case) {
-    case.file("page", b"reached\n");
-    let socket = case.directory().join("socket").display().to_string();
-    let configuration = format!("listen 127.0.0.1:PORT; listen unix:{socket};");
+pub(crate) fn nothing_leads_from_tls_to_where_others_listen(case: &Case) {
+    case.file("page", b"secure\n");
+    let plain = Server::start(|_, line| line.answer("200 OK", "", "for all to hear"));
+    let path = certificates(case);
+    let configuration = format!(
+        "listen 127.0.0.1:PORT ssl; ssl_certificate {}; ssl_certificate_key {}; \
+         location /down {{ return 302 {}; }} location /here {{ return 302 /page; }}",
+        path("server.pem"),
+        path("server.key"),
+        plain.url("/page"),
+    );
     let Some(server) = Program::nginx(case, &configuration) else {
         return;
     };
-    let driver = http(case, "http://name.invalid/page", ["--unix-socket", &socket]).start();
-    assert_eq!(content(&driver), b"reached\n");
-    drop(server);
-    assert_eq!(
-        crate::helper::try_open(&driver).map(drop),
-        Err(nix::errno::Errno::ECONNREFUSED)
-    );
+    let secure = |path| server.url(path).replace("http:", "https:");
+    let ca = path("ca.pem");
+    let driver = http(case, &secure("/down"), ["--ca", &ca]).start();
+    assert_eq!(try_open(&driver).map(drop), Err(Errno::EIO));
+    driver.await_error("leads from https to http");
     driver.stop();
-    let proxy = Server::start(|asked, line| line.answer("200 OK", "", asked.path.clone()));
-    let driver = http(
-        case,
-        "http://name.invalid/page",
-        ["--proxy", &proxy.url("")],
-    )
-    .start();
-    assert_eq!(content(&driver), b"http://name.invalid/page");
+    assert!(plain.asked().is_empty(), "nobody else was asked");
+    let driver = http(case, &secure("/here"), ["--ca", &ca]).start();
+    assert_eq!(content(&driver), b"secure\n");
+    driver.stop();
+    let up = secure("/page");
+    let plain = Server::start(move |_, line| {
+        line.answer("301 Moved", &format!("Location: {up}\r\n"), "");
+    });
+    let driver = http(case, &plain.url("/"), ["--ca", &ca]).start();
+    assert_eq!(content(&driver), b"secure\n", "the other way");
     driver.stop();
 }
 

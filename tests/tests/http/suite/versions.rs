@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fusd_tests::Case;
+use fusd_tests::client::Whence;
 use nix::errno::Errno;
 
 use crate::helper::{content, http, pattern, reader};
@@ -83,6 +84,30 @@ pub(crate) fn a_page_without_ranges_is_of_one_version(case: &Case) {
     }
     page.change();
     assert_eq!(file.read_at(5, 100), Err(Errno::ESTALE));
+    driver.stop();
+}
+
+pub(crate) fn a_page_of_unknown_length_goes_to_a_file_for_who_leaps(case: &Case) {
+    let page = pattern(LENGTH);
+    let served = page.clone();
+    let server = Server::start(move |_, line| {
+        line.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for piece in served.chunks(50_000) {
+            line.chunk(piece);
+        }
+        line.chunk("");
+    });
+    let driver = http(case, &server.url("/"), [""; 0]).start();
+    let file = reader(&driver);
+    for offset in [LENGTH - 10, 5, LENGTH / 2] {
+        let end = LENGTH.min(offset + 100);
+        let read = file.read_at(offset as u64, 100).expect("pread");
+        assert_eq!(read, page[offset..end], "at {offset}");
+    }
+    assert_eq!(file.read_at(LENGTH as u64, 1), Ok(vec![]));
+    let back = file.seek(-10, Whence::SeekEnd);
+    assert_eq!(back, Ok(LENGTH as i64 - 10), "the length is known by now");
+    assert_eq!(server.asked().len(), 1, "all of it came at once");
     driver.stop();
 }
 

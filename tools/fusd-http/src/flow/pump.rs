@@ -11,8 +11,9 @@ use fusd::Errno;
 use tokio::time::timeout;
 
 use super::store::{Bytes, Store};
+use crate::ask::Ask;
 use crate::body::Body;
-use crate::exchange::{Answer, Ask, Exchange};
+use crate::exchange::{Answer, Exchange};
 use crate::failure::Failure;
 use crate::head::Validators;
 use crate::page::{OnChange, Rules};

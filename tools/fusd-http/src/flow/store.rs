@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use tokio::task::block_in_place;
+
 /// How much of what has been read stays, in bytes: programs that look at the beginning of a file and
 /// then read it from there cost nothing more.
 const BEHIND: usize = 1 << 20;
@@ -62,7 +64,7 @@ impl Store {
     /// There is none to be had.
     pub(super) fn spooled() -> io::Result<Self> {
         Ok(Self {
-            place: Place::Spool(tempfile::tempfile()?),
+            place: Place::Spool(block_in_place(tempfile::tempfile)?),
             ..Self::new()
         })
     }
@@ -101,11 +103,13 @@ impl Store {
         let Place::Memory(bytes) = &self.place else {
             return Ok(());
         };
-        let file = tempfile::tempfile()?;
         let (one, two) = bytes.as_slices();
-        file.write_all_at(one, 0)?;
-        file.write_all_at(two, one.len() as u64)?;
-        self.place = Place::Spool(file);
+        self.place = Place::Spool(block_in_place(|| {
+            let file = tempfile::tempfile()?;
+            file.write_all_at(one, 0)?;
+            file.write_all_at(two, one.len() as u64)?;
+            io::Result::Ok(file)
+        })?);
         Ok(())
     }
 
@@ -116,7 +120,8 @@ impl Store {
     pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.place {
             Place::Memory(kept) => kept.extend(bytes),
-            Place::Spool(file) => file.write_all_at(bytes, self.end)?,
+            // A slow disk stops nobody else.
+            Place::Spool(file) => block_in_place(|| file.write_all_at(bytes, self.end))?,
         }
         self.end += bytes.len() as u64;
         self.shrink();
@@ -160,7 +165,7 @@ impl Store {
             }
             Place::Spool(file) => {
                 let mut bytes = vec![0; length];
-                file.read_exact_at(&mut bytes, offset)?;
+                block_in_place(|| file.read_exact_at(&mut bytes, offset))?;
                 Ok(Bytes::Spool(bytes.into()))
             }
         }

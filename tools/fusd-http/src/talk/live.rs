@@ -10,8 +10,9 @@ use tokio::time::{sleep, timeout};
 
 use super::sse::{Events, Sse, TooLong};
 use super::{Reply, Server, WeakTalk};
+use crate::ask::{Ask, Payload};
 use crate::body::Body;
-use crate::exchange::{Ask, Exchange, Payload};
+use crate::exchange::Exchange;
 use crate::failure::{Again, Failure};
 
 /// The pause before a stream that has ended is followed, unless the server says another.

@@ -3,10 +3,13 @@
 //! Reads and writes of one open file share a [`WaitQueue`], which knows how to wait. Requests are tasks
 //! that change its state; they know the file weakly, so that its end is theirs.
 
+mod feed;
 mod inbox;
+mod last;
 mod live;
 mod records;
 mod sse;
+mod state;
 mod upload;
 mod writers;
 mod writing;
@@ -14,21 +17,20 @@ mod writing;
 use std::sync::{Arc, OnceLock, Weak};
 
 use fusd::request::{FlushRequest, OpenRequest, ReadRequest, WriteRequest};
-use fusd::{Attempt, Errno, OpenFile, PollEvents, WaitQueue};
+use fusd::{Attempt, Errno, OpenFile, WaitQueue};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 use self::inbox::Inbox;
 pub(crate) use self::live::Live;
 pub use self::sse::Sse;
-use self::upload::Outgoing;
-use self::writers::Writers;
+use self::state::{State, Task};
 pub use self::writing::Send;
 pub(crate) use self::writing::Writing;
+use crate::ask::Ask;
 use crate::device::OpenUrl;
-use crate::exchange::{Ask, Exchange};
+use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::serve::serve;
 use crate::who::Who;
@@ -75,86 +77,6 @@ impl std::fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("opener", &self.opener)
             .finish_non_exhaustive()
-    }
-}
-
-/// What the queue guards.
-#[derive(Debug, Default)]
-struct State {
-    inbox: Inbox,
-    /// The number of the last request; 0 before the first.
-    number: u64,
-    /// What it has come to, once the head of its answer is there.
-    result: Option<Result<(), Errno>>,
-    /// It, and then the rest of its answer. Dropped, it is cancelled.
-    task: Option<Task>,
-    /// Tells the same to what is to follow it without the file, if it is of a write.
-    outcome: Option<Outcome>,
-    /// A failure that the next write or close tells of.
-    untold: Option<Errno>,
-    /// A request was given up in the middle: nobody knows whether the server has done it.
-    doubtful: bool,
-    /// The last request is of a write that has been answered already.
-    nobody_waits: bool,
-    /// The last request of a write that has not been told what it came to.
-    unsettled: Option<u64>,
-    /// The beginning of a line.
-    line: Vec<u8>,
-    outgoing: Outgoing,
-    /// The server has not taken all of it yet.
-    is_sending: bool,
-    /// It does not take the rest.
-    is_cut: bool,
-    /// Of what goes out, or of the line.
-    writers: Writers,
-}
-
-/// A task that is aborted when this is dropped.
-#[derive(Debug)]
-struct Task(Option<AbortHandle>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        if let Some(task) = self.0.take() {
-            task.abort();
-        }
-    }
-}
-
-impl State {
-    /// Whether the last request has no answer yet.
-    fn is_asking(&self) -> bool {
-        self.number > 0 && self.result.is_none()
-    }
-
-    /// The request `number` has come to this, unless it is not the last any more.
-    fn answer(&mut self, number: u64, result: Result<(), Errno>) {
-        if self.number == number {
-            self.result = Some(result);
-            if let Err(errno) = result {
-                self.inbox.end(Err(errno));
-                self.untold = Some(errno).filter(|_| self.nobody_waits);
-            }
-        }
-    }
-
-    /// The last request goes on, whatever becomes of the file.
-    fn detach(&mut self) {
-        if let Some(task) = &mut self.task {
-            task.0 = None;
-        }
-    }
-
-    fn readiness(&self) -> PollEvents {
-        let mut events = PollEvents::empty();
-        let reads = !self.is_asking() && self.inbox.is_ready() && !self.outgoing.is_open();
-        events.set(PollEvents::READ, reads);
-        let writes = match self.outgoing.is_open() {
-            true => self.outgoing.has_room() || self.result.is_some(),
-            false => !self.is_asking() && self.unsettled.is_none(),
-        };
-        events.set(PollEvents::WRITE, writes || self.untold.is_some());
-        events
     }
 }
 
@@ -300,7 +222,7 @@ impl Talk {
         };
         match writing.send {
             Send::Close => upload::flush(&self.0, request),
-            Send::Write | Send::Line => records::flush(&self.0, request),
+            Send::Write | Send::Line => last::flush(&self.0, request),
         }
     }
 
@@ -310,7 +232,7 @@ impl Talk {
         shared.queue.unwatch(file);
 
         let left = shared.queue.update(|state| {
-            records::release(shared, state);
+            last::release(shared, state);
             let flushes = shared.server.is_cuse.get().is_none_or(|it| !it);
             upload::release(state, flushes);
             state.task.take()

@@ -1,6 +1,5 @@
 //! `--send close`: one request for all that is written, which is sent while it is written.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,14 +8,15 @@ use bytes::Bytes;
 use fusd::request::{FlushRequest, WriteRequest};
 use fusd::{Attempt, Delivery, Errno};
 use futures_util::stream;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
+use tokio::sync::mpsc::{self, Sender, WeakSender};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::writers::Writer;
-use super::{Shared, State, Task, WeakTalk};
-use crate::exchange::{Payload, Upload};
+use super::feed::Feed;
+use super::state::{State, Task};
+use super::writers::{Writer, is_killed};
+use super::{Shared, WeakTalk};
+use crate::ask::{Payload, Upload};
 
 /// How many writes wait to be sent. The kernel makes them of at most 1 MiB.
 const WRITES: usize = 4;
@@ -179,51 +179,6 @@ async fn stalled(
     }
 }
 
-/// What is written, on its way to the server.
-struct Feed {
-    bytes: Receiver<Bytes>,
-    talk: WeakTalk,
-    runtime: Handle,
-    complete: Arc<AtomicBool>,
-    /// All of it has been taken.
-    is_whole: bool,
-    /// When something was taken last. Dropped with this, it tells that no more is.
-    pulled: watch::Sender<Instant>,
-}
-
-impl Feed {
-    async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
-        let Some(next) = self.bytes.recv().await else {
-            // Else the server would take what there is for the whole.
-            let broken = io::Error::other("the writer was killed");
-            let told = std::mem::replace(&mut self.is_whole, true);
-            let whole = self.complete.load(Ordering::Acquire) || told;
-            return (!whole).then_some((Err(broken), self));
-        };
-        self.pulled.send_replace(Instant::now());
-        // Whoever waits for room has it.
-        if let Some(shared) = self.talk.upgrade() {
-            shared.queue.update(|_| {});
-        }
-        Some((Ok(next), self))
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        let (talk, is_whole) = (std::mem::take(&mut self.talk), self.is_whole);
-        // Not here: whoever drops this may have the queue's lock.
-        self.runtime.spawn(async move {
-            if let Some(shared) = talk.upgrade() {
-                shared.queue.update(|state| {
-                    state.is_sending = false;
-                    state.is_cut = !is_whole;
-                });
-            }
-        });
-    }
-}
-
 pub(super) fn flush(shared: &Arc<Shared>, request: FlushRequest) {
     if is_killed(&request) {
         let who = Writer::of(request.caller());
@@ -294,30 +249,6 @@ pub(super) fn release(state: &mut State, flushes: bool) {
     if state.outgoing.is_open() || matches!(state.outgoing, Outgoing::Ended) && is_under_way {
         state.outgoing.end();
         state.detach();
-    }
-}
-
-/// Whether the one who closes the file is ended by a signal: then the kernel closes its files, and
-/// nobody knows whether all was written. /proc/PID/stat has its exit code, which is 0 where this
-/// process may not know it.
-pub(super) fn is_killed(request: &FlushRequest) -> bool {
-    let thread = request.caller().thread;
-    // A thread in the middle of execve(2) closes files as well, and holds a lock that reading its stat
-    // waits for (fs/proc/array.c, do_task_stat; fs/exec.c, begin_new_exec): it would wait for us, and we
-    // for it. Unlike one that ends, it has memory.
-    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
-    if status.contains("\nVmSize:") {
-        return false;
-    }
-    match std::fs::read_to_string(format!("/proc/{thread}/stat")) {
-        Ok(stat) => {
-            // The last field; the lower bits of it are the signal.
-            let code = stat.trim_end().rsplit(' ').next();
-            let code = code.and_then(|code| code.parse().ok());
-            code.is_some_and(|code: u32| code & 0x7f != 0)
-        }
-        // It has not waited for the answer, as a signal has come; and it has ended since.
-        Err(_) => request.is_abandoned(),
     }
 }
 

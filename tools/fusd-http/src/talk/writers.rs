@@ -1,6 +1,7 @@
 //! Who has written: processes that inherit an open file, and end, say nothing of what others write.
 
 use fusd::Caller;
+use fusd::request::FlushRequest;
 
 /// Threads that have written, each with its process.
 #[derive(Debug, Default)]
@@ -38,6 +39,30 @@ impl Writers {
     pub(super) fn has(&self, writer: Writer) -> bool {
         let same = |it: &Writer| it.thread == writer.thread || it.process == writer.process;
         self.0.iter().any(same)
+    }
+}
+
+/// Whether the one who closes the file is ended by a signal: then the kernel closes its files, and
+/// nobody knows whether all was written. /proc/PID/stat has its exit code, which is 0 where this
+/// process may not know it.
+pub(super) fn is_killed(request: &FlushRequest) -> bool {
+    let thread = request.caller().thread;
+    // A thread in the middle of execve(2) closes files as well, and holds a lock that reading its stat
+    // waits for (fs/proc/array.c, do_task_stat; fs/exec.c, begin_new_exec): it would wait for us, and we
+    // for it. Unlike one that ends, it has memory.
+    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    if status.contains("\nVmSize:") {
+        return false;
+    }
+    match std::fs::read_to_string(format!("/proc/{thread}/stat")) {
+        Ok(stat) => {
+            // The last field; the lower bits of it are the signal.
+            let code = stat.trim_end().rsplit(' ').next();
+            let code = code.and_then(|code| code.parse().ok());
+            code.is_some_and(|code: u32| code & 0x7f != 0)
+        }
+        // It has not waited for the answer, as a signal has come; and it has ended since.
+        Err(_) => request.is_abandoned(),
     }
 }
 

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
-use crate::exchange::{Ask, Payload};
+use crate::ask::{Ask, Payload};
 use crate::template::{Escape, fill};
 use crate::who::Who;
 
