@@ -305,7 +305,8 @@ fn the_module_says_in_a_line_what_a_kernel_lacks() {
         (kernel(&case, "7.2.4", RUST, false), true),
         (kernel(&case, "7.2.5", RUST, true), false),
     ] {
-        let script = r#"kernel_source_dir=$1; . "$2"; [[ 7.2.1-amd64 =~ $BUILD_EXCLUSIVE_KERNEL ]]"#;
+        let script =
+            r#"kernel_source_dir=$1; . "$2"; [[ 7.2.1-amd64 =~ $BUILD_EXCLUSIVE_KERNEL ]]"#;
         let status = Command::new("bash")
             .args(["-c", script, "bash"])
             .arg(&folder)
