@@ -1,7 +1,6 @@
 //! `fusd generate`: has systemd start the devices of the configuration file with fusd.target, in the manner
 //! of its generators (systemd.generator(7)).
 
-use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -49,8 +48,7 @@ fn escaped(name: &str) -> String {
             b'/' => text.push('-'),
             b'.' if place == 0 => text.push_str("\\x2e"),
             b'.' | b'_' | b':' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => text.push(byte.into()),
-            // Writing to a String does not fail.
-            _ => drop(write!(text, "\\x{byte:02x}")),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
         }
     }
     text
