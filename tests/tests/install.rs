@@ -9,7 +9,8 @@ use std::process::{Command, Output};
 
 use fusd_tests::{Backend, Case, backend};
 
-const TOOLS: [&str; 5] = [
+const TOOLS: [&str; 6] = [
+    "fusd",
     "fusd-echo",
     "fusd-http",
     "fusd-pipe",
@@ -109,6 +110,7 @@ fn what_is_installed_works_and_goes() {
         assert!(version.starts_with(tool), "{version}");
     }
     a_node_is_served(&case, &prefix);
+    the_generator_finds_its_program(&prefix);
     bash_completes(&prefix);
     units_are_understood(&case, &prefix);
 
@@ -136,6 +138,18 @@ fn a_node_is_served(case: &Case, prefix: &Path) {
     assert_eq!(text(&run(&mut command)), "installed\n");
 }
 
+/// What systemd's generator does where there is no configuration file, as on most machines: nothing.
+fn the_generator_finds_its_program(prefix: &Path) {
+    let generator = prefix.join("lib/systemd/system-generators/fusd-generator");
+    let text = fs::read_to_string(&generator).expect("the generator is a script");
+    assert!(text.contains(&format!("exec {}/bin/fusd generate", prefix.display())));
+    if Path::new("/etc/fusd/devices.toml").exists() {
+        return; // the machine's own
+    }
+    let output = run(Command::new(&generator).args(["/nowhere/1", "/nowhere/2", "/nowhere/3"]));
+    assert_eq!((output.stdout.len(), output.stderr.len()), (0, 0));
+}
+
 /// Asks bash for what follows an option.
 fn bash_completes(prefix: &Path) {
     let script = r#"
@@ -158,7 +172,10 @@ fn units_are_understood(case: &Case, prefix: &Path) {
         );
     }
     let folder = prefix.join("lib/systemd/system");
-    let units = TOOLS.map(|tool| folder.join(format!("{tool}@.service")));
+    let mut units = TOOLS
+        .map(|tool| folder.join(format!("{tool}@.service")))
+        .to_vec();
+    units.push(folder.join("fusd.target"));
     let output = run(Command::new("systemd-analyze")
         .args(["verify", "--man=no"])
         .args(units));
@@ -282,6 +299,21 @@ fn the_module_says_in_a_line_what_a_kernel_lacks() {
                 );
             }
         }
+    }
+    // DKMS passes over headers that cannot do, so that the upgrade of such a kernel does not fail.
+    for (folder, is_excluded) in [
+        (kernel(&case, "7.2.4", RUST, false), true),
+        (kernel(&case, "7.2.5", RUST, true), false),
+    ] {
+        let script =
+            r#"kernel_source_dir=$1; . "$2"; [[ 7.2.1-amd64 =~ $BUILD_EXCLUSIVE_KERNEL ]]"#;
+        let status = Command::new("bash")
+            .args(["-c", script, "bash"])
+            .arg(&folder)
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../kfusd/dkms.conf"))
+            .status()
+            .expect("bash can be run");
+        assert_eq!(status.success(), !is_excluded, "{folder:?}");
     }
     let newer = kernel(&case, "9.0.0", &same, true);
     let output = run(Command::new("make")

@@ -13,8 +13,8 @@
 //! | [`restarts`] | a new driver under open files |
 //! | [`security`] | who may open a node, and what to expect of whoever does |
 //!
-//! All code in it is compiled, and all that needs no kernel runs: each example is tested with a [client in the same process](crate::loopback),
-//! which is also how to test a driver of your own.
+//! All code in it is compiled, and all that needs no kernel runs: each example is tested with a
+//! [client in the same process](crate::loopback), which is also how to test a driver of your own.
 
 #[doc = include_str!("blocking_and_poll.md")]
 pub mod blocking_and_poll {}

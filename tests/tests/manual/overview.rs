@@ -12,7 +12,31 @@ systemctl() {
 }
 "#;
 
-pub(crate) const EXAMPLES: [Example; 4] = [
+/// The same for the devices of the configuration file: asks the generator which units there are, and runs
+/// their command.
+const TARGET: &str = r#"
+mkdir -p /etc/fusd
+printf '%s\n' '[device.motd]' 'tool = "echo"' 'args = ["good morning"]' 'path = "/dev/motd"' \
+    >/etc/fusd/devices.toml
+systemctl() {
+    test "$*" = "enable --now fusd.target"
+    fusd generate fusd@.service /etc/fusd/devices.toml ./units
+    for unit in ./units/fusd.target.wants/fusd@*.service; do
+        unit=${unit##*@}
+        fusd up --foreground --config /etc/fusd/devices.toml "${unit%.service}" &
+    done
+    until_true ready 1
+}
+"#;
+
+pub(crate) const EXAMPLES: [Example; 5] = [
+    Example {
+        begins: "systemctl enable --now fusd.target",
+        before: TARGET,
+        stays: &[],
+        after: "cat /dev/motd",
+        check: |printed| printed == "good morning\n",
+    },
     Example {
         begins: "mkdir -p /etc/fusd",
         // The service manager's part is played: it runs the unit's command with the file's variable.

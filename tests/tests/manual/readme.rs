@@ -32,7 +32,7 @@ const fn told(begins: &'static str, before: &'static str) -> Example {
     }
 }
 
-pub(crate) const EXAMPLES: [Example; 7] = [
+pub(crate) const EXAMPLES: [Example; 8] = [
     told("cat /dev/helloworld", START_FIRST),
     told("fusd-echo --name whoami", ""),
     told("fusd-pipe ./jobs", ""),
@@ -42,6 +42,7 @@ pub(crate) const EXAMPLES: [Example; 7] = [
         "fusd-prompt --ask secret --template",
         answered!("echo hunter2; :", ""),
     ),
+    told("fusd run -d 'ttyUSB0", ""),
     Example {
         after: "until_true grep one printed",
         check: |printed| printed == "done: one\n",

@@ -84,6 +84,9 @@ kill $server 2>/dev/null
 wait
 "#;
 
+/// What stands for "/dev/" where it is not to be translated.
+const OWN_DEV: &str = "@dev@";
+
 /// Whether this is a guest of the lab, where /dev is the test's own.
 pub(crate) fn is_guest() -> bool {
     env::var_os("FUSD_LAB").is_some()
@@ -148,7 +151,12 @@ impl<'a> Scene<'a> {
         let mut nodes = 0;
         for (number, command) in block.commands.iter().enumerate() {
             let stays = example.stays.contains(&number);
-            script.push_str(command);
+            // This has a /dev of its own wherever it runs.
+            let has_own = command.starts_with("fusd run ");
+            match has_own {
+                true => script.push_str(&command.replace("/dev/", OWN_DEV)),
+                false => script.push_str(command),
+            }
             script.push_str(if stays { " &\n" } else { "\n" });
             let in_background = stays || command.ends_with('&');
             if in_background && command.contains("fusd-") {
@@ -171,7 +179,7 @@ impl<'a> Scene<'a> {
             .replace("nats://queue", "$queue")
             .replace("http://127.0.0.1:8080", "$pages");
         if is_guest() {
-            return script;
+            return script.replace(OWN_DEV, "/dev/");
         }
         let own = format!("{}/dev/", self.directory.display());
         let null = "/dev/null";
@@ -179,6 +187,7 @@ impl<'a> Scene<'a> {
             .replace(null, "@null@")
             .replace("/dev/", &own)
             .replace("@null@", null)
+            .replace(OWN_DEV, "/dev/")
             .replace("--name ", &format!("--path {own}"))
     }
 }

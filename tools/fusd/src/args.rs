@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::{doctor, kill, list, run, top, trace, up};
+use crate::{doctor, generate, kill, list, run, top, trace, up};
 
 /// Look after the devices of fusd: what works here, which there are, and sets of them
 #[derive(Debug, Parser)]
@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// What `run` starts itself anew as.
     #[command(hide = true)]
     Inside(run::Args),
+    /// What systemd's generator runs.
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// A length of time, more than none, for `--timeout`.

@@ -11,6 +11,7 @@ mod config;
 mod devices;
 mod doctor;
 mod driver;
+mod generate;
 mod kill;
 mod list;
 mod run;
@@ -40,6 +41,7 @@ pub fn run(args: Args) -> Result<u8, ToolError> {
         Command::Up(args) => up::run(&args),
         Command::Down(args) => up::down(&args),
         Command::Inside(args) => run::inside::run(&args),
+        Command::Generate(args) => generate::run(&args),
     }
 }
 

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use nix::unistd::Uid;
 
-use super::services;
+use super::{lint, module, services};
 use crate::check::succeed;
 use crate::host;
 use crate::lab::apt;
@@ -50,6 +50,7 @@ pub(super) fn is_possible() -> Result<()> {
 }
 
 pub(super) fn run(packages: &[PathBuf]) -> Result<()> {
+    lint::run(packages)?;
     let base = base()?;
     let folder = tempfile::Builder::new()
         .prefix("fusd-root-")
@@ -77,10 +78,11 @@ pub(super) fn run(packages: &[PathBuf]) -> Result<()> {
     )?;
     fs::write(shared.join("use"), USE)?;
     fs::write(shared.join("remove"), REMOVE)?;
-    enter(&root, "use").context("the packages do not work")?;
+    enter(&root, "use", &[]).context("the packages do not work")?;
+    module::run(&root).context("DKMS does not build the module")?;
     println!("-- services --");
     services::run(&root)?;
-    enter(&root, "remove").context("the packages cannot be removed")?;
+    enter(&root, "remove", &[]).context("the packages cannot be removed")?;
 
     let after = listing(&root)?;
     let left: Vec<_> = after.difference(&before).map(String::as_str).collect();
@@ -95,19 +97,37 @@ pub(super) fn run(packages: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Runs one of the scripts in the system.
-fn enter(root: &Path, script: &str) -> Result<()> {
+/// Runs one of the scripts in the system. These folders of the machine are there as well, at the same
+/// places, and cannot be written to.
+pub(super) fn enter(root: &Path, script: &str, folders: &[&Path]) -> Result<()> {
+    let mut made = Vec::new();
+    for folder in folders {
+        let place = root.join(folder.strip_prefix("/")?);
+        made.extend(
+            place
+                .ancestors()
+                .filter(|above| !above.exists())
+                .map(Path::to_owned),
+        );
+        fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+    }
     let mut inside = Command::new("unshare");
     inside
         .args(["--mount", "--pid", "--fork", "--kill-child"])
-        .args(["sh", "-ec", ENTER])
+        .args(["sh", "-ec", ENTER, "sh"])
+        .args(folders)
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LC_ALL", "C.UTF-8")
         .env("ROOT", root)
         .env("SCRIPT", script)
         .stdin(Stdio::null());
-    succeed(inside)
+    let done = succeed(inside);
+    made.sort();
+    for place in made.iter().rev() {
+        fs::remove_dir(place).with_context(|| format!("cannot remove {}", place.display()))?;
+    }
+    done
 }
 
 /// The archive with the fresh system, which is made if need be.
@@ -164,6 +184,10 @@ fn listing(root: &Path) -> Result<BTreeSet<String>> {
 /// Goes into the system. What it starts and mounts goes with it.
 const ENTER: &str = r#"
 mount --bind "$ROOT" "$ROOT"
+for folder; do
+    mount --bind "$folder" "$ROOT$folder"
+    mount -o remount,bind,ro "$ROOT$folder"
+done
 mount -t proc proc "$ROOT/proc"
 mount -t tmpfs -o mode=755 tmpfs "$ROOT/dev"
 # Nodes of its own: what udev does to them in there is not done to the machine's.
@@ -172,7 +196,7 @@ for node in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0 fuse:10:22
     mknod -m 666 "$ROOT/dev/${node%%:*}" c "${number%:*}" "${number#*:}"
 done
 ln -s /proc/self/fd "$ROOT/dev/fd"
-exec chroot "$ROOT" sh -eu "/fusd/$SCRIPT"
+exec chroot "$ROOT" sh -eu "/fusd/$SCRIPT" "$@"
 "#;
 
 /// What is done in it. (fish and systemd keep something in HOME and in /run.)
@@ -190,7 +214,8 @@ say a tool
 test "$(fusd-echo --path ./node 'Hello, world!' -- cat ./node)" = 'Hello, world!'
 
 say manual pages
-for page in fusd-echo.1 fusd-pipe.1 fusd-serial-proxy.1 fusd-http.1 fusd-prompt.1 libfusd.3 kfusd.4 fusd.7; do
+for page in fusd.1 fusd-echo.1 fusd-pipe.1 fusd-serial-proxy.1 fusd-http.1 fusd-prompt.1 libfusd.3 \
+    fusd_register.3 kfusd.4 fusd.7; do
     man --warnings "${page#*.}" "${page%.*}" >page 2>complaints || fail "no manual page $page"
     test ! -s complaints || fail "$page: $(cat complaints)"
 done
@@ -215,9 +240,10 @@ test "$(cut -f 1 values | sort | tr '\n' ' ')" = 'append deny discard replace '
 
 say units
 mkdir -p /etc/fusd
-for tool in echo pipe serial-proxy http prompt; do
-    systemd-analyze verify "fusd-$tool@x.service" 2>&1 | grep -v 'modprobe@\|cannot be\|proceeding' >complaints || true
-    test ! -s complaints || fail "fusd-$tool@.service: $(cat complaints)"
+for unit in fusd-echo@x.service fusd-pipe@x.service fusd-serial-proxy@x.service fusd-http@x.service \
+    fusd-prompt@x.service fusd@x.service fusd.target; do
+    systemd-analyze verify "$unit" 2>&1 | grep -v 'modprobe@\|cannot be\|proceeding' >complaints || true
+    test ! -s complaints || fail "$unit: $(cat complaints)"
 done
 systemd-tmpfiles --version >/dev/null
 

@@ -6,6 +6,8 @@
 
 mod check;
 mod control;
+mod lint;
+mod module;
 mod packages;
 mod services;
 mod stage;

@@ -8,6 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::check::succeed;
 
+/// What is tried.
+const TRY: &str = include_str!("try.sh");
+
 /// Where control groups are for a system of one's own; `None` where the machine has none.
 fn groups() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").ok()?;
@@ -92,7 +95,9 @@ for node in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0 fuse:10:22
     mknod -m 666 "dev/${node%%:*}" c "${number%:*}" "${number#*:}"
 done
 ln -s /proc/self/fd dev/fd
-mkdir dev/shm
+mkdir dev/shm dev/pts
+mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
 pivot_root . mnt
 umount -l mnt
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \
@@ -113,37 +118,3 @@ StandardOutput=append:/fusd/tried
 StandardError=append:/fusd/tried
 TimeoutStartSec=90
 ";
-
-const TRY: &str = r#"
-mkdir -p /etc/fusd
-echo 'ARGS=--mode 640 "two  words"' >/etc/fusd/greeting.conf
-echo 'ARGS=--no-such-option' >/etc/fusd/bad.conf
-echo 'ARGS=--records line' >/etc/fusd/sub-jobs.conf
-show() { systemctl show --value --property "$1" "$2"; }
-
-systemctl start fusd-echo@greeting
-test "$(cat /dev/greeting)" = 'two  words'
-test "$(stat -c %a /dev/greeting)" = 640
-systemctl start fusd-pipe@sub-jobs
-echo one >/dev/sub/jobs
-test "$(head -c 4 /dev/sub/jobs)" = one
-
-# It is started again when it was killed.
-killed=$(show MainPID fusd-echo@greeting)
-kill -KILL "$killed"
-until test "$(show NRestarts fusd-echo@greeting)" = 1 -a "$(show SubState fusd-echo@greeting)" = running; do
-    sleep 0.05
-done
-test "$(cat /dev/greeting)" = 'two  words'
-
-# What cannot be is not tried again.
-if systemctl start fusd-echo@bad; then exit 1; fi
-test "$(show ExecMainStatus fusd-echo@bad)" = 2
-test "$(show NRestarts fusd-echo@bad)" = 0
-
-systemctl stop fusd-echo@greeting fusd-pipe@sub-jobs
-test ! -e /dev/greeting
-test ! -e /dev/sub
-test "$(show Result fusd-echo@greeting)" = success
-: >/fusd/right
-"#;

@@ -47,8 +47,8 @@ pub(crate) struct Item {
 pub(crate) enum Content {
     /// A copy of a file, with these permissions.
     Copy { from: PathBuf, mode: u32 },
-    /// A text, that everybody can read.
-    Text(Vec<u8>),
+    /// A text, with these permissions.
+    Text { text: Vec<u8>, mode: u32 },
     /// A symbolic link to this.
     Link(PathBuf),
 }
@@ -73,7 +73,22 @@ impl Item {
     }
 
     pub(crate) fn text(part: Part, text: impl Into<Vec<u8>>, path: PathBuf) -> Self {
-        let content = Content::Text(text.into());
+        let content = Content::Text {
+            text: text.into(),
+            mode: 0o644,
+        };
+        Self {
+            part,
+            path,
+            content,
+        }
+    }
+
+    pub(crate) fn script(part: Part, text: String, path: PathBuf) -> Self {
+        let content = Content::Text {
+            text: text.into(),
+            mode: 0o755,
+        };
         Self {
             part,
             path,

@@ -83,6 +83,11 @@ impl Layout {
         self.configuration("systemd/system", name)
     }
 
+    /// A program that tells the service manager of units.
+    pub(crate) fn generator(&self, name: &str) -> PathBuf {
+        self.configuration("systemd/system-generators", name)
+    }
+
     /// What some part of the system reads from `lib/FOLDER`, such as `sysusers.d`.
     pub(crate) fn configuration(&self, folder: &str, name: &str) -> PathBuf {
         self.prefix.join("lib").join(folder).join(name)

@@ -138,7 +138,7 @@ impl Place {
     fn create(&self, item: &Item) -> Result<()> {
         let real = self.of(&item.path);
         match &item.content {
-            Content::Text(text) => write(&real, text, 0o644),
+            Content::Text { text, mode } => write(&real, text, *mode),
             Content::Copy { from, mode } => {
                 let content =
                     fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;

@@ -19,7 +19,8 @@ pub(crate) fn find(kernel: Kernel) -> Result<Option<PathBuf>> {
     Ok(find_with_source(kernel)?.map(|(built, _)| built))
 }
 
-fn find_with_source(kernel: Kernel) -> Result<Option<(PathBuf, Source)>> {
+/// As [`find`], and what it was built of.
+pub(crate) fn find_with_source(kernel: Kernel) -> Result<Option<(PathBuf, Source)>> {
     if !kernel.compiler().is_installed() {
         return Ok(None);
     }

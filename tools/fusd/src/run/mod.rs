@@ -9,6 +9,7 @@ mod dev;
 pub(crate) mod inside;
 mod namespace;
 
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::pipe;
 use std::path::PathBuf;
@@ -83,9 +84,9 @@ impl Args {
         Ok(devices)
     }
 
-    /// The command line of the first process inside.
-    fn inside(&self) -> Vec<OsString> {
-        let mut words: Vec<OsString> = vec!["/proc/self/exe".into(), "inside".into()];
+    /// The command line of the first process inside, this program again at the path `own`.
+    fn inside(&self, own: PathBuf) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec![own.into(), "inside".into()];
         let mut add = |option: &str, value: &OsStr| {
             words.push(option.into());
             words.push(value.to_owned());
@@ -110,11 +111,12 @@ pub(crate) fn run(args: &Args) -> Result<u8, ToolError> {
     for device in args.devices()? {
         device.program()?;
     }
+    let own = own_path();
     // They have to be blocked before the other process can end.
     let signals = Signals::take().map_err(|errno| failed("take the signals", errno))?;
     namespace::enter()?;
     let (life, _held) = pipe().map_err(|error| failed("make a pipe", error.into()))?;
-    let child = Program::new(args.inside())
+    let child = Program::new(args.inside(own))
         .descriptor(life, LIFE)
         .spawn()
         .map_err(|errno| failed("start a process in the new namespaces", errno))?;
@@ -122,6 +124,14 @@ pub(crate) fn run(args: &Args) -> Result<u8, ToolError> {
         .wait(&child)
         .map_err(|errno| failed("wait for the command", errno))?;
     Ok(exit_code(status))
+}
+
+/// Where this program is. As the first process of a container, it takes the container's own mounts with it
+/// into the new namespace, and what was started by way of /proc/self/exe is then at no path (fs/d_path.c).
+fn own_path() -> PathBuf {
+    let own = env::current_exe().ok().filter(|path| path.is_file());
+    // It was replaced meanwhile.
+    own.unwrap_or_else(|| "/proc/self/exe".into())
 }
 
 fn failed(action: &str, errno: Errno) -> ToolError {

@@ -1,4 +1,5 @@
-//! A template of a systemd unit for each tool that serves a device.
+//! What systemd is told: a template of a unit for each tool that serves a device, one for the devices of the
+//! configuration file, and what starts all of those.
 
 use std::fs;
 
@@ -46,6 +47,13 @@ const NEEDS: [Needs; 4] = [
     },
 ];
 
+/// The front door becomes any of them.
+const ANY: Needs = Needs {
+    tool: "fusd",
+    network: true,
+    capabilities: " CAP_IPC_LOCK CAP_SYS_TTY_CONFIG",
+};
+
 const OTHERS: Needs = Needs {
     tool: "",
     network: false,
@@ -53,30 +61,55 @@ const OTHERS: Needs = Needs {
 };
 
 pub(super) fn items(layout: &Layout) -> Result<Vec<Item>> {
-    let folder = host::workspace().join("system");
-    let template = fs::read_to_string(folder.join("device@.service.in"))
-        .context("cannot read system/device@.service.in")?;
+    let source = |name: &str| host::workspace().join("system").join(name);
+    let read = |name: &str| {
+        let path = source(name);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let service = read("service.in")?;
+    let part = Part::Tools;
     let mut items = Vec::new();
+    let template = read("device@.service.in")?;
     // `fusd` itself serves nothing.
     let names = TOOLS.iter().map(|tool| tool.name);
     for tool in names.filter(|name| name.starts_with("fusd-")) {
-        let path = layout.unit(&format!("{tool}@.service"));
-        items.push(Item::text(Part::Tools, fill(&template, tool, layout), path));
+        let needs = NEEDS.iter().find(|needs| needs.tool == tool);
+        let needs = needs.unwrap_or(&OTHERS);
+        let text = fill(&template, &service, tool, needs, layout);
+        items.push(Item::text(
+            part,
+            text,
+            layout.unit(&format!("{tool}@.service")),
+        ));
     }
-    let strict = layout.document("examples/strict.conf");
-    items.push(Item::copy(Part::Tools, folder.join("strict.conf"), strict));
+    let all = fill(&read("fusd@.service.in")?, &service, ANY.tool, &ANY, layout);
+    let unit = layout.unit("fusd@.service");
+    let generator = read("fusd-generator.in")?
+        .replace("@program@", &layout.program(ANY.tool).display().to_string())
+        .replace("@unit@", &unit.display().to_string());
+    items.push(Item::text(part, all, unit));
+    items.push(Item::script(
+        part,
+        generator,
+        layout.generator("fusd-generator"),
+    ));
+    for (name, path) in [
+        ("fusd.target", layout.unit("fusd.target")),
+        ("strict.conf", layout.document("examples/strict.conf")),
+    ] {
+        items.push(Item::copy(part, source(name), path));
+    }
     Ok(items)
 }
 
-fn fill(template: &str, tool: &str, layout: &Layout) -> String {
-    let needs = NEEDS.iter().find(|needs| needs.tool == tool);
-    let needs = needs.unwrap_or(&OTHERS);
+fn fill(template: &str, service: &str, tool: &str, needs: &Needs, layout: &Layout) -> String {
     let capabilities = format!("{CAPABILITIES}{}", needs.capabilities);
     let (families, network, after) = match needs.network {
         true => ("AF_UNIX AF_INET AF_INET6 AF_NETLINK", "", " network.target"),
         false => ("AF_UNIX", "IPAddressDeny=any\n", ""),
     };
     template
+        .replace("@service@\n", service)
         .replace("@tool@", tool)
         .replace("@program@", &layout.program(tool).display().to_string())
         .replace(
@@ -100,7 +133,7 @@ mod tests {
         let layout = Layout::new(Path::new("/opt/x"), None).unwrap();
         let items = items(&layout).unwrap().into_iter();
         let units = items.filter_map(|item| match item.content {
-            Content::Text(text) => Some((
+            Content::Text { text, .. } => Some((
                 item.path.display().to_string(),
                 String::from_utf8(text).unwrap(),
             )),
@@ -110,12 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn each_tool_that_serves_has_a_unit_and_the_front_door_none() {
+    fn each_tool_has_a_unit_and_so_has_the_configuration_file() {
         let units = units();
-        assert_eq!(
-            units.len(),
-            TOOLS.iter().filter(|tool| tool.name != "fusd").count()
-        );
+        for tool in &TOOLS {
+            let unit = format!("/opt/x/lib/systemd/system/{}@.service", tool.name);
+            let (_, text) = units.iter().find(|(path, _)| *path == unit).unwrap();
+            assert!(
+                text.contains("\nRestart=on-failure\n") && text.contains("=AF_UNIX"),
+                "{text}"
+            );
+        }
+        let generator = units.iter().find(|(path, _)| path.ends_with("-generator"));
+        let (_, text) = generator.unwrap();
+        let run = "exec /opt/x/bin/fusd generate /opt/x/lib/systemd/system/fusd@.service ";
+        assert!(text.contains(run), "{text}");
         let (path, text) = &units[0];
         assert_eq!(path, "/opt/x/lib/systemd/system/fusd-echo@.service");
         assert!(
@@ -144,6 +185,8 @@ mod tests {
                 "@capabilities@",
                 "@after@",
                 "@network@",
+                "@service@",
+                "@unit@",
             ];
             assert!(
                 !marks.iter().any(|mark| text.contains(mark)),
