@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::helper::{has_program, proxy};
+use crate::helper::{has_program, proxy, proxy_at};
 use fusd_tests::Case;
 use fusd_tests::wait::{deadline, holds_within};
 
@@ -33,8 +33,8 @@ pub(crate) fn its_tests_pass(case: &Case) {
     if !has_program(case, "python3") {
         return;
     }
-    // As slow as a port: one of them wants to break off a write that takes long.
-    let driver = proxy(case, "loop", ["--pace"]).start();
+    let driver = proxy(case, "loop", [""; 0]).start();
+    let slow = proxy_at(case, "slow", "loop", ["--pace"]).start();
     let log = case.directory().join("pyserial.log");
     let output = File::create(&log).expect("a file");
     let mut child = case
@@ -43,6 +43,7 @@ pub(crate) fn its_tests_pass(case: &Case) {
         .args(["-B", RUNNER])
         .arg(&tests)
         .arg(driver.node())
+        .arg(slow.node())
         .stdin(Stdio::null())
         .stdout(output.try_clone().expect("a descriptor"))
         .stderr(output)
