@@ -14,7 +14,7 @@
 //! | `connection.rs`, `connection/` | a driver's connection, and the driver's side of a request |
 //! | `seat.rs`, `connection/succession.rs`, `waiting.rs` | from one driver to its successor |
 //! | `client.rs`, `request.rs`, `handle.rs` | a client's calls, one call, an open file |
-//! | `content.rs`, `ring.rs` | reads and writes that need no request |
+//! | `content.rs`, `ring.rs`, `ring/` | reads and writes that need no request |
 //! | `device.rs`, `registry.rs`, `status.rs` | devices, all of them, and what to tell people of them |
 //! | `deadlock.rs`, `deadlock/` | drivers that wait for themselves |
 //! | `bytes.rs`, `limits.rs`, `error.rs` | what their names say |
