@@ -88,49 +88,35 @@ pub(crate) fn choose<'a>(
     Ok(chosen)
 }
 
-/// Guests that run. What they say is kept until they are listened to.
-pub(crate) struct Running<'a> {
-    place: Place,
-    guests: Vec<Guest<'a>>,
-}
-
-/// Starts the programs in guests that have the project's module at hand.
+/// Runs the programs in guests that have the project's module at hand, shows their output as it
+/// comes, and adds up what they tell.
 ///
 /// # Errors
 ///
-/// No guest can be started. A module that cannot be built is a failure that is counted.
-pub(crate) fn start<'a>(
+/// No guest can be started. A guest that ends early, or a module that cannot be built, is a failure
+/// that is counted.
+pub(crate) fn run(
     kernel: Kernel,
-    programs: &[&'a Program],
+    programs: &[&Program],
     filter: &str,
     results: &mut Results,
-) -> Result<Running<'a>> {
+) -> Result<()> {
     let place = Place::Guest(kernel.name());
-    let guests = match lab::module(kernel) {
-        Ok(module) => shares(kernel, programs)
-            .into_iter()
-            .map(|programs| Guest::start(kernel, &module, programs, filter))
-            .collect::<Result<_>>()?,
+    let module = match lab::module(kernel) {
+        Ok(module) => module,
         Err(error) => {
             results.fail(format!("{}{error:#}", place.prefix()));
-            Vec::new()
+            return Ok(());
         }
     };
-    Ok(Running { place, guests })
-}
-
-impl Running<'_> {
-    /// Shows the output, and adds up what is told, until all have ended.
-    ///
-    /// # Errors
-    ///
-    /// The output cannot be read. A guest that ends early is a failure that is counted.
-    pub(crate) fn finish(self, results: &mut Results) -> Result<()> {
-        for guest in self.guests {
-            guest.listen(self.place, results)?;
-        }
-        Ok(())
+    let guests = shares(kernel, programs)
+        .into_iter()
+        .map(|programs| Guest::start(kernel, &module, programs, filter))
+        .collect::<Result<Vec<_>>>()?;
+    for guest in guests {
+        guest.listen(place, results)?;
     }
+    Ok(())
 }
 
 /// The programs by the guests that run them at the same time. Most tests wait, and one guest of

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::check;
 use crate::conformance;
 use crate::host::Host;
-use crate::in_guest::{self, Running};
+use crate::in_guest;
 use crate::install::{self, Consent};
 use crate::lab::{self, Kernel};
 use crate::programs::{self, Program, Which};
@@ -63,16 +63,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     results.add_count(check::run(filter));
     match programs::build() {
         Ok(programs) => {
-            // Both mostly wait: together they take little longer than one of them.
-            let beside = begin(Kernel::Um, &programs, consent, filter, &mut results)?;
-            let on_host = on_host(&programs, &host, filter, &mut results);
+            on_host(&programs, &host, filter, &mut results)?;
             results.add(Place::Host, "examples", programs::documentation(filter)?);
-            if let Some(guests) = beside {
-                guests.finish(&mut results)?;
-            }
-            on_host?;
-            let others: Vec<_> = kernels.iter().filter(|it| **it != Kernel::Um).collect();
-            in_guests(&programs, others, consent, filter, &mut results)?;
+            in_guests(&programs, kernels, consent, filter, &mut results)?;
         }
         Err(error) => {
             println!("build ... FAILED: {error:#}");
@@ -91,8 +84,7 @@ fn only_in(kernels: &[Kernel], consent: Consent, filter: &str) -> Result<ExitCod
         lab::prepare(*kernel, consent)?;
     }
     let mut results = Results::default();
-    let programs = programs::build()?;
-    in_guests(&programs, kernels, consent, filter, &mut results)?;
+    in_guests(&programs::build()?, kernels, consent, filter, &mut results)?;
     Ok(sum_up(&results))
 }
 
@@ -117,51 +109,39 @@ pub(crate) fn on_host(
     Ok(())
 }
 
-/// Runs the tests of these programs in each of the kernels, one after the other.
-pub(crate) fn in_guests<'k>(
+/// Runs the tests of these programs in each of the kernels, which are built if need be.
+pub(crate) fn in_guests(
     programs: &[Program],
-    kernels: impl IntoIterator<Item = &'k Kernel>,
+    kernels: &[Kernel],
     consent: Consent,
     filter: &str,
     results: &mut Results,
 ) -> Result<()> {
     for &kernel in kernels {
-        if let Some(guests) = begin(kernel, programs, consent, filter, results)? {
-            guests.finish(results)?;
+        let chosen = in_guest::choose(kernel, programs, filter)?;
+        if chosen.is_empty() && !LINT.contains(filter) {
+            continue;
+        }
+        let name = kernel.name();
+        if let Some(reason) = lab::prepare(kernel, consent)? {
+            println!("\nSKIP {name}: {reason}");
+            results.skip();
+            continue;
+        }
+        match lab::build(kernel) {
+            Ok(()) => {
+                lint(kernel, filter, results);
+                if !chosen.is_empty() {
+                    in_guest::run(kernel, &chosen, filter, results)?;
+                }
+            }
+            Err(error) => {
+                println!("\n{name} ... FAILED: {error:#}");
+                results.fail(format!("{name}: {error:#}"));
+            }
         }
     }
     Ok(())
-}
-
-/// Starts the tests of these programs in guests of a kernel, which is built if need be; `None` if there
-/// is nothing to run, or no kernel.
-fn begin<'a>(
-    kernel: Kernel,
-    programs: &'a [Program],
-    consent: Consent,
-    filter: &str,
-    results: &mut Results,
-) -> Result<Option<Running<'a>>> {
-    let chosen = in_guest::choose(kernel, programs, filter)?;
-    if chosen.is_empty() && !LINT.contains(filter) {
-        return Ok(None);
-    }
-    let name = kernel.name();
-    if let Some(reason) = lab::prepare(kernel, consent)? {
-        println!("\nSKIP {name}: {reason}");
-        results.skip();
-        return Ok(None);
-    }
-    if let Err(error) = lab::build(kernel) {
-        println!("\n{name} ... FAILED: {error:#}");
-        results.fail(format!("{name}: {error:#}"));
-        return Ok(None);
-    }
-    lint(kernel, filter, results);
-    if chosen.is_empty() {
-        return Ok(None);
-    }
-    in_guest::start(kernel, &chosen, filter, results).map(Some)
 }
 
 /// The check of the module by the kernel's own lints.
