@@ -122,7 +122,7 @@ pub(crate) fn run(
 /// The programs by the guests that run them at the same time. Most tests wait, and one guest of
 /// User-Mode Linux leaves much of two processors idle.
 fn shares<'a>(kernel: Kernel, programs: &[&'a Program]) -> Vec<Vec<&'a Program>> {
-    let mut shares = vec![Vec::new(); 3];
+    let mut shares = vec![Vec::new(); 4];
     for program in programs {
         shares[share(kernel, &program.title)].push(*program);
     }
@@ -130,13 +130,14 @@ fn shares<'a>(kernel: Kernel, programs: &[&'a Program]) -> Vec<Vec<&'a Program>>
     shares
 }
 
-/// The guest for a program, 0 to 2: each of them has about a third of what there is to do. One of
+/// The guest for a program, 0 to 3: each of them has about a quarter of what there is to do. One of
 /// QEMU's keeps the processors busy alone.
 fn share(kernel: Kernel, title: &str) -> usize {
     match (kernel, title) {
         (Kernel::X86 | Kernel::Kasan, _) | (Kernel::Um, CONFORMANCE) => 0,
-        (Kernel::Um, "libfusd: fusd (lib)" | "tests: echo" | MODULE) => 1,
-        (Kernel::Um, _) => 2,
+        (Kernel::Um, "libfusd: fusd (lib)" | MODULE) => 1,
+        (Kernel::Um, "tests: echo" | "tests: pipe" | "tests: prompt" | SERIAL) => 2,
+        (Kernel::Um, _) => 3,
     }
 }
 
