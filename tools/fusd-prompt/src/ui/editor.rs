@@ -23,7 +23,8 @@ use crate::secret::Secret;
 ///
 /// This shell makes the file, as it lives on where this process is killed. The keeper waits for a line
 /// on standard input, or for its end, which comes without a line when this process dies, however it
-/// dies: then it ends the editor, also one that a shell runs for it. In any case it removes the directory.
+/// dies: then it ends the editor, also one that a shell runs for it, or that is about to begin and does not
+/// hear the first time. In any case it removes the directory.
 const SCRIPT: &str = r#"
 trap '' INT HUP TERM QUIT TSTP
 exec 3<&0 </dev/tty >/dev/tty 2>/dev/tty
@@ -31,7 +32,12 @@ umask 077
 mkdir -- "$2" || exit 1
 head -c "$3" <&3 >"$2/answer"
 {
-    read -r _ <&3 || kill -HUP $(cat /proc/$$/task/$$/children) $$
+    read -r _ <&3 || for pause in .1 .1 .2 .3 .5 1 1 2 5 10; do
+        kill -HUP $(cat /proc/$$/task/$$/children) $$
+        rm -rf -- "$2"
+        kill -0 $$ || break
+        sleep "$pause"
+    done
     rm -rf -- "$2"
 } >/dev/null 2>&1 &
 exec 3<&-
