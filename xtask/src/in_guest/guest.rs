@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result, anyhow};
 
 use super::listener::Listener;
-use super::{REQUIRED, left_out, limit, threads, which};
+use super::{REQUIRED, cpus, left_out, limit, threads, which};
 use crate::lab::Kernel;
 use crate::programs::{self, Program};
 use crate::results::{Place, Results};
@@ -92,6 +92,7 @@ fn start(kernel: Kernel, module: &Path, programs: &[&Program], filter: &str) -> 
     command
         .args(["lab", "run", kernel.name()])
         .arg(format!("--timeout={}", limit(kernel)))
+        .arg(format!("--cpus={}", cpus(kernel, programs)))
         .args(["--", "/bin/sh", "-c", SCRIPT, "sh", MARK])
         .env("FUSD_REQUIRE", REQUIRED)
         .env("FUSD_KFUSD_MODULE", module)
