@@ -221,7 +221,7 @@ fn take_other(seat: &Seat, head: &[u8], total: usize, input: &mut impl Source) -
             Ok(())
         }
         // That is for `take_answer`.
-        Command::Reply { .. } => Err(EINVAL),
+        Command::Reply(_) => Err(EINVAL),
         Command::Notify(notify) => {
             connection.ensure_seated(seat)?;
             let handle = connection.file(notify.file).ok_or(ENOENT)?;

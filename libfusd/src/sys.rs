@@ -4,6 +4,7 @@
 //! knows what a device is.
 #![allow(unsafe_code, reason = "raw system calls live here and nowhere else")]
 
+mod control;
 pub(crate) mod descriptor;
 pub(crate) mod mapped;
 pub(crate) mod mount;

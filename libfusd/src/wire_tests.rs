@@ -76,7 +76,7 @@ fn messages_to_the_module() {
         (
             REPLY,
             32,
-            Command::Reply {
+            Command::Reply(Answer {
                 id: 9,
                 reply: Reply {
                     error: 0,
@@ -85,7 +85,7 @@ fn messages_to_the_module() {
                 },
                 has_events: true,
                 length: 2,
-            },
+            }),
         ),
         (
             NOTIFY,

@@ -1,14 +1,15 @@
 //! kfusd's ioctls for rings. They wait for nobody.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
+use super::control::ioctl;
 use crate::wire::{IOCTL_FEED, IOCTL_RING, IOCTL_TAKE, PORTION_LAST, Portion, Ring};
 
 /// Makes a ring, changes or drops one.
 pub(crate) fn set(control: &impl AsFd, ring: Ring) -> io::Result<()> {
     // SAFETY: kfusd(4): the ioctl reads the argument, and touches no other memory.
-    unsafe { call(control, IOCTL_RING, &mut ring.to_bytes()) }.map(drop)
+    unsafe { ioctl(control, IOCTL_RING, &mut ring.to_bytes()) }.map(drop)
 }
 
 /// Puts bytes in. How many; and `last`, if it was all.
@@ -17,7 +18,9 @@ pub(crate) fn feed(control: &impl AsFd, ring: u64, data: &[u8], last: bool) -> i
     let mut argument = portion(ring, address, data.len(), last).to_bytes();
     // SAFETY: kfusd(4): the ioctl reads and writes the argument, and reads at most `length` bytes of
     // the data, which has no fewer.
-    unsafe { call(control, IOCTL_FEED, &mut argument) }
+    let fed = unsafe { ioctl(control, IOCTL_FEED, &mut argument) }?;
+    // Lossless, as below.
+    Ok(fed as usize)
 }
 
 /// Takes bytes out. How many, and how many are left.
@@ -31,9 +34,12 @@ pub(crate) fn take(
     let mut argument = portion(ring, address, out.len(), last).to_bytes();
     // SAFETY: kfusd(4): the ioctl reads and writes the argument, and writes at most `length` bytes to
     // `out`, which is borrowed mutably for the duration of the call and has no fewer.
-    let taken = unsafe { call(control, IOCTL_TAKE, &mut argument) }?;
+    let taken = unsafe { ioctl(control, IOCTL_TAKE, &mut argument) }?;
     // Lossless: fusd runs on targets with at least 32 bits.
-    Ok((taken, Portion::from_bytes(&argument).filled as usize))
+    Ok((
+        taken as usize,
+        Portion::from_bytes(&argument).filled as usize,
+    ))
 }
 
 fn portion(ring: u64, address: u64, length: usize, last: bool) -> Portion {
@@ -47,24 +53,4 @@ fn portion(ring: u64, address: u64, length: usize, last: bool) -> Portion {
         filled: 0,
         reserved: 0,
     }
-}
-
-/// # Safety
-/// The kernel may touch what the argument names, as kfusd(4) says of the number. (On anything else than the
-/// module's control node, the number means nothing, and the kernel touches no memory.)
-unsafe fn call(
-    control: &impl AsFd,
-    number: u32,
-    argument: &mut [u8; Portion::SIZE],
-) -> io::Result<usize> {
-    // SAFETY: the descriptor is open, as `AsFd` promises, and the argument is of the size that the number
-    // encodes. For the rest, as the caller promises.
-    let result = unsafe {
-        libc::ioctl(
-            control.as_fd().as_raw_fd(),
-            libc::Ioctl::from(number),
-            argument.as_mut_ptr(),
-        )
-    };
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }

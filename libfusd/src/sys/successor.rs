@@ -1,8 +1,9 @@
 //! kfusd's ioctls for a driver that takes over from another one.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
+use super::control::ioctl;
 use crate::wire::{ADOPT_REPLACE, Adopt, IOCTL_ADOPT, IOCTL_DEVICES, IOCTL_FILES, List};
 
 /// Takes over the device `name`, with `replace` also from a driver that lives. The control file that
@@ -15,21 +16,12 @@ pub(crate) fn adopt(control: &impl AsFd, name: &[u8], replace: bool) -> io::Resu
         flags: if replace { ADOPT_REPLACE } else { 0 },
         reserved: 0,
     };
-    let mut argument = adopt.to_bytes();
-    // SAFETY: the descriptor is open, as `AsFd` promises. kfusd(4): the ioctl reads the argument and
-    // `name_length` bytes of the name, which is no longer than the slice.
-    let result = unsafe {
-        libc::ioctl(
-            control.as_fd().as_raw_fd(),
-            libc::Ioctl::from(IOCTL_ADOPT),
-            argument.as_mut_ptr(),
-        )
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: kfusd(4): the result is a descriptor that the call has made, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(result) })
+    // SAFETY: kfusd(4): the ioctl reads the argument and `name_length` bytes of the name, which is no longer
+    // than the slice.
+    let number = unsafe { ioctl(control, IOCTL_ADOPT, &mut adopt.to_bytes()) }?;
+    // SAFETY: kfusd(4): the result is a descriptor that the call has made, and nobody else's. It came as
+    // such a number, and is lossless.
+    Ok(unsafe { OwnedFd::from_raw_fd(number as RawFd) })
 }
 
 /// Fills `buffer` with records of the open files whose numbers are `from` or more. How many there are.
@@ -49,16 +41,9 @@ fn list(control: &impl AsFd, number: u32, from: u64, buffer: &mut [u8]) -> io::R
         buffer_length: u32::try_from(buffer.len()).unwrap_or(u32::MAX),
         reserved: 0,
     };
-    let mut argument = list.to_bytes();
-    // SAFETY: the descriptor is open, as `AsFd` promises. kfusd(4): the ioctl reads the argument and
-    // writes at most `buffer_length` bytes to the buffer, which is borrowed mutably for the duration
-    // of the call and no shorter.
-    let result = unsafe {
-        libc::ioctl(
-            control.as_fd().as_raw_fd(),
-            libc::Ioctl::from(number),
-            argument.as_mut_ptr(),
-        )
-    };
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+    // SAFETY: kfusd(4): the ioctl reads the argument and writes at most `buffer_length` bytes to the buffer,
+    // which is borrowed mutably for the duration of the call and no shorter.
+    let count = unsafe { ioctl(control, number, &mut list.to_bytes()) }?;
+    // Lossless: fusd runs on targets with at least 32 bits.
+    Ok(count as usize)
 }

@@ -36,16 +36,7 @@ pub enum Command {
     /// [`operation::UNREGISTER`].
     Unregister(Unregister),
     /// [`operation::REPLY`]; data follows.
-    Reply {
-        /// The request.
-        id: u64,
-        /// The answer.
-        reply: Reply,
-        /// Whether [`Reply::events`] counts.
-        has_events: bool,
-        /// Bytes of data.
-        length: usize,
-    },
+    Reply(Answer),
     /// [`operation::NOTIFY`].
     Notify(Notify),
     /// [`operation::NUDGE`].
@@ -155,19 +146,7 @@ impl Command {
             Fault::Length,
         )?;
         if let Some(answer) = Answer::parse(head, total) {
-            let Answer {
-                id,
-                reply,
-                has_events,
-                length,
-            } = answer?;
-            let answer = Self::Reply {
-                id,
-                reply,
-                has_events,
-                length,
-            };
-            return Ok((answer, Answer::HEAD));
+            return Ok((Self::Reply(answer?), Answer::HEAD));
         }
         // Of a length that is known: then no field's place need be checked.
         let header: Option<(&[u8; CommandHeader::SIZE], &[u8])> = head.split_first_chunk();

@@ -315,7 +315,7 @@ impl Session<'_> {
             Ok((Command::Unregister(it), _)) => {
                 self.known().devices.retain(|device| *device != it.device);
             }
-            Ok((Command::Reply { id, .. }, _)) => self.known().finish(id),
+            Ok((Command::Reply(answer), _)) => self.known().finish(answer.id),
             _ => {}
         }
     }

@@ -291,15 +291,15 @@ impl Scene {
                 Err(Errno::ENOENT)
             }
             Command::Publish(it) => self.expected_publish(&it).map(|()| command),
-            Command::Reply {
-                id, reply, length, ..
-            } => match Some(id) {
+            Command::Reply(answer) => match Some(answer.id) {
                 it if it == self.ioctl_id() => {
-                    let fits = length == 0 && i32::try_from(reply.value).is_ok();
+                    let value = i32::try_from(answer.reply.value);
+                    let fits = answer.length == 0 && value.is_ok();
                     known(fits, Errno::EINVAL)
                 }
                 it if it == self.read_id() => {
-                    known(length <= ASKED && reply.value == 0, Errno::EINVAL)
+                    let fits = answer.length <= ASKED && answer.reply.value == 0;
+                    known(fits, Errno::EINVAL)
                 }
                 _ => Err(Errno::ENOENT),
             },
@@ -360,13 +360,13 @@ impl Scene {
                 assert_eq!(self.end_ioctl(), Err(Errno::EPIPE));
                 assert_eq!(self.end_read(), Err(Errno::EPIPE));
             }
-            Command::Reply { id, reply, .. } if Some(id) == self.ioctl_id() => {
-                let value = i32::try_from(reply.value).expect("checked");
-                assert_eq!(self.end_ioctl(), answered(&reply, value));
+            Command::Reply(it) if Some(it.id) == self.ioctl_id() => {
+                let value = i32::try_from(it.reply.value).expect("checked");
+                assert_eq!(self.end_ioctl(), answered(&it.reply, value));
             }
-            Command::Reply { reply, length, .. } => {
-                let data = bytes[bytes.len() - length..].to_vec();
-                assert_eq!(self.end_read(), answered(&reply, data));
+            Command::Reply(it) => {
+                let data = bytes[bytes.len() - it.length..].to_vec();
+                assert_eq!(self.end_read(), answered(&it.reply, data));
             }
             Command::Notify(it) => {
                 let all = PollFlags::from_bits_truncate(wire::POLL_MASK as i16);
