@@ -28,6 +28,7 @@ mod admission;
 mod answer;
 mod delivery;
 mod ending;
+mod head;
 mod lists;
 mod rings;
 mod succession;
@@ -314,6 +315,23 @@ impl Connection {
     /// The file that the driver calls `id`.
     pub(crate) fn file(&self, id: u64) -> Option<Arc<Handle>> {
         self.lock().files.get(&id).cloned()
+    }
+
+    /// The device that a message names, and the file of it, if it is about one: `file` is not 0.
+    ///
+    /// # Errors
+    /// `ENOENT`: no such device, or no such file of it.
+    pub(crate) fn addressed(
+        &self,
+        device: u64,
+        file: u64,
+    ) -> Result<(Arc<Device>, Option<Arc<Handle>>)> {
+        let device = self.device(device).ok_or(ENOENT)?;
+        if file == 0 {
+            return Ok((device, None));
+        }
+        let file = self.file(file).filter(|file| file.is_of(&device));
+        Ok((device, Some(file.ok_or(ENOENT)?)))
     }
 
     /// Makes `handle` known to the driver and queues the request that opens it.

@@ -22,14 +22,7 @@ pub(crate) fn publish(connection: &Connection, message: &Publish) -> Result {
     if !connection.has(wire::FEATURE_PUBLISH) {
         return Err(crate::error::eopnotsupp());
     }
-    let device = connection.device(message.device).ok_or(ENOENT)?;
-    let file = match message.file {
-        0 => None,
-        id => Some(connection.file(id).ok_or(ENOENT)?),
-    };
-    if file.as_ref().is_some_and(|file| !file.is_of(&device)) {
-        return Err(ENOENT);
-    }
+    let (device, file) = connection.addressed(message.device, message.file)?;
     // A reader's place is its file's position.
     if device.has_flag(wire::REGISTER_STREAM) {
         return Err(EINVAL);

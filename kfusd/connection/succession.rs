@@ -5,10 +5,6 @@
 //! A successor does not get devices: it gets the connection, by a seat of its own, with all that is
 //! at it. What the driver before has in hand comes to an end first: only when its seat is empty does
 //! the next one get anything, so no two ever serve at a time.
-//!
-//! A seat is *reigning* (the last that was taken), an *elder* (its driver finishes what it has), or
-//! *cleared* (it took too long, and has lost that). Who reigns is *in charge* once there is no elder
-//! and it has been told so.
 
 use kernel::{
     prelude::*,
@@ -18,59 +14,22 @@ use kernel::{
     },
 };
 
-use super::delivery::{Head, Parcel};
+use super::delivery::Parcel;
 use super::ending::find;
+use super::head::Head;
 use super::{Connection, Guard, Inner, Phase};
-use crate::bytes::Bytes;
 use crate::device::Device;
-use crate::request::{Request, Stage};
-use crate::seat::{Seat, FIRST};
-use crate::sys::{self, Sleeper, Ticks};
-use crate::wire::{self, REGISTER_AGAIN, REGISTER_KEEP};
+use crate::request::Request;
+use crate::seat::Seat;
+use crate::sys::{self, Ticks};
+use crate::wire::{self, REGISTER_KEEP};
 use crate::{error, registry};
 
-/// Which drivers there are at a connection.
-pub(super) struct Throne {
-    /// The seat whose driver gets requests; 0 for none.
-    pub(super) charge: u64,
-    /// The seat that was taken last; 0 once it is empty.
-    reigning: u64,
-    /// The highest number that was given.
-    last: u64,
-    /// Seats with somebody on them.
-    seats: u32,
-    /// How many of those are elders.
-    elders: u32,
-    /// Since when there have been any.
-    elders_since: Option<Ticks>,
-    /// Since when nobody has reigned.
-    vacant_since: Option<Ticks>,
-    /// Devices that wait for a driver.
-    kept: u32,
-}
+mod hand;
+mod throne;
 
-/// What somebody leaves who leaves a seat.
-enum Leaving {
-    /// Nothing: the seat was never taken, or has been cleared.
-    Nothing,
-    /// What it has in hand.
-    Hand,
-    /// That, and the devices, which wait for a successor.
-    Vacancy,
-    /// That, and the devices: all ends.
-    End,
-}
-
-/// What becomes of a request that its driver does not answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// Back to the queue: its driver has not begun with it.
-    Back,
-    /// Back to the queue: its driver may have begun with it, and the device takes that.
-    Again,
-    /// It fails.
-    Fail,
-}
+use throne::Leaving;
+pub(super) use throne::Throne;
 
 /// How long a device can still wait.
 pub(crate) enum Patience {
@@ -82,80 +41,6 @@ pub(crate) enum Patience {
     NoDriver,
     /// No longer, for a driver to give way to its successor.
     NoWay,
-}
-
-impl Throne {
-    /// Of a new connection: its first seat is taken.
-    pub(super) fn new() -> Self {
-        Self {
-            charge: FIRST,
-            reigning: FIRST,
-            last: FIRST,
-            seats: 1,
-            elders: 0,
-            elders_since: None,
-            vacant_since: None,
-            kept: 0,
-        }
-    }
-
-    /// A device has come.
-    pub(super) fn keeps(&mut self, device: &Device) {
-        let kept = u32::from(device.has_flag(REGISTER_KEEP));
-        self.kept = self.kept.saturating_add(kept);
-    }
-
-    /// A device has gone.
-    pub(super) fn loses(&mut self, device: &Device) {
-        let kept = u32::from(device.has_flag(REGISTER_KEEP));
-        self.kept = self.kept.saturating_sub(kept);
-    }
-
-    /// Whether only one driver can be waiting for messages.
-    pub(super) fn is_alone(&self) -> bool {
-        self.seats <= 1
-    }
-
-    /// Takes a seat for a successor. Its number.
-    fn take(&mut self) -> u64 {
-        if self.reigning != 0 {
-            self.elders = self.elders.saturating_add(1);
-            self.elders_since.get_or_insert_with(Ticks::now);
-        }
-        self.last = self.last.wrapping_add(1);
-        self.reigning = self.last;
-        self.charge = 0;
-        self.seats = self.seats.saturating_add(1);
-        self.vacant_since = None;
-        self.last
-    }
-
-    /// Somebody leaves seat `number`, which was taken.
-    fn leave(&mut self, number: u64, cleared: u64) -> Leaving {
-        self.seats = self.seats.saturating_sub(1);
-        if number == self.reigning {
-            self.reigning = 0;
-            self.charge = 0;
-            self.vacant_since = Some(Ticks::now());
-            return match self.kept {
-                0 => Leaving::End,
-                _ => Leaving::Vacancy,
-            };
-        }
-        if number <= cleared {
-            return Leaving::Nothing;
-        }
-        self.elders = self.elders.saturating_sub(1);
-        if self.elders == 0 {
-            self.elders_since = None;
-        }
-        Leaving::Hand
-    }
-
-    /// Whether who reigns is to be told that it is in charge.
-    fn is_due(&self, number: u64) -> bool {
-        number == self.reigning && self.elders == 0
-    }
 }
 
 impl Inner {
@@ -411,143 +296,10 @@ impl Connection {
     /// Elders have taken too long: they lose what they have in hand.
     pub(crate) fn clear_elders(&self) {
         let mut inner = self.lock();
-        let throne = &mut inner.throne;
-        throne.elders = 0;
-        throne.elders_since = None;
-        // Seats are counted as they are taken: who reigns has the last number.
-        let before = match throne.reigning {
-            0 => throne.last,
-            reigning => reigning.wrapping_sub(1),
-        };
+        let before = inner.throne.clear_elders();
         self.cleared.store(before, Relaxed);
         drop(inner);
         self.forsake(|holder| holder != 0 && holder <= before);
         self.stir();
-    }
-
-    /// What drivers on the seats that `gone` says have in hand goes back, or fails.
-    fn forsake(&self, gone: impl Fn(u64) -> bool) {
-        let is_theirs = |inner: &Inner, request: &Request| gone(request.state.access(inner).seat);
-        let mut next = 0;
-        loop {
-            let inner = self.lock();
-            let Some((id, request)) = find(&inner.sent, next, |request| is_theirs(&inner, request))
-            else {
-                break;
-            };
-            next = id.wrapping_add(1);
-            let fate = Fate::of(request.handle.device());
-            self.take_from_driver(inner, id, &request, fate);
-        }
-        // The news of a copy is in the queue, and of no use to anybody else.
-        next = 0;
-        loop {
-            let inner = self.lock();
-            let Some((id, request)) =
-                find(&inner.queue, next, |request| is_theirs(&inner, request))
-            else {
-                break;
-            };
-            next = id.wrapping_add(1);
-            let fate = Fate::of(request.handle.device());
-            self.take_from_driver(inner, id, &request, fate);
-        }
-        // So is that of the signal of a client that has gone.
-        next = 0;
-        loop {
-            let mut inner = self.lock();
-            let Some((id, request)) = find(&inner.interrupts, next, |request| {
-                is_theirs(&inner, request)
-            }) else {
-                break;
-            };
-            next = id.wrapping_add(1);
-            let node = inner.interrupts.remove_node(&id);
-            drop(inner);
-            drop((node, request));
-        }
-    }
-
-    /// Gives request `id` back for the driver on seat `seat`, which has not begun with it.
-    ///
-    /// # Errors
-    /// `ENOENT`: that driver has no such request. `EBUSY`: as of an answer. `EINVAL`: its device is
-    /// not to be kept.
-    pub(crate) fn give_back(&self, seat: u64, id: u64) -> Result {
-        let inner = self.lock();
-        let request = inner.sent.get(&id).cloned().ok_or(ENOENT)?;
-        let state = request.state.access(&inner);
-        if state.seat != seat {
-            return Err(ENOENT);
-        }
-        if state.stage != Stage::Delivered || state.sending {
-            return Err(EBUSY);
-        }
-        if !request.handle.device().has_flag(REGISTER_KEEP) {
-            return Err(EINVAL);
-        }
-        self.take_from_driver(inner, id, &request, Fate::Back);
-        self.announce();
-        Ok(())
-    }
-
-    /// Takes request `id` from the driver that has it. What another thread is just giving to it, or
-    /// answering, stays: that driver lives.
-    fn take_from_driver(&self, mut inner: Guard<'_>, id: u64, request: &Arc<Request>, fate: Fate) {
-        let state = request.state.access_mut(&mut inner);
-        if state.sending || state.stage == Stage::Answering {
-            return;
-        }
-        let job = state.job.take();
-        // What a copy has fetched goes with it; what the request came with is still needed.
-        let data = match state.copied.take() {
-            Some(_) => core::mem::take(&mut state.data),
-            None => Bytes::Empty,
-        };
-        let mut client = None;
-        if fate == Fate::Fail || state.told {
-            // A signal has come: the call begins anew if its caller wants that.
-            let error = match fate {
-                Fate::Fail => EPIPE,
-                Fate::Again | Fate::Back => ERESTARTSYS,
-            };
-            state.stage = Stage::Done;
-            state.end = Some(Err(error));
-            client = request.call_attention(state);
-        } else {
-            state.stage = Stage::Queued;
-            state.seat = 0;
-            // A signal may take it back again: of what comes again, that is no more than is said.
-            state.begun = false;
-            state.again |= fate == Fate::Again;
-        }
-        let is_queued = state.stage == Stage::Queued;
-        let interrupt = inner.interrupts.remove_node(&id);
-        let node = match is_queued {
-            true => {
-                // What is in the queue already stays there.
-                if let Some(node) = inner.sent.remove_node(&id) {
-                    inner.queue.insert(node);
-                }
-                None
-            }
-            false => match inner.sent.remove_node(&id) {
-                Some(node) => Some(node),
-                None => inner.queue.remove_node(&id),
-            },
-        };
-        drop(inner);
-        drop((job, data, interrupt, node));
-        client.inspect(Sleeper::wake);
-    }
-}
-
-impl Fate {
-    /// Of what a driver of `device` leaves.
-    fn of(device: &Device) -> Self {
-        match device.has_flag(REGISTER_AGAIN) {
-            true => Self::Again,
-            false => Self::Fail,
-        }
     }
 }

@@ -22,17 +22,14 @@ use kernel::{
 
 use super::{bring_in_destination, TRIES};
 
+mod span;
+
+use span::{with_page, Place, Span, Way};
+
 /// So many bytes in a caller's memory.
-///
-/// # Invariants
-/// `list` are pages that this value has pinned, those that hold `room` bytes from `start` on, which is
-/// in the first of them. Where they are `writable`, they were pinned for that.
-#[pin_data(PinnedDrop)]
+#[pin_data]
 pub(crate) struct Pages {
-    list: KVVec<*mut bindings::page>,
-    start: usize,
-    room: usize,
-    writable: bool,
+    span: Span,
     /// How many of the bytes count.
     filled: Atomic<usize>,
     /// The call has not ended. Bytes are moved under this lock alone, which nothing is waited for under.
@@ -61,12 +58,6 @@ impl Drop for Lent {
     }
 }
 
-/// An array of pages that are unpinned as it goes.
-struct Pinned {
-    list: KVVec<*mut bindings::page>,
-    writable: bool,
-}
-
 impl Pages {
     /// The memory that the next `length` bytes of `from` are in, which moves on; they all count. They may
     /// be fewer. `None`: it cannot be pinned, and has to be copied.
@@ -89,44 +80,16 @@ impl Pages {
         length: usize,
         writable: bool,
     ) -> Option<Lent> {
-        // SAFETY: by the caller's promise, here and below.
-        let kind = bindings::iter_type::from(unsafe { (*iter).iter_type });
-        // Of all others the kernel pins nothing for us.
-        let is_users = matches!(
-            kind,
-            bindings::iter_type_ITER_UBUF | bindings::iter_type_ITER_IOVEC
-        );
-        // SAFETY: as above.
-        if !is_users || unsafe { bindings::iov_iter_single_seg_count(iter) } < length {
+        // SAFETY: by the caller's promise.
+        if unsafe { bindings::iov_iter_single_seg_count(iter) } < length {
             return None;
         }
-        let most = length.div_ceil(PAGE_SIZE).checked_add(1)?;
-        let mut pinned = Pinned {
-            list: KVVec::with_capacity(most, GFP_KERNEL_ACCOUNT).ok()?,
-            writable,
-        };
-        let mut array = pinned.list.as_mut_ptr();
-        let most = u32::try_from(most).ok()?;
-        let mut start = 0;
-        // SAFETY: the iterator is valid, and the array has room for `most` pages. It is of user memory,
-        // so these are pinned (iov_iter_extract_will_pin, linux/uio.h), for writing where the iterator
-        // is a destination.
-        let extracted = unsafe {
-            bindings::iov_iter_extract_pages(iter, &mut array, length, most, 0, &mut start)
-        };
-        let room = usize::try_from(extracted).ok().filter(|room| *room != 0)?;
-        let count = start.checked_add(room)?.div_ceil(PAGE_SIZE);
-        // SAFETY: so many were written to the array; no more than `most`, as `room` is at most `length`.
-        unsafe { pinned.list.inc_len(count) };
-        // INVARIANT: these are the pages that hold `room` bytes from `start` on. Where there is no memory
-        // for this value, `pinned` unpins them.
-        let filled = if writable { 0 } else { room };
+        // SAFETY: by the caller's promise.
+        let span = unsafe { Span::whole(iter, length, writable) }?;
+        let filled = if writable { 0 } else { span.room() };
         let pages = Arc::pin_init(
             pin_init!(Self {
-                list: pinned.give(),
-                start,
-                room,
-                writable,
+                span,
                 filled: Atomic::new(filled),
                 open <- new_spinlock!(true, "fusd_pages"),
             }),
@@ -137,7 +100,7 @@ impl Pages {
 
     /// Bytes that there is room for.
     pub(crate) fn room(&self) -> usize {
-        self.room
+        self.span.room()
     }
 
     /// Bytes that count.
@@ -157,13 +120,18 @@ impl Pages {
     pub(crate) fn copy_to(&self, to: &mut IovIterDest<'_>) -> Result {
         let length = self.len();
         let mut done = 0;
-        if let Some(theirs) = Self::of_destination(to, length) {
-            done = theirs.pages().room;
-            self.exchange(0, theirs.pages(), done, Way::Out)?;
+        // SAFETY: the iterator is valid for as long as it is borrowed, and a destination.
+        while let Some(theirs) = unsafe { Span::next(to.as_raw(), length - done, true) } {
+            self.exchange(done, &theirs, Way::Out)?;
+            done = done.saturating_add(theirs.room()).min(length);
         }
         let mut tries = 0;
         while done < length {
-            let (page, at, room) = self.place(done)?;
+            let Place {
+                page,
+                at,
+                length: room,
+            } = self.span.place(done)?;
             let wanted = room.min(length - done);
             let open = self.lock_open()?;
             // CAST: less than a page.
@@ -193,14 +161,15 @@ impl Pages {
     /// `EFAULT`, `ENOMEM`: some may have been appended. `EINVAL`: there is too little room. `ENOENT`: the
     /// call has ended meanwhile.
     pub(crate) fn fill(&self, from: &mut IovIterSource<'_>, length: usize) -> Result {
-        let filled = self.len();
         self.ensure_room(length)?;
         let mut left = length;
-        if let Some(theirs) = Self::of_source(from, length) {
-            let done = theirs.pages().room;
-            self.exchange(filled, theirs.pages(), done, Way::In)?;
-            self.filled.store(filled.saturating_add(done), Relaxed);
-            left = left.saturating_sub(done);
+        // SAFETY: the iterator is valid for as long as it is borrowed.
+        while let Some(theirs) = unsafe { Span::next(from.as_raw(), left, false) } {
+            let filled = self.len();
+            self.exchange(filled, &theirs, Way::In)?;
+            let filled = filled.saturating_add(theirs.room());
+            self.filled.store(filled, Relaxed);
+            left = left.saturating_sub(theirs.room());
         }
         if left == 0 {
             return Ok(());
@@ -234,13 +203,16 @@ impl Pages {
         let mut filled = self.len();
         let mut left = more;
         while !left.is_empty() {
-            let (page, at, room) = self.place(filled)?;
-            let (now, later) = left.split_at(left.len().min(room));
+            let place = self.span.place(filled)?;
+            let (now, later) = left.split_at(left.len().min(place.length));
             let open = self.lock_open()?;
-            with_page(page, |mapped| {
+            with_page(place.page, |mapped| {
                 // SAFETY: the mapping is of a whole page, which has so many bytes from there on, and may
                 // be written to by `ensure_room`. It is none of the kernel's own memory.
-                unsafe { core::ptr::copy_nonoverlapping(now.as_ptr(), mapped.add(at), now.len()) };
+                unsafe {
+                    let there = mapped.add(place.at);
+                    core::ptr::copy_nonoverlapping(now.as_ptr(), there, now.len());
+                };
             });
             drop(open);
             left = later;
@@ -250,63 +222,35 @@ impl Pages {
         Ok(())
     }
 
-    /// Moves `length` bytes between here, from `at` on, and the beginning of the driver's pages. These are
-    /// pinned as well: nothing is waited for.
+    /// Moves bytes between here, from `at` on, and all of a driver's span. Nothing is waited for.
     ///
     /// # Errors
-    /// `ENOENT`: the call has ended meanwhile.
-    fn exchange(&self, at: usize, theirs: &Self, length: usize, way: Way) -> Result {
+    /// `ENOENT`: the call has ended meanwhile. `EINVAL`: they cannot be moved that way, or not so many.
+    fn exchange(&self, at: usize, theirs: &Span, way: Way) -> Result {
+        let destination = match way {
+            Way::In => &self.span,
+            Way::Out => theirs,
+        };
+        if !destination.is_writable() {
+            return Err(EINVAL);
+        }
         let mut done = 0_usize;
-        while done < length {
-            let (page, from, room) = self.place(at.saturating_add(done))?;
-            let (their_page, their_from, their_room) = theirs.place(done)?;
-            let part = (length - done).min(room).min(their_room);
+        while done < theirs.room() {
+            let mut mine = self.span.place(at.saturating_add(done))?;
+            mine.length = mine.length.min(theirs.room() - done);
             let open = self.lock_open()?;
-            with_page(page, |mine| {
-                with_page(their_page, |their| {
-                    // SAFETY: both are mappings of whole pages, which have so many bytes from there on,
-                    // inside of what was pinned; the destination was pinned for writing, by
-                    // `ensure_room` here, by `of_destination` there.
-                    unsafe {
-                        let (mine, their) = (mine.add(from), their.add(their_from));
-                        let (source, destination) = match way {
-                            Way::In => (their.cast_const(), mine),
-                            Way::Out => (mine.cast_const(), their),
-                        };
-                        // A driver may be its own client, with one buffer for both.
-                        match core::ptr::eq(page, their_page) {
-                            true => core::ptr::copy(source, destination, part),
-                            false => {
-                                core::ptr::copy_nonoverlapping(source, destination, part);
-                            }
-                        }
-                    }
-                });
-            });
+            // SAFETY: where bytes go to is writable, as was seen above.
+            unsafe { theirs.exchange(done, mine, way) }?;
             drop(open);
-            done = done.saturating_add(part);
+            done = done.saturating_add(mine.length);
         }
         Ok(())
-    }
-
-    /// Where the byte `at` is: the page, the place in it, and how many bytes there are from there on, of
-    /// the page and of what was pinned.
-    ///
-    /// # Errors
-    /// `EINVAL`: it is none of these.
-    fn place(&self, at: usize) -> Result<(*mut bindings::page, usize, usize)> {
-        let left = self.room.checked_sub(at).filter(|left| *left != 0);
-        let left = left.ok_or(EINVAL)?;
-        let place = self.start.saturating_add(at);
-        let page = *self.list.get(place / PAGE_SIZE).ok_or(EINVAL)?;
-        let from = place % PAGE_SIZE;
-        Ok((page, from, left.min(PAGE_SIZE - from)))
     }
 
     /// # Errors
     /// `EINVAL`: there is no room for `length` bytes more that may be written.
     fn ensure_room(&self, length: usize) -> Result {
-        match self.writable && length <= self.room.saturating_sub(self.len()) {
+        match self.span.is_writable() && length <= self.room().saturating_sub(self.len()) {
             true => Ok(()),
             false => Err(EINVAL),
         }
@@ -321,57 +265,6 @@ impl Pages {
         match *open {
             true => Ok(open),
             false => Err(ENOENT),
-        }
-    }
-}
-
-/// Which way bytes go.
-#[derive(Clone, Copy)]
-enum Way {
-    /// To the client.
-    In,
-    /// To the driver.
-    Out,
-}
-
-/// Maps a page for `call`, which must not sleep.
-fn with_page(page: *mut bindings::page, call: impl FnOnce(*mut u8)) {
-    // SAFETY: the page is pinned. The mapping is the task's own, and undone in the order of a stack.
-    unsafe {
-        let mapped = bindings::kmap_local_page(page);
-        call(mapped.cast());
-        bindings::kunmap_local(mapped);
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Pages {
-    /// May sleep: for the locks of pages.
-    fn drop(self: Pin<&mut Self>) {
-        let this = self.project();
-        drop(Pinned {
-            list: core::mem::take(this.list),
-            writable: *this.writable,
-        });
-    }
-}
-
-impl Pinned {
-    fn give(&mut self) -> KVVec<*mut bindings::page> {
-        core::mem::take(&mut self.list)
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        // SAFETY: all that is in the list is pinned, once each. What may have been written to is marked
-        // so.
-        unsafe {
-            bindings::unpin_user_pages_dirty_lock(
-                self.list.as_mut_ptr(),
-                self.list.len(),
-                self.writable,
-            );
         }
     }
 }
