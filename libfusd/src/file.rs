@@ -141,6 +141,14 @@ pub(crate) struct Sources {
     pub(crate) rings: Attached,
 }
 
+impl Sources {
+    /// Whether there is nothing but the device.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.published.is_none() && self.rings.is_empty()
+    }
+}
+
 /// The open of a file, as the kernel knows it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::buffer::Buffer;
 use super::{
-    Answer, Backend, BackendKind, Call, Carrier, FileId, Incoming, Message, Offer, Operation,
-    PollKey, RequestId,
+    Answer, Backend, BackendKind, Call, FileId, Incoming, Message, Offer, Operation, PollKey,
+    RequestId,
 };
 use crate::sync::lock;
 use crate::{Caller, Errno, PollEvents, Position};
@@ -170,31 +170,6 @@ fn reply(answer: &Answer<'_>) -> Result<Reply, Errno> {
     })
 }
 
-/// Nothing is saved by it; but drivers that are tried here meet the same order of events as with
-/// a backend that saves a system call.
-impl Carrier for Loopback {
-    fn pack(&self, id: RequestId, _call: Call, answer: &Answer<'_>, message: &mut Vec<u8>) -> bool {
-        lock(&self.state).packed.insert(id, reply(answer));
-        message.extend_from_slice(&id.0.to_ne_bytes());
-        true
-    }
-
-    fn exchange(&self, message: &[u8], buffer: &mut Buffer) -> io::Result<Incoming> {
-        self.hand_in(message);
-        self.receive(buffer)
-    }
-
-    fn hand_in(&self, message: &[u8]) {
-        let Ok(id) = message.try_into().map(u64::from_ne_bytes) else {
-            return;
-        };
-        let reply = lock(&self.state).packed.remove(&RequestId(id));
-        if let Some(Err(error)) = reply.map(|reply| self.give(RequestId(id), reply)) {
-            tracing::debug!(%error, "answer not delivered");
-        }
-    }
-}
-
 impl Backend for Loopback {
     fn kind(&self) -> BackendKind {
         BackendKind::Loopback
@@ -234,8 +209,31 @@ impl Backend for Loopback {
         self.give(id, reply(&answer))
     }
 
-    fn carrier(&self) -> Option<&dyn Carrier> {
-        Some(self)
+    /// Nothing is saved by it; but drivers that are tried here meet the same order of events as with
+    /// a backend that saves a system call.
+    fn carries(&self) -> bool {
+        true
+    }
+
+    fn pack(&self, id: RequestId, _call: Call, answer: &Answer<'_>, message: &mut Vec<u8>) -> bool {
+        lock(&self.state).packed.insert(id, reply(answer));
+        message.extend_from_slice(&id.0.to_ne_bytes());
+        true
+    }
+
+    fn exchange(&self, message: &[u8], buffer: &mut Buffer) -> io::Result<Incoming> {
+        self.hand_in(message);
+        self.receive(buffer)
+    }
+
+    fn hand_in(&self, message: &[u8]) {
+        let Ok(id) = message.try_into().map(u64::from_ne_bytes) else {
+            return;
+        };
+        let reply = lock(&self.state).packed.remove(&RequestId(id));
+        if let Some(Err(error)) = reply.map(|reply| self.give(RequestId(id), reply)) {
+            tracing::debug!(%error, "answer not delivered");
+        }
     }
 
     fn interrupt_again(&self, token: RequestId) {

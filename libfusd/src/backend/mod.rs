@@ -114,10 +114,36 @@ pub(crate) trait Backend: Send + Sync {
     /// `ENOENT`: nobody waits for this answer any more. Others: it could not be handed over.
     fn answer(&self, id: RequestId, call: Call, answer: Answer<'_>) -> io::Result<()>;
 
-    /// How an answer goes along with the next receive, where that saves a call.
-    fn carrier(&self) -> Option<&dyn Carrier> {
-        None
+    /// Whether an answer can go along with the next receive ([`Backend::exchange`]): where that saves a
+    /// call.
+    fn carries(&self) -> bool {
+        false
     }
+
+    /// Writes the message that answers a request into `message`, which is empty. False: this
+    /// answer has to go by [`Backend::answer`], and nothing has happened.
+    fn pack(
+        &self,
+        _id: RequestId,
+        _call: Call,
+        _answer: &Answer<'_>,
+        _message: &mut Vec<u8>,
+    ) -> bool {
+        false
+    }
+
+    /// Hands in `message`, which [`Backend::pack`] wrote, and then does as [`Backend::receive`] does.
+    /// Whether anybody still waited for the answer is not told.
+    ///
+    /// # Errors
+    /// As of [`Backend::receive`].
+    fn exchange(&self, message: &[u8], buffer: &mut Buffer) -> io::Result<Incoming> {
+        self.hand_in(message);
+        self.receive(buffer)
+    }
+
+    /// Hands in `message`, which [`Backend::pack`] wrote, alone.
+    fn hand_in(&self, _message: &[u8]) {}
 
     /// Says that an [`Incoming::Interrupt`] named a request the session does not hold (yet).
     fn interrupt_again(&self, _token: RequestId) {}
@@ -199,23 +225,6 @@ pub(crate) struct Content {
     pub(crate) address: u64,
     /// Bytes.
     pub(crate) length: u64,
-}
-
-/// Answers that go along with [`Backend::receive`].
-pub(crate) trait Carrier {
-    /// Writes the message that answers a request into `message`, which is empty. False: this
-    /// answer has to go by [`Backend::answer`], and nothing has happened.
-    fn pack(&self, id: RequestId, call: Call, answer: &Answer<'_>, message: &mut Vec<u8>) -> bool;
-
-    /// Hands in `message`, which [`pack`](Self::pack) wrote, and then does as
-    /// [`Backend::receive`] does. Whether anybody still waited for the answer is not told.
-    ///
-    /// # Errors
-    /// As of [`Backend::receive`].
-    fn exchange(&self, message: &[u8], buffer: &mut Buffer) -> io::Result<Incoming>;
-
-    /// Hands in `message` alone.
-    fn hand_in(&self, message: &[u8]);
 }
 
 /// Rings that the kernel serves reads and writes from. Nothing here waits for anybody.
@@ -414,6 +423,15 @@ impl fmt::Display for Call {
             Self::Sync => "fsync",
             Self::Size => "stat",
         })
+    }
+}
+
+/// How many bytes the parts of an answer have together; mostly there is one.
+#[inline]
+pub(crate) fn total(parts: &[IoSlice<'_>]) -> usize {
+    match parts {
+        [part] => part.len(),
+        parts => parts.iter().map(|part| part.len()).sum(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::Errno;
 pub struct AtReturn<R>(R);
 
 impl<R> AtReturn<R> {
-    /// `request` has been told so.
+    #[inline]
     pub(super) fn new(request: R) -> Self {
         Self(request)
     }
@@ -30,56 +30,63 @@ impl<R> AtReturn<R> {
 impl<R: Request> AtReturn<R> {
     /// Ends the call with an error.
     pub fn fail(self, errno: Errno) {
-        let _unknown = self.0.fail(errno);
+        let _unknown = self.told().fail(errno);
+    }
+
+    /// The request, which knows when its answer leaves.
+    fn told(mut self) -> R {
+        self.0.leave_at_return();
+        self.0
     }
 }
 
 impl AtReturn<ReadRequest> {
     /// As [`ReadRequest::reply`].
+    #[inline]
     pub fn reply(self, data: &[u8]) {
-        let _unknown = self.0.reply(data);
+        self.0.reply_at_return(data);
     }
 
     /// As [`ReadRequest::reply_parts`].
     pub fn reply_parts(self, parts: &[IoSlice<'_>]) {
-        let _unknown = self.0.reply_parts(parts);
+        let _unknown = self.told().reply_parts(parts);
     }
 
     /// As [`ReadRequest::reply_from`].
     pub fn reply_from(self, content: &[u8]) {
-        let _unknown = self.0.reply_from(content);
+        let _unknown = self.told().reply_from(content);
     }
 }
 
 impl AtReturn<WriteRequest> {
     /// As [`WriteRequest::accept`].
     pub fn accept(self) {
-        let _unknown = self.0.accept();
+        let _unknown = self.told().accept();
     }
 
     /// As [`WriteRequest::accept_part`].
     pub fn accept_part(self, count: usize) {
-        let _unknown = self.0.accept_part(count);
+        let _unknown = self.told().accept_part(count);
     }
 }
 
 impl AtReturn<IoctlRequest> {
     /// As [`IoctlRequest::reply`].
     pub fn reply(self, result: i32, output: &[u8]) {
-        let _unknown = self.0.reply(result, output);
+        let _unknown = self.told().reply(result, output);
     }
 }
 
 impl AtReturn<FlushRequest> {
     /// As [`FlushRequest::done`].
     pub fn done(self) {
-        let _unknown = self.0.done();
+        let _unknown = self.told().done();
     }
 }
 
 impl AtReturn<SyncRequest> {
     /// As [`SyncRequest::done`].
     pub fn done(self) {
-        let _unknown = self.0.done();
+        let _unknown = self.told().done();
     }
 }

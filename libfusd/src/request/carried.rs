@@ -27,19 +27,29 @@ struct Carried {
 
 /// While it lives, an answer of this thread may wait for [`receive`](Self::receive). Dropped, it
 /// has the last one sent.
-pub(crate) struct Carrying(Arc<dyn Backend>);
+pub(crate) struct Carrying {
+    backend: Arc<dyn Backend>,
+    /// The message that went last: its memory is for the one after the next. Empty but while it goes.
+    sent: Vec<u8>,
+}
 
 /// Begins to carry, for a thread that reads. `None`: the backend cannot.
 pub(crate) fn carry(backend: &Arc<dyn Backend>) -> Option<Carrying> {
-    backend.carrier()?;
+    if !backend.carries() {
+        return None;
+    }
     CARRIED.set(Some(Carried {
         backend: Arc::clone(backend),
         message: Vec::new(),
     }));
-    Some(Carrying(Arc::clone(backend)))
+    Some(Carrying {
+        backend: Arc::clone(backend),
+        sent: Vec::new(),
+    })
 }
 
 /// Keeps the answer, if this thread has room for it; else it is for the caller to send.
+#[inline]
 pub(super) fn keep(
     backend: &Arc<dyn Backend>,
     id: RequestId,
@@ -50,10 +60,7 @@ pub(super) fn keep(
         let Some(carried) = carried else { return false };
         carried.message.is_empty()
             && Arc::ptr_eq(&carried.backend, backend)
-            && carried
-                .backend
-                .carrier()
-                .is_some_and(|carrier| carrier.pack(id, call, answer, &mut carried.message))
+            && backend.pack(id, call, answer, &mut carried.message)
     })
 }
 
@@ -68,43 +75,27 @@ pub(crate) fn send_carried() {
             mem::take(&mut carried.message),
         ))
     });
-    if let Some((backend, message)) = taken
-        && let Some(carrier) = backend.carrier()
-    {
-        carrier.hand_in(&message);
+    if let Some((backend, message)) = taken {
+        backend.hand_in(&message);
     }
 }
 
 impl Carrying {
     /// [`Backend::receive`], to which the answer of this thread, if there is one, goes along.
     #[inline]
-    pub(crate) fn receive(&self, buffer: &mut Buffer) -> io::Result<Incoming> {
-        let message = CARRIED.with_borrow_mut(|carried| {
-            let message = carried.as_mut().map(|carried| &mut carried.message);
-            message.map(mem::take).unwrap_or_default()
+    pub(crate) fn receive(&mut self, buffer: &mut Buffer) -> io::Result<Incoming> {
+        CARRIED.with_borrow_mut(|carried| {
+            if let Some(carried) = carried {
+                mem::swap(&mut carried.message, &mut self.sent);
+            }
         });
-        match self.0.carrier() {
-            Some(carrier) if !message.is_empty() => {
-                let received = carrier.exchange(&message, buffer);
-                give_back(message);
-                received
-            }
-            _ => {
-                give_back(message);
-                self.0.receive(buffer)
-            }
+        if self.sent.is_empty() {
+            return self.backend.receive(buffer);
         }
+        let received = self.backend.exchange(&self.sent, buffer);
+        self.sent.clear();
+        received
     }
-}
-
-/// Keeps the memory of a message for the next one.
-fn give_back(mut message: Vec<u8>) {
-    message.clear();
-    CARRIED.with_borrow_mut(|carried| {
-        if let Some(carried) = carried {
-            carried.message = message;
-        }
-    });
 }
 
 impl Drop for Carrying {

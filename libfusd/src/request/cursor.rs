@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Delivery;
-use crate::backend::Answer;
+use crate::backend::{Answer, total};
 
 /// Where in its file one read or write begins, and the position that it moves.
 pub(crate) struct Cursor {
@@ -37,7 +37,7 @@ impl Cursor {
         finish: impl FnOnce(Answer<'a>) -> Delivery,
     ) -> Delivery {
         let count: usize = match &answer {
-            Answer::Data(parts) => parts.iter().map(|part| part.len()).sum(),
+            Answer::Data(parts) => total(parts),
             // Lossless: fusd runs on targets with at least 32 bits.
             Answer::Count(count) => *count as usize,
             _ => return finish(answer),

@@ -7,7 +7,7 @@
 //! they were given. What can still happen is that it is killed before it gets one, as it might be
 //! right after.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ use crate::{Area, Errno, PollEvents};
 thread_local! {
     /// What this thread has answered since it began to hold; `None` where it does not.
     static HELD: RefCell<Option<Vec<Item>>> = const { RefCell::new(None) };
+    /// Whether it does: to be asked for each answer.
+    static HOLDS: Cell<bool> = const { Cell::new(false) };
 }
 
 enum Item {
@@ -62,10 +64,18 @@ pub(crate) fn hold() -> Holding {
             true
         }
     });
+    HOLDS.set(true);
     Holding { outermost }
 }
 
+/// Whether this thread holds.
+#[inline]
+pub(super) fn holds() -> bool {
+    HOLDS.get()
+}
+
 /// Keeps the answer, if this thread holds; else it is for the caller to send.
+#[inline(never)]
 pub(super) fn keep(
     backend: &Arc<dyn Backend>,
     id: RequestId,
@@ -119,6 +129,7 @@ impl Drop for Holding {
         if !self.outermost {
             return;
         }
+        HOLDS.set(false);
         let held = HELD.with_borrow_mut(Option::take);
         for item in held.into_iter().flatten() {
             match item {

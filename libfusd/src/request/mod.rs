@@ -12,25 +12,29 @@ mod carried;
 mod cursor;
 mod held;
 mod ioctl;
+mod link;
 mod open;
 mod plain;
 mod read;
 mod restore;
+mod stage;
 mod ticket;
+mod told;
 mod write;
 
 pub use at_return::AtReturn;
-pub(crate) use carried::{Carrying, carry, send_carried};
+pub(crate) use carried::{carry, send_carried};
 pub(crate) use cursor::Cursor;
 pub(crate) use held::hold;
 pub use held::once_sent;
 pub(crate) use ioctl::IoctlCall;
 pub use ioctl::IoctlRequest;
+pub(crate) use link::Link;
 pub use open::OpenRequest;
 pub use plain::{FlushRequest, SyncRequest};
 pub use read::ReadRequest;
 pub use restore::RestoreRequest;
-pub(crate) use ticket::{Link, Pending};
+pub(crate) use ticket::{Pending, What};
 pub(crate) use write::WriteData;
 pub use write::WriteRequest;
 
@@ -65,21 +69,18 @@ pub struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(pending: Pending, flags: OpenFlags) -> Self {
+    #[inline]
+    pub(crate) fn new(pending: Pending, flags: OpenFlags, cursor: Option<Cursor>) -> Self {
         Self {
             pending,
             flags,
             at_return: false,
-            cursor: None,
+            cursor,
         }
     }
 
-    /// The same, of a call at `cursor`.
-    pub(crate) fn at(&mut self, cursor: Cursor) {
-        self.cursor = Some(cursor);
-    }
-
     /// The answer is to leave when the handler returns.
+    #[inline]
     fn at_return(&mut self) {
         self.at_return = true;
     }
@@ -95,6 +96,7 @@ impl Context {
     }
 
     /// The file's flags at the time of the call.
+    #[inline]
     pub fn flags(&self) -> OpenFlags {
         self.flags
     }
@@ -105,6 +107,7 @@ impl Context {
     }
 
     /// Whether the client has stopped waiting.
+    #[inline]
     pub fn is_abandoned(&self) -> bool {
         self.pending.ticket().is_abandoned()
     }
@@ -129,7 +132,10 @@ pub trait Request: sealed::Sealed + Send + 'static {
 }
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed {
+        /// The answer is to leave when the handler returns.
+        fn leave_at_return(&mut self);
+    }
 }
 
 /// Gives a request type its context and its failure.
@@ -150,8 +156,8 @@ macro_rules! request {
             }
 
             /// Has the answer leave when the handler returns: a system call less.
-            pub fn at_return(mut self) -> crate::request::AtReturn<Self> {
-                self.context.at_return();
+            #[inline]
+            pub fn at_return(self) -> crate::request::AtReturn<Self> {
                 crate::request::AtReturn::new(self)
             }
         }
@@ -159,6 +165,9 @@ macro_rules! request {
         impl $(<$parameter: Send + Sync + 'static>)? crate::request::sealed::Sealed
             for $name $(<$parameter>)?
         {
+            fn leave_at_return(&mut self) {
+                self.context.at_return();
+            }
         }
 
         impl $(<$parameter: Send + Sync + 'static>)? crate::request::Request
@@ -190,12 +199,26 @@ impl Context {
         }
     }
 
+    /// Ends the call when the handler returns, and with it this value: what becomes of most reads, so all
+    /// is in one piece.
+    fn finish_at_return(self, answer: crate::backend::Answer<'_>) {
+        let _unknown = match self {
+            Self {
+                pending,
+                cursor: None,
+                ..
+            } => pending.ticket().end(answer, true),
+            moves => moves.finish(answer),
+        };
+    }
+
     /// Has the call return that `total` bytes were taken, if anything ends it but its answer.
     pub(crate) fn take(&self, total: u32) -> bool {
         self.pending.ticket().take(total)
     }
 
     /// Ends the call with `EIO` because the driver's answer is not a possible one.
+    #[cold]
     pub(crate) fn refuse(&self, why: std::fmt::Arguments<'_>) -> Delivery {
         tracing::error!(
             call = %self.pending.ticket().call(),

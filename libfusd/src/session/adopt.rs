@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use super::crew::Lead;
+use super::crew::Handed;
 use super::engine::Engine;
+use super::files::Recent;
 use super::job::Job;
 use crate::backend::{FileId, RingUse};
 use crate::file::{Adopter, Known, Opening, Slot, Sources};
@@ -58,14 +59,14 @@ impl<D: Device> Adopter<D::File> for Engine<D> {
 
     fn abandon(&self, file: FileId) {
         // On another thread: the caller may hold locks that the device's release takes.
-        let Some(task) = self.queue(Job::Abandoned(file), &mut None) else {
+        let Some(task) = self.queue(Job::Abandoned(file), &mut Recent::default()) else {
             return;
         };
         match self.crew.hand_over(task) {
             // Where a new thread would be needed, the watcher sees to it.
-            Lead::Recruit => self.crew.dismiss(),
-            Lead::Alone(task) => self.run_apart(task),
-            Lead::Run(..) | Lead::HandedOver => {}
+            Handed::Recruit => self.crew.dismiss(),
+            Handed::Alone(task) => self.run_apart(task),
+            Handed::Over => {}
         }
     }
 }

@@ -92,13 +92,11 @@ pub(super) enum Duty<T> {
     Leave,
 }
 
-/// What the leader does with a call.
-pub(super) enum Lead<T> {
-    /// Run its handler, then call [`Crew::done`] with the phase.
-    Run(T, Phase),
-    /// Somebody else will: read on.
-    HandedOver,
-    /// As `HandedOver`, but start a thread, which has been counted in: nobody is free.
+/// What comes of a call that the leader hands over.
+pub(super) enum Handed<T> {
+    /// Somebody else will run its handler.
+    Over,
+    /// As `Over`, but start a thread, which has been counted in: nobody is free.
     Recruit,
     /// There is no crew any more: nobody else will.
     Alone(T),
@@ -219,30 +217,32 @@ impl<T> Crew<T> {
         }
     }
 
-    /// The leader has a call; `switched`: of another file than the one before. `start` as for
-    /// [`next`](Self::next).
+    /// The leader has a call; `switched`: of another file than the one before. With what it gets, it
+    /// runs the handler, and then calls [`done`](Self::done). `None`: it has to
+    /// [hand it over](Self::hand_over). `start` as for [`next`](Self::next).
     #[inline(always)]
-    pub(super) fn begin(&self, call: T, switched: bool, start: &dyn Fn()) -> Lead<T> {
+    pub(super) fn enter(&self, switched: bool, start: &dyn Fn()) -> Option<Phase> {
         if switched {
             self.switches.fetch_add(1, Ordering::Relaxed);
         }
         if self.hand_over.load(Ordering::SeqCst) {
-            return self.hand_over(call);
+            return None;
         }
         let inside = self.phase.load(Ordering::Relaxed) + 1;
         self.phase.store(inside, Ordering::SeqCst);
         // Looked at again now that the phase shows: either this sees what a helper was promised,
         // or the helper sees that the leader is inside (`has_room`).
         if self.hand_over.load(Ordering::SeqCst) && self.leave(inside) {
-            return self.hand_over(call);
+            return None;
         }
         if self.asleep.load(Ordering::SeqCst) {
             self.see_to_watcher(start);
         }
-        Lead::Run(call, Phase(inside))
+        Some(Phase(inside))
     }
 
     /// The leader's handler has returned.
+    #[inline]
     pub(super) fn done(&self, phase: &Phase) -> Done<T> {
         if self.leave(phase.0) {
             Done::Leads
@@ -263,23 +263,24 @@ impl<T> Crew<T> {
     }
 
     /// Hands a call to whoever is free, or will be. Not only for the leader.
-    pub(super) fn hand_over(&self, call: T) -> Lead<T> {
+    #[inline(never)]
+    pub(super) fn hand_over(&self, call: T) -> Handed<T> {
         let mut state = lock(&self.state);
         if state.disbanded {
-            return Lead::Alone(call);
+            return Handed::Alone(call);
         }
         state.calls.push_back(call);
         self.steer(&state);
         self.rouse(&state);
         if state.reserve > 0 {
             self.help.notify_one();
-            return Lead::HandedOver;
+            return Handed::Over;
         }
         if self.needs_thread(&state) {
             state.threads += 1;
-            return Lead::Recruit;
+            return Handed::Recruit;
         }
-        Lead::HandedOver
+        Handed::Over
     }
 
     /// Takes the newest call back that nobody has begun.
@@ -317,6 +318,7 @@ impl<T> Crew<T> {
     }
 
     /// Wakes the watcher; where it could not be started, tries that again now and then.
+    #[cold]
     fn see_to_watcher(&self, start: &dyn Fn()) {
         let mut state = lock(&self.state);
         if state.watched {
@@ -396,7 +398,7 @@ impl<T> Crew<T> {
             return waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         self.asleep.store(true, Ordering::SeqCst);
-        // Either this sees the leader inside, or the leader sees the sleeper (`begin`).
+        // Either this sees the leader inside, or the leader sees the sleeper (`enter`).
         if self.phase.load(Ordering::SeqCst) % 2 == 1 {
             self.asleep.store(false, Ordering::SeqCst);
             return state;

@@ -1,4 +1,4 @@
-//! From a job to the device's handler: in the order of each file, and only what it implements.
+//! From a job to its handler: in the order of each file, or in none.
 
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -8,28 +8,24 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use super::engine::Engine;
 use super::files::{Entry, Recent};
 use super::job::{Job, Task};
-use crate::backend::{Answer, FileId, Operation};
+use crate::backend::{Answer, Operation};
 use crate::file::Adopter;
 use crate::panics::contain;
 use crate::properties::Operations;
-use crate::request::{
-    Context, FlushRequest, IoctlCall, IoctlRequest, OpenRequest, Pending, ReadRequest,
-    RestoreRequest, SyncRequest, WriteData, WriteRequest, send_carried,
-};
-use crate::{Device, Errno, OpenFlags, Position, Published};
+use crate::request::{Context, OpenRequest, Pending, RestoreRequest, send_carried};
+use crate::{Device, Errno, OpenFlags};
 
 /// What panicked, where it was a handler. The request it held fails as it is dropped.
-const HANDLER: &str = "a handler";
+pub(super) const HANDLER: &str = "a handler";
 
 impl<D: Device> Engine<D> {
     /// Puts a job into the order of its file. `None`: whoever is busy with the file will run it, or
     /// there is nothing to run. `recent` keeps the file, for the next job is likely to be of it too.
-    #[inline]
     pub(super) fn queue(&self, job: Job, recent: &mut Recent<D::File>) -> Option<Task<D::File>> {
         let Some(id) = job.file() else {
             return Some(Task::Free(job));
         };
-        let entry = match recent.take().filter(|entry| entry.file.id() == id) {
+        let entry = match recent.take(id) {
             Some(entry) => entry,
             None => match self.files.get(id) {
                 Some(entry) => entry,
@@ -47,7 +43,7 @@ impl<D: Device> Engine<D> {
             },
         };
         if !job.is_last() {
-            *recent = Some(Arc::clone(&entry));
+            recent.keep(&entry);
         }
         if entry.take_turn() {
             return Some(Task::Ordered(entry, job));
@@ -63,19 +59,21 @@ impl<D: Device> Engine<D> {
                 contain(HANDLER, || self.handle_unordered(job));
             }
             Task::Ordered(entry, job) => {
-                contain(HANDLER, || self.handle(&entry, job));
-                while let Some(job) = entry.next() {
-                    self.take_on(&job);
-                    // What the one before has answered does not wait for this one.
-                    send_carried();
-                    contain(HANDLER, || self.handle(&entry, job));
-                }
-                if Arc::strong_count(&entry) == 1 {
-                    send_carried();
-                    // With a released file goes the driver's state for it.
-                    contain("the state of a file", move || drop(entry));
-                }
+                self.serve(&entry, job);
+                self.run_waiting(&entry);
+                entry.let_go();
             }
+        }
+    }
+
+    /// Runs what the calls of a file have come to while a handler of it ran.
+    #[inline]
+    pub(super) fn run_waiting(&self, entry: &Entry<D::File>) {
+        while let Some(job) = entry.next() {
+            self.take_on(&job);
+            // What the one before has answered does not wait for this one.
+            send_carried();
+            self.serve(entry, job);
         }
     }
 
@@ -183,217 +181,13 @@ impl<D: Device> Engine<D> {
         };
         let adopter = Weak::clone(&self.this) as Weak<dyn Adopter<D::File>>;
         self.device.open(OpenRequest::new(
-            Context::new(pending, flags),
+            Context::new(pending, flags, None),
             adopter,
             slot,
         ));
     }
 
-    /// The calls of an open file.
-    fn handle(&self, entry: &Entry<D::File>, job: Job) {
-        match job {
-            Job::Abandoned(id) => self.release(id, entry),
-            Job::Call {
-                pending,
-                operation: Operation::Release { file: id },
-                ..
-            } => {
-                self.release(id, entry);
-                pending.ticket().finish(Answer::Done);
-            }
-            Job::Call { pending, .. } if pending.ticket().is_abandoned() => {}
-            Job::Call {
-                pending,
-                operation,
-                data,
-            } => self.serve(entry, pending, operation, data),
-        }
-    }
-
-    /// A call of an open file, by whatever serves it.
-    fn serve(
-        &self,
-        entry: &Entry<D::File>,
-        pending: Pending,
-        operation: Operation,
-        data: WriteData,
-    ) {
-        let sources = &entry.sources;
-        let ring = match operation {
-            Operation::Read { .. } => sources.rings.reads(),
-            Operation::Write { .. } => sources.rings.writes(),
-            _ => None,
-        };
-        match (operation, ring) {
-            (Operation::Read { flags, length, .. }, Some(ring)) => {
-                let context = entry.context(pending, Some(flags));
-                ring.read(ReadRequest::new(context, 0, length));
-            }
-            (Operation::Write { flags, .. }, Some(ring)) => {
-                let context = entry.context(pending, Some(flags));
-                ring.write(WriteRequest::new(context, 0, data));
-            }
-            (operation, _) => match (&sources.published, self.instead(&operation)) {
-                (Some(content), _) if matches!(operation, Operation::Read { .. }) => {
-                    self.read_published(entry, content, pending, &operation);
-                }
-                (_, Some(answer)) => {
-                    pending.ticket().finish(answer);
-                }
-                (_, None) => self.call(entry, pending, operation, data),
-            },
-        }
-    }
-
-    fn call(
-        &self,
-        entry: &Entry<D::File>,
-        pending: Pending,
-        operation: Operation,
-        data: WriteData,
-    ) {
-        let (device, file) = (&self.device, &entry.file);
-        match operation {
-            Operation::Read {
-                flags,
-                offset,
-                length,
-                ..
-            } => {
-                let mut context = entry.context(pending, Some(flags));
-                let offset = self.place(entry, &mut context, offset, false);
-                device.read(file, ReadRequest::new(context, offset, length));
-            }
-            Operation::Write { flags, offset, .. } => {
-                let mut context = entry.context(pending, Some(flags));
-                let offset = self.place(entry, &mut context, offset, true);
-                device.write(file, WriteRequest::new(context, offset, data));
-            }
-            Operation::Ioctl {
-                command,
-                argument,
-                output,
-                reach,
-                caller_32_bit,
-                ..
-            } => {
-                let call = IoctlCall {
-                    command,
-                    argument,
-                    output,
-                    reach,
-                    caller_32_bit,
-                };
-                let request =
-                    IoctlRequest::new(entry.context(pending, None), call, data.into_vec());
-                if let Some(request) = self.complete(request) {
-                    device.ioctl(file, request);
-                }
-            }
-            Operation::Flush { .. } => {
-                device.flush(file, FlushRequest::new(entry.context(pending, None)));
-            }
-            Operation::Sync { data_only, .. } => {
-                device.sync(
-                    file,
-                    SyncRequest::new(entry.context(pending, None), data_only),
-                );
-            }
-            Operation::Open { .. }
-            | Operation::Release { .. }
-            | Operation::Poll { .. }
-            | Operation::Size { .. } => {}
-        }
-    }
-
-    /// Answers a read from what is published.
-    fn read_published(
-        &self,
-        entry: &Entry<D::File>,
-        content: &Published,
-        pending: Pending,
-        operation: &Operation,
-    ) {
-        let &Operation::Read {
-            flags,
-            offset,
-            length,
-            ..
-        } = operation
-        else {
-            return;
-        };
-        let mut context = entry.context(pending, Some(flags));
-        let offset = match self.properties.position {
-            Position::Seekable => self.place(entry, &mut context, offset, false),
-            // Nobody else keeps where a reader of a stream is.
-            Position::Stream => {
-                let cursor = entry.cursor(None);
-                let start = cursor.start();
-                context.at(cursor);
-                start
-            }
-        };
-        let request = ReadRequest::new(context, offset, length);
-        request.at_return().reply_from(content.bytes());
-    }
-
-    /// Where a read or a write begins: where the kernel says, or, if it does not say, where the
-    /// last one ended. What is appended begins at the end.
-    fn place(
-        &self,
-        entry: &Entry<D::File>,
-        context: &mut Context,
-        offset: u64,
-        write: bool,
-    ) -> u64 {
-        let backend = &self.link.backend;
-        if self.properties.position == Position::Stream {
-            return offset;
-        }
-        let append = write && context.flags().append() && !backend.places_appends();
-        let end = append.then(|| self.device.size(Some(&entry.file)));
-        if backend.tells_offsets() {
-            return end.unwrap_or(offset);
-        }
-        let cursor = entry.cursor(end);
-        let start = cursor.start();
-        context.at(cursor);
-        start
-    }
-
-    /// An ioctl with the memory that belongs to it. `None`: it comes again with that, or has
-    /// failed, because it cannot.
-    fn complete(&self, request: IoctlRequest) -> Option<IoctlRequest> {
-        if !self.implements(Operations::ANY_IOCTL) {
-            return Some(request);
-        }
-        let argument = self.device.ioctl_argument(request.command());
-        request.complete(argument)
-    }
-
-    fn release(&self, id: FileId, entry: &Entry<D::File>) {
-        let slot = self.files.remove(id);
-        entry.sources.rings.unwatch(&entry.file);
-        if slot.is_some() {
-            self.device.release(&entry.file);
-        }
-        drop(slot);
-    }
-
-    /// What the client gets for an operation that the device does not implement.
-    fn instead(&self, operation: &Operation) -> Option<Answer<'static>> {
-        let (needed, answer) = match operation {
-            Operation::Read { .. } => (Operations::READ, Answer::Error(Errno::EINVAL)),
-            Operation::Write { .. } => (Operations::WRITE, Answer::Error(Errno::EINVAL)),
-            Operation::Ioctl { .. } => (Operations::IOCTL, Answer::Error(Errno::ENOTTY)),
-            Operation::Flush { .. } => (Operations::FLUSH, Answer::Done),
-            Operation::Sync { .. } => (Operations::SYNC, Answer::Error(Errno::EINVAL)),
-            _ => return None,
-        };
-        (!self.implements(needed)).then_some(answer)
-    }
-
+    #[inline]
     pub(super) fn implements(&self, operation: Operations) -> bool {
         self.properties.operations.contains(operation)
     }

@@ -1,15 +1,16 @@
 //! The threads of a session: they take messages from the backend and run the handlers.
 
+use std::io;
 use std::sync::{Arc, Weak};
 use std::thread;
 
-use super::crew::{Crew, Done, Duty, Lead};
-use super::files::Files;
-use super::job::{Job, Task};
+use super::crew::{Crew, Done, Duty, Handed};
+use super::files::{Files, Recent};
+use super::job::{Job, Read, Task};
 use super::{Serve, Shared, no_thread};
 use crate::backend::buffer::{Buffer, BufferPool};
 use crate::backend::{Incoming, Message, Operation};
-use crate::request::{Carrying, Link, WriteData, carry};
+use crate::request::{Link, Pending, What, WriteData, carry};
 use crate::{Device, Errno, Error, ErrorKind, Properties, Result, trace};
 
 /// The bounds a session keeps.
@@ -26,6 +27,9 @@ pub(crate) struct Engine<D: Device> {
     pub(super) device: D,
     pub(super) properties: Properties,
     pub(super) link: Arc<Link>,
+    /// What the backend says of these: it is asked for each call.
+    pub(super) tells_offsets: bool,
+    pub(super) places_appends: bool,
     pub(super) files: Files<D::File>,
     pub(super) crew: Crew<Task<D::File>>,
     buffers: Arc<BufferPool>,
@@ -54,6 +58,8 @@ impl<D: Device> Engine<D> {
         Arc::new_cyclic(|this| Self {
             device,
             properties,
+            tells_offsets: link.backend.tells_offsets(),
+            places_appends: link.backend.places_appends(),
             link,
             files: Files::new(limits.open_files, first),
             crew: Crew::new(limits.workers),
@@ -63,7 +69,7 @@ impl<D: Device> Engine<D> {
     }
 
     /// Starts a thread that has been counted in already.
-    fn spawn(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
+    fn spawn(self: &Arc<Self>, shared: &Arc<Shared>) -> io::Result<()> {
         let engine = Arc::clone(self);
         let worker = Arc::clone(shared);
         shared.worker_begins();
@@ -115,70 +121,101 @@ impl<D: Device> Engine<D> {
     /// Reads and runs handlers until somebody else does; returns the task to go on with, if any.
     fn lead(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<Option<Task<D::File>>, Ended> {
         let mut buffer = self.buffers.take();
-        let carrying = carry(&self.link.backend);
-        let mut file = None;
-        let mut recent = None;
+        let mut carrying = carry(&self.link.backend);
+        let mut recent = Recent::default();
         let start = || {
             self.try_spawn(shared);
         };
         loop {
-            let Some(job) = self.receive(shared, carrying.as_ref(), &mut buffer)? else {
+            if shared.stopping() {
+                return Err(Ended);
+            }
+            let received = match &mut carrying {
+                Some(carrying) => carrying.receive(&mut buffer),
+                None => self.link.backend.receive(&mut buffer),
+            };
+            let Ok(Incoming::Request(message)) = &received else {
+                self.attend(shared, received)?;
                 continue;
             };
-            let switched = job
-                .file()
-                .is_some_and(|this| file.replace(this) != Some(this));
-            let Some(task) = self.queue(job, &mut recent) else {
+            let Some(pending) = self.admit(message, &buffer) else {
                 continue;
             };
-            match self.crew.begin(task, switched, &start) {
-                Lead::Run(task, phase) => {
-                    self.run(task);
-                    if let Done::Helps(next) = self.crew.done(&phase) {
-                        return Ok(next);
+            // A read needs little. Where its file is that of the call before, and idle, as it mostly is,
+            // it is served from here, and nothing is moved to be queued or handed over.
+            let read = Read::of(&message.operation);
+            let done = match read.and_then(|read| Some((read, recent.take_turn(read.file)?))) {
+                Some((read, entry)) => match self.crew.enter(false, &start) {
+                    Some(phase) => {
+                        self.serve_read(entry, pending, read);
+                        if !entry.rest() {
+                            self.run_waiting(entry);
+                        }
+                        self.crew.done(&phase)
+                    }
+                    None => {
+                        let job = self.job(message, pending, &mut buffer);
+                        let task = Task::Ordered(Arc::clone(entry), job);
+                        self.hand_over(task, shared);
+                        continue;
+                    }
+                },
+                None => {
+                    let job = self.job(message, pending, &mut buffer);
+                    let switched = recent.switches_to(&job);
+                    let Some(task) = self.queue(job, &mut recent) else {
+                        continue;
+                    };
+                    match self.crew.enter(switched, &start) {
+                        Some(phase) => {
+                            self.run(task);
+                            self.crew.done(&phase)
+                        }
+                        None => {
+                            self.hand_over(task, shared);
+                            continue;
+                        }
                     }
                 }
-                Lead::HandedOver => {}
-                Lead::Alone(task) => self.run(task),
-                Lead::Recruit => {
-                    // Better late than never, and better slow than not at all.
-                    if !self.try_spawn(shared)
-                        && let Some(task) = self.crew.take_back()
-                    {
-                        self.run(task);
-                    }
+            };
+            if let Done::Helps(next) = done {
+                recent.forget();
+                return Ok(next);
+            }
+        }
+    }
+
+    /// Hands a task of the leader's to the other threads.
+    fn hand_over(self: &Arc<Self>, task: Task<D::File>, shared: &Arc<Shared>) {
+        match self.crew.hand_over(task) {
+            Handed::Over => {}
+            Handed::Alone(task) => self.run(task),
+            Handed::Recruit => {
+                // Better late than never, and better slow than not at all.
+                if !self.try_spawn(shared)
+                    && let Some(task) = self.crew.take_back()
+                {
+                    self.run(task);
                 }
             }
         }
     }
 
-    /// One message from the backend, made a job.
-    fn receive(
-        &self,
-        shared: &Shared,
-        carrying: Option<&Carrying>,
-        buffer: &mut Buffer,
-    ) -> Result<Option<Job>, Ended> {
-        if shared.stopping() {
-            return Err(Ended);
-        }
+    /// Sees to what is no call.
+    #[inline(never)]
+    fn attend(&self, shared: &Shared, received: io::Result<Incoming>) -> Result<(), Ended> {
         let lost = |error: Error| {
             shared.stop(Some(error.on(shared.path())));
             Ended
         };
-        let received = match carrying {
-            Some(carrying) => carrying.receive(buffer),
-            None => self.link.backend.receive(buffer),
-        };
         match received {
-            Ok(Incoming::Request(message)) => Ok(self.admit(message, buffer)),
             Ok(Incoming::Interrupt { id, token }) => {
                 if !self.link.interrupt(id) {
                     self.link.backend.interrupt_again(token);
                 }
-                Ok(None)
+                Ok(())
             }
-            Ok(Incoming::Nothing) => Ok(None),
+            Ok(Incoming::Request(_) | Incoming::Nothing) => Ok(()),
             Ok(Incoming::Succeeded) => {
                 shared.stop(None);
                 Err(Ended)
@@ -195,25 +232,38 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    fn admit(&self, message: Message, buffer: &mut Buffer) -> Option<Job> {
+    /// Takes a call in. `None`: it has been answered, as the session ends.
+    #[inline]
+    fn admit(&self, message: &Message, buffer: &Buffer) -> Option<Pending> {
         let Message {
             id,
             caller,
             operation,
         } = message;
-        let arguments = || trace::arguments(&operation, buffer);
-        let pending = self.link.admit(id, caller, operation.call(), arguments)?;
+        let call = What {
+            id: *id,
+            caller: *caller,
+            call: operation.call(),
+        };
+        let arguments = || trace::arguments(operation, buffer);
+        self.link.admit(call, arguments)
+    }
+
+    /// A call with all that belongs to it.
+    #[inline(never)]
+    fn job(&self, message: &Message, pending: Pending, buffer: &mut Buffer) -> Job {
+        let operation = message.operation.clone();
         let data = match &operation {
             Operation::Write { data, .. } | Operation::Ioctl { input: data, .. } => {
                 WriteData::take(buffer, data.clone(), || self.buffers.take())
             }
             _ => WriteData::none(),
         };
-        Some(Job::Call {
+        Job::Call {
             pending,
             operation,
             data,
-        })
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use super::job::Job;
 use crate::backend::FileId;
 use crate::file::{Known, Slot, Slots, Sources};
 use crate::idmap::IdMap;
+use crate::panics::contain;
 use crate::poll::{Readiness, Teller};
-use crate::request::{Context, Cursor, Pending};
+use crate::request::{Context, Cursor, Pending, send_carried};
 use crate::sync::lock;
 use crate::{Errno, OpenFile, OpenFlags};
 
@@ -43,12 +44,59 @@ pub(super) struct Entry<T> {
     turn: AtomicU8,
     /// What serves calls in place of the device.
     pub(super) sources: Sources,
+    /// There is nothing of that.
+    pub(super) device_alone: bool,
     /// Handlers of one file run one after the other: who finds it busy leaves its call here.
     waiting: Mutex<VecDeque<Job>>,
 }
 
-/// The file of the latest call, kept by who leads.
-pub(super) type Recent<T> = Option<Arc<Entry<T>>>;
+/// The file of the latest call, kept by who leads: the next call is likely to be of it too.
+pub(super) struct Recent<T> {
+    /// `None` where it is not open, or will not be any more.
+    entry: Option<Arc<Entry<T>>>,
+    file: Option<FileId>,
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self {
+            entry: None,
+            file: None,
+        }
+    }
+}
+
+impl<T> Recent<T> {
+    /// Takes the turn for a call of `file`, if that is this one, and it is idle.
+    #[inline(always)]
+    pub(super) fn take_turn(&self, file: FileId) -> Option<&Arc<Entry<T>>> {
+        let entry = self.entry.as_ref()?;
+        (file == entry.file.id() && entry.take_turn()).then_some(entry)
+    }
+
+    /// Notes which file a job is of; whether that is another one.
+    pub(super) fn switches_to(&mut self, job: &Job) -> bool {
+        job.file()
+            .is_some_and(|file| self.file.replace(file) != Some(file))
+    }
+
+    /// The file itself, to be kept anew.
+    pub(super) fn take(&mut self, id: FileId) -> Option<Arc<Entry<T>>> {
+        let entry = self.entry.take();
+        entry.filter(|entry| entry.file.id() == id)
+    }
+
+    pub(super) fn keep(&mut self, entry: &Arc<Entry<T>>) {
+        self.entry = Some(Arc::clone(entry));
+    }
+
+    /// It is of no use any more.
+    pub(super) fn forget(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            entry.let_go();
+        }
+    }
+}
 
 /// No handler of the file runs, and no call of it waits.
 const IDLE: u8 = 0;
@@ -106,6 +154,7 @@ impl<T: Send + Sync + 'static> Files<T> {
         let entry = Entry {
             file: file.clone(),
             position: Arc::default(),
+            device_alone: sources.is_empty(),
             sources,
             flags: AtomicI32::new(flags.raw()),
             turn: AtomicU8::new(IDLE),
@@ -142,15 +191,25 @@ impl<T: Send + Sync + 'static> Files<T> {
 }
 
 impl<T> Entry<T> {
-    /// The context of a call; `flags` where the call brought them along.
-    pub(super) fn context(&self, pending: Pending, flags: Option<OpenFlags>) -> Context {
-        if let Some(flags) = flags {
-            self.flags.store(flags.raw(), Ordering::Relaxed);
+    /// Is done with it. With a released file goes the driver's state for it.
+    pub(super) fn let_go(self: Arc<Self>) {
+        if Arc::strong_count(&self) == 1 {
+            // What has been answered does not wait for that.
+            send_carried();
+            contain("the state of a file", move || drop(self));
         }
-        Context::new(
-            pending,
-            OpenFlags::from_raw(self.flags.load(Ordering::Relaxed)),
-        )
+    }
+
+    /// Notes the flags that a call has brought along.
+    #[inline]
+    pub(super) fn note(&self, flags: OpenFlags) {
+        self.flags.store(flags.raw(), Ordering::Relaxed);
+    }
+
+    /// The context of a call that has brought none.
+    pub(super) fn context(&self, pending: Pending) -> Context {
+        let flags = OpenFlags::from_raw(self.flags.load(Ordering::Relaxed));
+        Context::new(pending, flags, None)
     }
 
     /// A call at the file's position, or at `start`.
@@ -182,10 +241,15 @@ impl<T> Entry<T> {
         }
     }
 
-    /// After a handler: the job that waited longest; without one the file is idle.
+    /// After a handler: makes the file idle. False: jobs may wait, for [`next`](Self::next).
     #[inline(always)]
+    pub(super) fn rest(&self) -> bool {
+        self.turn_to(BUSY, IDLE)
+    }
+
+    /// After a handler: the job that waited longest; without one the file is idle.
     pub(super) fn next(&self) -> Option<Job> {
-        if self.turn_to(BUSY, IDLE) {
+        if self.rest() {
             return None;
         }
         let mut waiting = lock(&self.waiting);
@@ -196,6 +260,7 @@ impl<T> Entry<T> {
         next
     }
 
+    #[inline(always)]
     fn turn_to(&self, from: u8, to: u8) -> bool {
         self.turn
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::files::Entry;
+use crate::OpenFlags;
 use crate::backend::{FileId, Operation};
 use crate::request::{Pending, WriteData};
 
@@ -16,6 +17,36 @@ pub(super) enum Job {
     },
     /// A file that was accepted but never reached its client is to be released.
     Abandoned(FileId),
+}
+
+/// What there is to a read.
+#[derive(Clone, Copy)]
+pub(super) struct Read {
+    pub(super) file: FileId,
+    pub(super) flags: OpenFlags,
+    pub(super) offset: u64,
+    pub(super) length: u32,
+}
+
+impl Read {
+    /// That of `operation`, if it is one.
+    #[inline(always)]
+    pub(super) fn of(operation: &Operation) -> Option<Self> {
+        match *operation {
+            Operation::Read {
+                file,
+                flags,
+                offset,
+                length,
+            } => Some(Self {
+                file,
+                flags,
+                offset,
+                length,
+            }),
+            _ => None,
+        }
+    }
 }
 
 impl Job {

@@ -6,6 +6,7 @@ mod dispatch;
 mod engine;
 mod files;
 mod job;
+mod serve;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -76,6 +77,7 @@ impl Shared {
         &self.path
     }
 
+    #[inline]
     pub(crate) fn stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }

@@ -10,33 +10,15 @@ use std::os::fd::{AsFd, AsRawFd};
 use crate::wire::{Exchange, IOCTL_EXCHANGE, IOCTL_STATUS, StatusQuery};
 
 /// read(2).
+#[inline]
 pub(crate) fn read(descriptor: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-    // SAFETY: the descriptor is open, as `AsFd` promises, and the kernel writes at most
-    // `buffer.len()` bytes to memory that is borrowed mutably for the duration of the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_read,
-            descriptor.as_fd().as_raw_fd(),
-            buffer.as_mut_ptr(),
-            buffer.len(),
-        )
-    };
-    check(result)
+    Ok(rustix::io::read(descriptor, buffer)?)
 }
 
 /// writev(2), of at most 1024 parts (`UIO_MAXIOV`).
+#[inline]
 pub(crate) fn write_parts(descriptor: &impl AsFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-    // SAFETY: the descriptor is open, as `AsFd` promises. `IoSlice` has the layout of `iovec`, as
-    // its documentation promises, and the kernel only reads what the slices borrow.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_writev,
-            descriptor.as_fd().as_raw_fd(),
-            parts.as_ptr(),
-            parts.len(),
-        )
-    };
-    check(result)
+    Ok(rustix::io::writev(descriptor, parts)?)
 }
 
 /// How an [`exchange`] went.
@@ -49,6 +31,7 @@ pub(crate) struct Exchanged {
 
 /// kfusd's ioctl: hands in `message` and receives the next one into `buffer`. (On anything else
 /// than the module's control node, the number means nothing, and the kernel touches no memory.)
+#[inline]
 pub(crate) fn exchange(descriptor: &impl AsFd, message: &[u8], buffer: &mut [u8]) -> Exchanged {
     // What is longer than a number can say is not read, or written to, beyond that number.
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::iter;
 
 use super::Channel;
-use crate::backend::{Answer, Call, FileId, PollKey, RequestId};
+use crate::backend::{Answer, Call, FileId, PollKey, RequestId, total};
 use crate::fuse_wire::{IoctlFlags, OpenFlags, encode};
 use crate::{Area, Errno, PollEvents};
 
@@ -89,8 +89,7 @@ impl Channel {
     /// The request `unique` succeeded; `parts` follow the header.
     #[inline]
     pub(crate) fn success(&self, unique: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
-        let payload = parts.iter().map(|part| part.len()).sum();
-        let header = encode::header(unique, payload);
+        let header = encode::header(unique, total(parts));
         let header = IoSlice::new(&header);
         match parts {
             [part] => self.send(&[header, *part]),

@@ -3,10 +3,10 @@
 use std::io::{self, IoSlice};
 
 use super::KfusdDevice;
-use super::connection::pack;
+use super::connection::{NotExchanged, nothing_if_interrupted, pack_head};
 use super::requests::{self, is_made_up};
 use crate::backend::buffer::Buffer;
-use crate::backend::{Answer, Call, Carrier, Incoming, RequestId};
+use crate::backend::{Answer, Call, Incoming, RequestId, total};
 use crate::sync::lock;
 use crate::wire::Reply;
 
@@ -14,59 +14,99 @@ use crate::wire::Reply;
 /// call.
 const COPIED_MAX: usize = 4096;
 
-impl Carrier for KfusdDevice {
-    fn pack(&self, id: RequestId, call: Call, answer: &Answer<'_>, message: &mut Vec<u8>) -> bool {
-        if is_made_up(id) {
-            return false;
-        }
+impl KfusdDevice {
+    /// As [`Backend::pack`](crate::backend::Backend::pack).
+    #[inline]
+    pub(super) fn pack_answer(
+        &self,
+        id: RequestId,
+        call: Call,
+        answer: &Answer<'_>,
+        message: &mut Vec<u8>,
+    ) -> bool {
         match answer {
-            Answer::Data(parts) => {
-                if parts.iter().map(|part| part.len()).sum::<usize>() > COPIED_MAX {
-                    return false;
-                }
-                pack(id, &Reply::default(), parts, message);
+            // What a read mostly gets.
+            Answer::Data([part]) if part.len() <= COPIED_MAX && !is_made_up(id) => {
+                pack_head(id, &Reply::default(), part.len(), message);
+                message.extend_from_slice(part);
+                true
             }
-            Answer::Count(count) => pack(id, &requests::value(i64::from(*count)), &[], message),
-            Answer::Done => pack(id, &Reply::default(), &[], message),
+            _ => !is_made_up(id) && self.pack_other(id, call, answer, message),
+        }
+    }
+
+    /// Likewise, of an answer that is not one piece of data.
+    #[inline(never)]
+    fn pack_other(
+        &self,
+        id: RequestId,
+        call: Call,
+        answer: &Answer<'_>,
+        message: &mut Vec<u8>,
+    ) -> bool {
+        let output;
+        let (reply, data) = match answer {
+            Answer::Data(parts) => (Reply::default(), *parts),
+            Answer::Count(count) => (requests::value(i64::from(*count)), &[][..]),
+            Answer::Done => (Reply::default(), &[][..]),
             Answer::Error(errno) => {
                 self.forget(id, call);
-                pack(id, &requests::failure(*errno), &[], message);
+                (requests::failure(*errno), &[][..])
             }
-            Answer::Size(size) => {
-                let reply = match self.seeks.position(id, *size) {
-                    Ok(position) => requests::value(position),
-                    Err(errno) => requests::failure(errno),
-                };
-                pack(id, &reply, &[], message);
-            }
+            Answer::Size(size) => match self.seeks.position(id, *size) {
+                Ok(position) => (requests::value(position), &[][..]),
+                Err(errno) => (requests::failure(errno), &[][..]),
+            },
             // What goes elsewhere than into the argument goes by messages of its own.
-            Answer::Ioctl { result, output } if output.is_empty() || !self.any_ioctl => {
-                if output.len() > COPIED_MAX {
+            Answer::Ioctl { result, output: to } if to.is_empty() || !self.any_ioctl => {
+                if to.len() > COPIED_MAX {
                     return false;
                 }
                 lock(&self.ioctls).forget(id);
-                pack(
-                    id,
-                    &requests::value(*result),
-                    &[IoSlice::new(output)],
-                    message,
-                );
+                output = [IoSlice::new(to)];
+                (requests::value(*result), &output[..])
             }
             _ => return false,
+        };
+        let payload = total(data);
+        if payload > COPIED_MAX {
+            return false;
+        }
+        pack_head(id, &reply, payload, message);
+        for part in data {
+            message.extend_from_slice(part);
         }
         true
     }
 
-    fn exchange(&self, message: &[u8], buffer: &mut Buffer) -> io::Result<Incoming> {
-        let (sent, received) = self.connection.exchange(message, buffer);
-        self.connection.report(&self.path, sent);
-        Ok(match received? {
-            Some(message) => self.sort(&message, buffer),
-            None => Incoming::Nothing,
-        })
+    /// As [`Backend::exchange`](crate::backend::Backend::exchange).
+    #[inline]
+    pub(super) fn exchange_answer(
+        &self,
+        message: &[u8],
+        buffer: &mut Buffer,
+    ) -> io::Result<Incoming> {
+        let length = match self.connection.exchange(message, buffer) {
+            Ok(length) => length,
+            Err(failed) => self.not_exchanged(failed)?,
+        };
+        Ok(self.sort(length, buffer))
     }
 
-    fn hand_in(&self, message: &[u8]) {
+    /// No message has come. The length of none.
+    #[cold]
+    fn not_exchanged(&self, failed: NotExchanged) -> io::Result<usize> {
+        match failed {
+            NotExchanged::Refused(error) => {
+                self.connection.report(&self.path, Err(error));
+                Ok(0)
+            }
+            NotExchanged::Taken(error) => nothing_if_interrupted(error),
+        }
+    }
+
+    /// As [`Backend::hand_in`](crate::backend::Backend::hand_in).
+    pub(super) fn hand_in_answer(&self, message: &[u8]) {
         let sent = self.connection.send(&[IoSlice::new(message)]);
         self.connection.report(&self.path, sent);
     }

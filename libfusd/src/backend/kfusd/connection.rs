@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use crate::backend::{Content, Offer, RequestId, buffer::Buffer};
+use crate::backend::{Content, Offer, RequestId, buffer::Buffer, total};
 use crate::sys::descriptor::{self, Exchanged};
 use crate::wire::{
     self, CommandHeader, Cookie, Memory, Notify, Publish, Reply, RequestHeader, Unregister,
@@ -73,12 +73,12 @@ impl Connection {
         fixed + self.max_transfer as usize
     }
 
-    /// Waits for the next message; `None`: for nothing this time.
+    /// Waits for the next message. How many bytes of `buffer` it takes; 0: there is none this time.
     ///
     /// # Errors
     /// What cannot be mended by trying again.
-    pub(super) fn receive(&self, buffer: &mut Buffer) -> io::Result<Option<Message>> {
-        received(descriptor::read(&self.device, buffer), buffer)
+    pub(super) fn receive(&self, buffer: &mut Buffer) -> io::Result<usize> {
+        descriptor::read(&self.device, buffer).or_else(nothing_if_interrupted)
     }
 
     /// Whether [`exchange`](Self::exchange) can be used.
@@ -96,24 +96,21 @@ impl Connection {
         self.features & wire::FEATURE_RINGS != 0
     }
 
-    /// Sends one whole message, then waits for the next. If the module refuses the first, it does
-    /// not wait: it says so, with nothing received.
+    /// Sends one whole message, then waits for the next. How many bytes of `buffer` that takes.
     ///
     /// # Errors
-    /// As of [`receive`](Self::receive).
+    /// No message has come, because the module has refused this one, or otherwise.
+    #[inline]
     pub(super) fn exchange(
         &self,
         message: &[u8],
         buffer: &mut Buffer,
-    ) -> (io::Result<()>, io::Result<Option<Message>>) {
-        let Exchanged {
-            taken,
-            received: length,
-        } = descriptor::exchange(&self.device, message, buffer);
-        match (taken, length) {
-            (false, Err(refused)) => (Err(refused), Ok(None)),
-            (_, length) => (Ok(()), received(length, buffer)),
-        }
+    ) -> Result<usize, NotExchanged> {
+        let Exchanged { taken, received } = descriptor::exchange(&self.device, message, buffer);
+        received.map_err(|error| match taken {
+            true => NotExchanged::Taken(error),
+            false => NotExchanged::Refused(error),
+        })
     }
 
     /// Sends one whole message.
@@ -133,11 +130,10 @@ impl Connection {
         flags: u16,
         data: &[IoSlice<'_>],
     ) -> io::Result<()> {
-        let payload: usize = data.iter().map(|part| part.len()).sum();
         let header = CommandHeader {
             flags,
             id,
-            ..header(operation::REPLY, Reply::SIZE + payload)
+            ..header(operation::REPLY, Reply::SIZE + total(data))
         }
         .to_bytes();
         let reply = reply.to_bytes();
@@ -257,6 +253,7 @@ impl Connection {
     }
 
     /// For what nobody in particular waits for the fate of.
+    #[inline]
     pub(super) fn report(&self, node: &Path, sent: io::Result<()>) {
         if let Err(error) = sent {
             tracing::debug!(node = %node.display(), %error, "message not delivered");
@@ -273,39 +270,50 @@ impl Connection {
     }
 }
 
-/// The message that was received into `buffer`.
-fn received(length: io::Result<usize>, buffer: &Buffer) -> io::Result<Option<Message>> {
-    match length {
-        Ok(length) => Ok(Message::parse(&buffer[..length])),
-        Err(error) => match Errno::from(&error) {
-            Errno::EINTR | Errno::EAGAIN => Ok(None),
-            _ => Err(error),
-        },
+/// Why an exchange has brought no message.
+pub(super) enum NotExchanged {
+    /// The module has not taken the message that was sent, and has not waited.
+    Refused(io::Error),
+    /// It has, and this is about the next one.
+    Taken(io::Error),
+}
+
+/// A signal, or nothing to wait for, is no message: of 0 bytes.
+///
+/// # Errors
+/// All others.
+pub(super) fn nothing_if_interrupted(error: io::Error) -> io::Result<usize> {
+    match Errno::from(&error) {
+        Errno::EINTR | Errno::EAGAIN => Ok(0),
+        _ => Err(error),
     }
 }
 
-/// Appends the answer to a request to `message`, as [`Connection::reply`] would send it.
-pub(super) fn pack(
+/// Appends what stands before `payload` bytes of data in the answer to a request, as
+/// [`Connection::reply`] would send it.
+#[inline]
+pub(super) fn pack_head(
     RequestId(id): RequestId,
     reply: &Reply,
-    data: &[IoSlice<'_>],
+    payload: usize,
     message: &mut Vec<u8>,
 ) {
-    let payload: usize = data.iter().map(|part| part.len()).sum();
     let header = CommandHeader {
         id,
-        ..header(operation::REPLY, Reply::SIZE + payload)
+        ..header(operation::REPLY, Reply::SIZE.saturating_add(payload))
     };
-    message.extend_from_slice(&header.to_bytes());
-    message.extend_from_slice(&reply.to_bytes());
-    for part in data {
-        message.extend_from_slice(part);
-    }
+    // In one piece whose size is known: a few moves.
+    let mut head = [0; CommandHeader::SIZE + Reply::SIZE];
+    let (first, second) = head.split_at_mut(CommandHeader::SIZE);
+    first.copy_from_slice(&header.to_bytes());
+    second.copy_from_slice(&reply.to_bytes());
+    message.extend_from_slice(&head);
 }
 
 /// The header of a message about no request, with `body` bytes behind it.
 ///
 /// A length that does not fit becomes one that the module refuses.
+#[inline]
 pub(super) fn header(operation: u16, body: usize) -> CommandHeader {
     let length = CommandHeader::SIZE.saturating_add(body);
     CommandHeader {

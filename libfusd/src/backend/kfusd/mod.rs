@@ -8,6 +8,7 @@ mod carrier;
 mod connection;
 mod files;
 mod handshake;
+mod incoming;
 mod ioctls;
 mod requests;
 mod rings;
@@ -20,15 +21,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use self::connection::{Connection, Message};
+use self::connection::Connection;
 use self::files::Files;
-use self::ioctls::{Finished, Ioctls, Step};
+use self::ioctls::{Ioctls, Step};
 use self::requests::{Seeks, is_made_up};
 use super::buffer::Buffer;
 use super::place::{CREATE, Place};
 use super::{
-    Answer, Backend, BackendKind, Call, Carrier, Content, FileId, Incoming, Inherited, Offer,
-    Placement, PollKey, RequestId, Rings,
+    Answer, Backend, BackendKind, Call, Content, FileId, Incoming, Inherited, Offer, Placement,
+    PollKey, RequestId, Rings,
 };
 use crate::sync::lock;
 use crate::wire::{self, Reply};
@@ -157,61 +158,6 @@ impl KfusdDevice {
     fn fail(&self, id: RequestId, errno: Errno) -> io::Result<()> {
         self.reply(id, &requests::failure(errno), 0, &[])
     }
-
-    /// Goes on with an ioctl whose caller's memory is being copied. What comes of it for the
-    /// session, if anything.
-    ///
-    /// # Errors
-    /// The caller has gone, or the message was refused.
-    fn step(&self, id: RequestId, step: Step) -> io::Result<Incoming> {
-        match step {
-            Step::Again(incoming) => return Ok(incoming),
-            Step::Send(command) => {
-                let sent = self.connection.send(&[IoSlice::new(&command)]);
-                sent.inspect_err(|_| lock(&self.ioctls).forget(id))?;
-            }
-            Step::Finish(Finished::Failed(errno)) => self.fail(id, errno)?,
-            Step::Finish(Finished::Done(result)) => {
-                self.reply(id, &requests::value(result), 0, &[])?;
-            }
-            Step::Nothing => {}
-        }
-        Ok(Incoming::Nothing)
-    }
-
-    /// What a message, in `buffer`, means to the session.
-    fn sort(&self, message: &Message, buffer: &mut Buffer) -> Incoming {
-        let header = &message.header;
-        match header.operation {
-            wire::operation::INTERRUPT => {
-                let id = RequestId(header.id);
-                match lock(&self.ioctls).interrupt(id) {
-                    true => Incoming::Nothing,
-                    false => Incoming::Interrupt { id, token: id },
-                }
-            }
-            wire::operation::COPIED => {
-                let id = RequestId(header.id);
-                let step = lock(&self.ioctls).copied(message, buffer);
-                self.step(id, step).unwrap_or_else(|error| {
-                    self.connection.report(&self.path, Err(error));
-                    Incoming::Nothing
-                })
-            }
-            wire::operation::IOCTL => lock(&self.ioctls).arrived(message, self.any_ioctl),
-            wire::operation::NUDGED => lock(&self.ioctls).take_ready().unwrap_or(Incoming::Nothing),
-            wire::operation::OPEN => {
-                self.files.opening(header.id, FileId(header.file));
-                requests::sort(message, &self.seeks)
-            }
-            wire::operation::RELEASE => {
-                self.files.released(FileId(header.file));
-                requests::sort(message, &self.seeks)
-            }
-            wire::operation::SUCCESSOR => Incoming::Succeeded,
-            _ => requests::sort(message, &self.seeks),
-        }
-    }
 }
 
 impl Backend for KfusdDevice {
@@ -271,14 +217,24 @@ impl Backend for KfusdDevice {
     }
 
     fn receive(&self, buffer: &mut Buffer) -> io::Result<Incoming> {
-        Ok(match self.connection.receive(buffer)? {
-            Some(message) => self.sort(&message, buffer),
-            None => Incoming::Nothing,
-        })
+        let length = self.connection.receive(buffer)?;
+        Ok(self.sort(length, buffer))
     }
 
-    fn carrier(&self) -> Option<&dyn Carrier> {
-        self.connection.exchanges().then_some(self)
+    fn carries(&self) -> bool {
+        self.connection.exchanges()
+    }
+
+    fn pack(&self, id: RequestId, call: Call, answer: &Answer<'_>, message: &mut Vec<u8>) -> bool {
+        self.pack_answer(id, call, answer, message)
+    }
+
+    fn exchange(&self, message: &[u8], buffer: &mut Buffer) -> io::Result<Incoming> {
+        self.exchange_answer(message, buffer)
+    }
+
+    fn hand_in(&self, message: &[u8]) {
+        self.hand_in_answer(message);
     }
 
     fn answer(&self, id: RequestId, call: Call, answer: Answer<'_>) -> io::Result<()> {

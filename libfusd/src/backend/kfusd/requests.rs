@@ -21,7 +21,41 @@ pub(super) fn is_made_up(RequestId(id): RequestId) -> bool {
     id & MADE_UP != 0
 }
 
-/// What the message is. The module sends nothing else; what it should ever send is passed over.
+/// Bytes before the data of a read or a write.
+const HEAD: usize = RequestHeader::SIZE + Transfer::SIZE;
+
+/// The read or the write that the message is; `None`: something else. It is what calls of a device mostly
+/// are, and taken from where it is.
+#[inline]
+pub(super) fn transfer(message: &[u8]) -> Option<Incoming> {
+    // Of a length that is known: then no field's place need be checked.
+    let head: &[u8; HEAD] = message.first_chunk()?;
+    let (header, fixed) = head.split_at(RequestHeader::SIZE);
+    let (header, transfer) = (
+        RequestHeader::from_bytes(header),
+        Transfer::from_bytes(fixed),
+    );
+    let (file, flags, offset) = (FileId(header.file), flags(&header), transfer.offset);
+    let operation = match header.operation {
+        operation::READ => Operation::Read {
+            file,
+            flags,
+            offset,
+            length: transfer.size,
+        },
+        operation::WRITE => Operation::Write {
+            file,
+            flags,
+            offset,
+            data: HEAD..message.len(),
+        },
+        _ => return None,
+    };
+    Some(request(&header, operation))
+}
+
+/// What a message is that moves no data. The module sends nothing else; what it should ever send is
+/// passed over.
 pub(super) fn sort(message: &Message, seeks: &Seeks) -> Incoming {
     let header = &message.header;
     let file = FileId(header.file);
@@ -30,21 +64,6 @@ pub(super) fn sort(message: &Message, seeks: &Seeks) -> Incoming {
         operation::OPEN => Operation::Open { flags },
         operation::RELEASE => Operation::Release { file },
         operation::FLUSH => Operation::Flush { file },
-        operation::READ => {
-            let transfer = Transfer::from_bytes(&message.fixed);
-            Operation::Read {
-                file,
-                flags,
-                offset: transfer.offset,
-                length: transfer.size,
-            }
-        }
-        operation::WRITE => Operation::Write {
-            file,
-            flags,
-            offset: Transfer::from_bytes(&message.fixed).offset,
-            data: message.data(Transfer::SIZE),
-        },
         operation::SYNC => Operation::Sync {
             file,
             data_only: Sync::from_bytes(&message.fixed).data_only != 0,
@@ -59,6 +78,7 @@ pub(super) fn sort(message: &Message, seeks: &Seeks) -> Incoming {
 }
 
 /// The call of a client that `header` tells of.
+#[inline]
 pub(super) fn request(header: &RequestHeader, operation: Operation) -> Incoming {
     let id = match header.id {
         0 => NEXT.fetch_add(1, Ordering::Relaxed) | MADE_UP,

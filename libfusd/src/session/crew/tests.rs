@@ -77,19 +77,19 @@ impl Ship {
         let calls = lock(&self.calls);
         loop {
             let call = calls.recv().ok().flatten()?;
-            match self.crew.begin(call, true, &|| self.spawn()) {
-                Lead::Run(call, phase) => {
-                    // Whoever takes the lead over reads as well.
-                    drop(calls);
-                    self.run(call);
-                    return match self.crew.done(&phase) {
-                        Done::Leads => self.lead(),
-                        Done::Helps(next) => Some(next),
-                    };
-                }
-                Lead::HandedOver => {}
-                Lead::Alone(call) => self.run(call),
-                Lead::Recruit => self.spawn(),
+            if let Some(phase) = self.crew.enter(true, &|| self.spawn()) {
+                // Whoever takes the lead over reads as well.
+                drop(calls);
+                self.run(call);
+                return match self.crew.done(&phase) {
+                    Done::Leads => self.lead(),
+                    Done::Helps(next) => Some(next),
+                };
+            }
+            match self.crew.hand_over(call) {
+                Handed::Over => {}
+                Handed::Alone(call) => self.run(call),
+                Handed::Recruit => self.spawn(),
             }
         }
     }
