@@ -30,6 +30,7 @@ mod termios;
 mod usb;
 mod watcher;
 
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -57,11 +58,13 @@ pub fn main() -> ExitCode {
     if !Args::try_parse().is_ok_and(|args| args.list) {
         return fusd_tool::main::<Args>();
     }
-    match list::list() {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+    let shown = list::list().and_then(|text| match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    });
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("fusd-serial-proxy: cannot list the serial ports: {error}");
             ExitCode::FAILURE

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serialport::SerialPortType;
+use serialport::{SerialPortInfo, SerialPortType};
+
+/// Where the kernel tells of terminals.
+const TERMINALS: &str = "/sys/class/tty";
 
 /// A line for each port: its path, what it is, its USB ids, and who has it open.
 ///
 /// # Errors
 /// The system does not tell, as text.
 pub(crate) fn list() -> Result<String, String> {
-    let ports = serialport::available_ports().map_err(|error| error.to_string())?;
     let mut holders = holders();
     let mut text = String::new();
-    for port in ports {
+    for port in ports()? {
         let _never = write!(text, "{}", port.port_name);
         match port.port_type {
             SerialPortType::UsbPort(usb) => {
@@ -27,7 +29,11 @@ pub(crate) fn list() -> Result<String, String> {
             }
             SerialPortType::PciPort => text.push_str("\tpci"),
             SerialPortType::BluetoothPort => text.push_str("\tbluetooth"),
-            SerialPortType::Unknown => text.push_str("\t-"),
+            SerialPortType::Unknown => match uart(&port.port_name) {
+                Some(4) => text.push_str("\tuart 16550A"),
+                Some(_) => text.push_str("\tuart"),
+                None => text.push_str("\t-"),
+            },
         }
         if let Some(who) = holders.remove(&PathBuf::from(port.port_name)) {
             let _never = write!(text, "\topen: {}", who.join(", "));
@@ -35,6 +41,31 @@ pub(crate) fn list() -> Result<String, String> {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// The ports that are there, by their names.
+///
+/// # Errors
+/// The system does not tell, as text.
+pub(crate) fn ports() -> Result<Vec<SerialPortInfo>, String> {
+    // Without it, the crate panics.
+    if !Path::new(TERMINALS).is_dir() {
+        return Err(format!("there is no {TERMINALS}; mount sysfs at /sys"));
+    }
+    let mut ports = serialport::available_ports().map_err(|error| error.to_string())?;
+    // A place for a UART that the machine does not have (PORT_UNKNOWN).
+    ports.retain(|port| uart(&port.port_name) != Some(0));
+    // ttyS10 after ttyS9.
+    ports.sort_by_cached_key(|port| (port.port_name.len(), port.port_name.clone()));
+    Ok(ports)
+}
+
+/// The type of the UART behind `port`, as a number of `include/uapi/linux/serial.h`; `None` for other
+/// ports.
+fn uart(port: &str) -> Option<u32> {
+    let name = Path::new(port).file_name()?;
+    let file = Path::new(TERMINALS).join(name).join("type");
+    fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
 /// Who has which device open, as far as this user may know.

@@ -16,6 +16,9 @@ use crate::port::Unit;
 use text::Text;
 use writer::Writer;
 
+/// Lines that the other side drives.
+const FOUND: u32 = (libc::TIOCM_CTS | libc::TIOCM_DSR | libc::TIOCM_CD | libc::TIOCM_RI) as u32;
+
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -25,14 +28,49 @@ pub(crate) enum Direction {
     Received,
 }
 
+impl Direction {
+    /// What stands for it where people look.
+    fn sign(self) -> char {
+        match self {
+            Self::Sent => '>',
+            Self::Received => '<',
+        }
+    }
+}
+
 /// What happens on a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
     Bytes(Direction, &'a [u8]),
     Break,
     Error(u8),
-    /// The lines of this side change.
-    Lines,
+    /// The modem lines of this side change.
+    Driven,
+    /// Those of the other side do.
+    Found,
+}
+
+impl Event<'_> {
+    /// What people read of it; `lines` are the modem lines.
+    pub(crate) fn words(self, lines: u32) -> String {
+        let state = |bit: i32| u8::from(lines & bit as u32 != 0);
+        match self {
+            Self::Bytes(direction, bytes) => {
+                format!("{} {}", direction.sign(), bytes.escape_ascii())
+            }
+            Self::Break => "< break".to_owned(),
+            Self::Error(byte) => format!("< error {byte:02x}"),
+            Self::Driven => {
+                let (dtr, rts) = (state(libc::TIOCM_DTR), state(libc::TIOCM_RTS));
+                format!("> dtr={dtr} rts={rts}")
+            }
+            Self::Found => {
+                let (cts, dsr) = (state(libc::TIOCM_CTS), state(libc::TIOCM_DSR));
+                let (dcd, ri) = (state(libc::TIOCM_CD), state(libc::TIOCM_RI));
+                format!("< cts={cts} dsr={dsr} dcd={dcd} ri={ri}")
+            }
+        }
+    }
 }
 
 /// Where it is noted.
@@ -41,6 +79,8 @@ pub(crate) struct Tap {
     text: Option<(Writer, Text)>,
     pcap: Option<Writer>,
     ring: Option<Ring>,
+    /// The lines of the other side, as far as the port has told of them.
+    found: u32,
 }
 
 impl Tap {
@@ -89,12 +129,23 @@ impl Tap {
         self.note(Event::Bytes(direction, bytes), lines);
     }
 
-    pub(crate) fn lines(&mut self, lines: u32) {
-        self.note(Event::Lines, lines);
+    /// The modem lines of this side are these now.
+    pub(crate) fn driven(&mut self, lines: u32) {
+        self.note(Event::Driven, lines);
     }
 
+    /// Those of both sides are these now.
+    pub(crate) fn found(&mut self, lines: u32) {
+        let found = lines & FOUND;
+        if std::mem::replace(&mut self.found, found) != found {
+            self.note(Event::Found, lines);
+        }
+    }
+
+    /// `lines` are the modem lines of this side.
     fn note(&mut self, event: Event<'_>, lines: u32) {
         let now = SystemTime::now();
+        let lines = lines | self.found;
         if let Some((file, text)) = &mut self.text {
             file.write(|missing| {
                 let mut line = match missing {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serialport::{SerialPortInfo, SerialPortType};
 
+use crate::list;
+
 /// An adapter: the numbers of its vendor and product, and its serial number if that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapter {
@@ -31,8 +33,7 @@ pub(crate) fn adapter(text: &str) -> Result<Adapter, String> {
 impl Adapter {
     /// Where it is now, if it is plugged in.
     pub(crate) fn find(&self) -> Option<PathBuf> {
-        let ports = serialport::available_ports().unwrap_or_default();
-        self.find_in(ports)
+        self.find_in(list::ports().unwrap_or_default())
     }
 
     fn find_in(&self, ports: Vec<SerialPortInfo>) -> Option<PathBuf> {

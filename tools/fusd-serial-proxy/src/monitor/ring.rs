@@ -47,13 +47,7 @@ impl Ring {
         let mut inner = self.lock();
         match event {
             Event::Bytes(direction, bytes) => inner.bytes(direction, bytes, now),
-            Event::Break => inner.words("< break".to_owned(), now),
-            Event::Error(byte) => inner.words(format!("< error {byte:02x}"), now),
-            Event::Lines => {
-                let state = |bit: i32| u8::from(lines & bit as u32 != 0);
-                let (dtr, rts) = (state(libc::TIOCM_DTR), state(libc::TIOCM_RTS));
-                inner.words(format!("> dtr={dtr} rts={rts}"), now);
-            }
+            _ => inner.words(event.words(lines), now),
         }
     }
 

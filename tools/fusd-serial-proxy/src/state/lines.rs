@@ -40,12 +40,20 @@ impl State {
         }
         self.lines = lines;
         if let Some(tap) = &mut self.tap {
-            tap.lines(lines);
+            tap.driven(lines);
         }
         Ok(())
     }
 
-    /// Likewise; a port without lines has none to drive.
+    /// The lines of the other side may have changed.
+    pub(super) fn note_lines(&mut self) {
+        let found = self.lines();
+        if let (Some(tap), Ok(lines)) = (&mut self.tap, found) {
+            tap.found(lines);
+        }
+    }
+
+    /// [`set_lines`](Self::set_lines), where a port without lines has none to drive.
     pub(super) fn drive(&mut self, lines: u32) {
         let _none = self.set_lines(lines);
     }

@@ -182,6 +182,7 @@ impl State {
         self.urgent = None;
         self.drained = false;
         self.stats.losses += 1;
+        self.note_lines();
     }
 
     pub(crate) fn is_lost(&self) -> bool {

@@ -65,7 +65,7 @@ impl State {
                 self.stats.errors += 1;
                 self.discipline.receive_error(byte);
             }
-            Unit::Lines => {}
+            Unit::Lines => self.note_lines(),
             Unit::Speed(speed) => {
                 let mut settings = *self.settings();
                 (settings.input_speed, settings.output_speed) = (speed, speed);

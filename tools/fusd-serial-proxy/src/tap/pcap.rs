@@ -44,14 +44,19 @@ pub(super) fn packet(event: Event<'_>, lines: u32, now: SystemTime) -> Vec<u8> {
     // Until 2106.
     let (seconds, micros) = (since.as_secs() as u32, since.subsec_micros());
     let (kind, payload) = match event {
-        Event::Lines => (0, &[][..]),
+        Event::Driven | Event::Found => (0, &[][..]),
         Event::Bytes(Direction::Sent, bytes) => (1, bytes),
         Event::Bytes(Direction::Received, bytes) => (2, bytes),
         Event::Error(_) => (8, &[][..]),
         Event::Break => (9, &[][..]),
     };
     let state = |bit: i32, flag: u8| flag * u8::from(lines & bit as u32 != 0);
-    let driven = state(libc::TIOCM_RTS, 0x08) | state(libc::TIOCM_DTR, 0x10);
+    let seen = state(libc::TIOCM_CTS, 0x01)
+        | state(libc::TIOCM_CD, 0x02)
+        | state(libc::TIOCM_DSR, 0x04)
+        | state(libc::TIOCM_RTS, 0x08)
+        | state(libc::TIOCM_DTR, 0x10)
+        | state(libc::TIOCM_RI, 0x20);
     // Lossless: what is sent or received at once is less than the longest.
     let length = (PREFIX + payload.len()) as u32;
     let mut packet = Vec::with_capacity(16 + PREFIX + payload.len());
@@ -61,7 +66,7 @@ pub(super) fn packet(event: Event<'_>, lines: u32, now: SystemTime) -> Vec<u8> {
     for word in [seconds, micros] {
         packet.extend(word.to_be_bytes());
     }
-    packet.extend([kind, driven, 0, 0]);
+    packet.extend([kind, seen, 0, 0]);
     packet.extend(payload);
     packet
 }
@@ -75,4 +80,6 @@ fn the_bytes_are_those_of_the_format() {
     let found = packet(Event::Bytes(Direction::Received, b"hi"), lines, now);
     assert_eq!(found[..16], [5, 7, 14, 14].map(u32::to_ne_bytes).concat());
     assert_eq!(found[16..], *b"\0\0\0\x05\0\0\0\x07\x02\x18\0\0hi");
+    let lines = (libc::TIOCM_CTS | libc::TIOCM_DSR | libc::TIOCM_CD) as u32;
+    assert_eq!(packet(Event::Found, lines, now)[24..], [0, 0x07, 0, 0]);
 }

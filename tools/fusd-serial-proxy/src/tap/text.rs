@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use super::{Direction, Event};
+use super::Event;
 
 /// How bytes are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -36,23 +36,9 @@ impl Text {
     /// One event, as one or more lines.
     pub(super) fn line(&self, event: Event<'_>, lines: u32, now: SystemTime) -> String {
         let time = humantime::format_rfc3339_micros(now);
-        let (direction, bytes) = match event {
-            Event::Bytes(direction, bytes) => (direction, bytes),
-            Event::Break => return format!("{time} < break\n"),
-            Event::Error(byte) => return format!("{time} < error {byte:02x}\n"),
-            Event::Lines => {
-                let state = |bit: i32| u8::from(lines & bit as u32 != 0);
-                let (dtr, rts) = (state(libc::TIOCM_DTR), state(libc::TIOCM_RTS));
-                return format!("{time} > dtr={dtr} rts={rts}\n");
-            }
-        };
-        let sign = match direction {
-            Direction::Sent => '>',
-            Direction::Received => '<',
-        };
-        match self.form {
-            Form::Text => format!("{time} {sign} {}\n", bytes.escape_ascii()),
-            Form::Hex => {
+        match (self.form, event) {
+            (Form::Hex, Event::Bytes(direction, bytes)) => {
+                let sign = direction.sign();
                 let mut text = String::new();
                 for row in bytes.chunks(ROW) {
                     let mut hex = String::new();
@@ -64,6 +50,7 @@ impl Text {
                 }
                 text
             }
+            _ => format!("{time} {}\n", event.words(lines)),
         }
     }
 }
@@ -77,6 +64,7 @@ fn visible(byte: u8) -> char {
 
 #[test]
 fn each_form_tells_what_went_which_way() {
+    use super::Direction;
     use std::time::Duration;
     let now = SystemTime::UNIX_EPOCH + Duration::from_micros(1_000_002);
     let bytes = Event::Bytes(Direction::Sent, b"AT\r\xff");
@@ -90,6 +78,8 @@ fn each_form_tells_what_went_which_way() {
     let long = Event::Bytes(Direction::Received, &[b'x'; 17]);
     let hex = Text::new(Form::Hex).line(long, 0, now);
     assert_eq!(hex.lines().count(), 2);
-    let lines = Text::new(Form::Text).line(Event::Lines, libc::TIOCM_RTS as u32, now);
-    assert!(lines.ends_with("> dtr=0 rts=1\n"), "{lines}");
+    let lines = libc::TIOCM_RTS | libc::TIOCM_CTS | libc::TIOCM_CD;
+    let line = |event| Text::new(Form::Hex).line(event, lines as u32, now);
+    assert!(line(Event::Driven).ends_with("Z > dtr=0 rts=1\n"));
+    assert!(line(Event::Found).ends_with("Z < cts=1 dsr=0 dcd=1 ri=0\n"));
 }

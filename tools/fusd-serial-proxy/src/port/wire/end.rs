@@ -110,11 +110,8 @@ impl Port for End {
     fn set_lines(&mut self, lines: u32) -> Result<(), Errno> {
         self.lines = lines & (libc::TIOCM_DTR | libc::TIOCM_RTS) as u32;
         let mut state = self.out.lock();
-        if state.lines != self.lines {
-            state.lines = self.lines;
-            state.lines_changed = true;
-            self.out.changed.notify_all();
-        }
+        state.drive(self.lines);
+        self.out.changed.notify_all();
         drop(state);
         let mut state = self.back.lock();
         state.clear = self.lines & libc::TIOCM_RTS as u32 != 0;

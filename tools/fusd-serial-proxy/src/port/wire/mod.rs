@@ -20,6 +20,9 @@ use crate::hub::WeakHub;
 /// Bytes that are on their way at most.
 const ROOM: usize = 4096;
 
+/// Changes of the lines that are on their way at most: then a later one takes the place of the last.
+const CHANGES: usize = 64;
+
 /// A paced wire hands on what a line takes in this time, or one byte.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -35,9 +38,10 @@ struct State {
     units: VecDeque<Unit>,
     /// Bytes in `units`, and those that are being handed over.
     queued: usize,
-    /// What the sender's lines are: `TIOCM_DTR` and `TIOCM_RTS`.
+    /// What the receiver knows of the sender's lines: `TIOCM_DTR` and `TIOCM_RTS`.
     lines: u32,
-    lines_changed: bool,
+    /// What they have become since, one after the other: a pulse is seen however short it is.
+    changes: VecDeque<u32>,
     /// The receiver takes nothing now.
     refused: bool,
     /// The sender heeds `CTS` (`CRTSCTS`), and the receiver's `RTS` is low.
@@ -73,7 +77,8 @@ impl Wire {
     fn take(&self) -> Unit {
         let mut state = self.lock();
         loop {
-            if std::mem::take(&mut state.lines_changed) {
+            if let Some(lines) = state.changes.pop_front() {
+                state.lines = lines;
                 return Unit::Lines;
             }
             let held = state.refused || state.heeds && !state.clear;
@@ -145,6 +150,17 @@ impl Wire {
 }
 
 impl State {
+    /// The sender's lines are these now.
+    fn drive(&mut self, lines: u32) {
+        if lines == *self.changes.back().unwrap_or(&self.lines) {
+            return;
+        }
+        if self.changes.len() == CHANGES {
+            self.changes.pop_back();
+        }
+        self.changes.push_back(lines);
+    }
+
     /// The time that the next bytes take which are handed on together.
     fn next(&self, time: Duration) -> Duration {
         let Some(Unit::Bytes(bytes)) = self.units.front() else {
@@ -202,4 +218,30 @@ pub(crate) fn start(
     let serve = move || wire.serve(&receiver, &sender, same);
     thread::Builder::new().name("wire".into()).spawn(serve)?;
     Ok(())
+}
+
+#[test]
+fn every_change_of_the_lines_is_told() {
+    let wire = Wire::default();
+    let tell = || -> Vec<u32> {
+        let count = wire.lock().changes.len();
+        let told = (0..count).map(|_| {
+            assert_eq!(wire.take(), Unit::Lines);
+            wire.lock().lines
+        });
+        told.collect()
+    };
+    for lines in [6, 6, 0, 6] {
+        wire.lock().drive(lines);
+    }
+    assert_eq!(tell(), [6, 0, 6]);
+    wire.lock().drive(6);
+    assert!(tell().is_empty());
+    // Who drives them without end has no more memory for it; the last one counts.
+    for lines in [0, 2].into_iter().cycle().take(1001) {
+        wire.lock().drive(lines);
+    }
+    wire.lock().drive(4);
+    let told = tell();
+    assert_eq!((told.len(), told.last()), (CHANGES, Some(&4)));
 }
