@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use fusd_tests::client::{Handle, Outcome, open_with};
 use fusd_tests::wait::wait_until;
@@ -87,21 +87,24 @@ pub(crate) fn set_int(file: &Handle, number: u64, value: i32) {
 /// Changes settings as a person does, by stty(1).
 #[track_caller]
 pub(crate) fn stty(case: &Case, node: &Path, words: &[&str]) -> String {
-    let child = case
-        .command("stty")
-        .arg("-F")
-        .arg(node)
-        .args(words)
+    run(case.command("stty").arg("-F").arg(node).args(words))
+}
+
+/// Runs a program that is to succeed; gives what it has printed and then what it has said of errors.
+#[track_caller]
+pub(crate) fn run(command: &mut Command) -> String {
+    let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("stty can be started");
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let ended = fusd_tests::wait::start(move || child.wait_with_output());
-    let output = ended.wait().expect("stty can be waited for");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "stty {words:?}: {errors}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let output = ended.wait().expect("it can be waited for");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{command:?}: {said}");
+    said
 }
 
 /// Whether the machine has a program of a package that has its name; else the test is to return.
@@ -115,6 +118,23 @@ pub(crate) fn has_program(case: &Case, name: &str) -> bool {
     if !found {
         case.skip(&format!(
             "there is no {name}; the package of that name has it"
+        ));
+    }
+    found
+}
+
+/// Where `cargo xtask test` has unpacked the sources of a Python package, in the user's cache folder; else
+/// the test is to return.
+#[track_caller]
+pub(crate) fn unpacked(case: &Case, package: &str) -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")));
+    let folder = cache.map(|cache| cache.join("fusd/packages").join(package));
+    let found = folder.filter(|folder| folder.is_dir());
+    if found.is_none() {
+        case.skip(&format!(
+            "the sources of {package} are not unpacked; `cargo xtask test` does that where pip gets them"
         ));
     }
     found

@@ -1,6 +1,8 @@
 //! fusd-serial-proxy as a user meets it: the real program, real nodes, and pseudo-terminals of socat(1)
 //! for serial ports.
 
+mod board;
+mod gadget;
 mod helper;
 mod suite;
 
@@ -14,6 +16,9 @@ macro_rules! suite {
 
             fusd_tests::cases! {
                 $module, $backend;
+                boards:
+                    an_arduino_is_programmed,
+                    an_esp_is_asked;
                 elsewhere:
                     lines_of_a_port_elsewhere;
                 hardware:
@@ -31,6 +36,12 @@ macro_rules! suite {
                 megabyte:
                     it_arrives_over_a_null_modem,
                     it_arrives_from_a_port;
+                people:
+                    a_person_uses_picocom,
+                    a_person_uses_minicom,
+                    a_person_uses_tio,
+                    a_person_uses_screen,
+                    a_person_uses_cu;
                 pyserial:
                     its_tests_pass;
                 sharing:
@@ -40,13 +51,12 @@ macro_rules! suite {
                     a_lock_is_the_right_to_write,
                     one_byte_for_one_client;
                 terminal:
-                    a_person_uses_a_terminal_program,
-                    a_person_uses_another,
-                    a_person_uses_a_third,
                     it_is_a_terminal,
                     lines_are_edited_and_echoed,
                     reads_wait_as_they_are_told,
                     queues_are_counted_and_flushed;
+                usb:
+                    an_adapter_is_found_wherever_it_is;
             }
         }
     };
@@ -62,6 +72,9 @@ mod pseudo {
 
     fusd_tests::cases! {
         pseudo, Backend::Fuse;
+        boards:
+            an_arduino_is_programmed,
+            an_esp_is_asked;
         elsewhere:
             a_serial_port_elsewhere,
             bytes_from_elsewhere,
@@ -79,6 +92,12 @@ mod pseudo {
             a_terminal_that_goes_ends_it,
             a_terminal_that_takes_nothing_holds_up_nothing,
             it_needs_a_terminal_of_its_own;
+        people:
+            a_person_uses_picocom,
+            a_person_uses_minicom,
+            a_person_uses_tio,
+            a_person_uses_screen,
+            a_person_uses_cu;
         pseudo:
             it_stands_in_where_there_is_fuse_alone,
             a_killed_proxy_leaves_no_link,

@@ -50,12 +50,13 @@ fi
 cd /
 mount -t sysfs sys /sys
 mount -t debugfs debug /sys/kernel/debug 2>/dev/null
+mount -t configfs config /sys/kernel/config 2>/dev/null
 umount -l /.host && rmdir /.host
 mkdir -p /dev/pts /dev/shm
 mount -t devpts -o ptmxmode=666,mode=620 devpts /dev/pts
 mount -t tmpfs -o mode=1777 shm /dev/shm
 mount -t tmpfs -o mode=755 run /run
-mkdir -p /run/lock
+mkdir -p -m 1777 /run/lock
 mkdir -p -m 700 /run/user/0
 mount -t fusectl fusectl /sys/fs/fuse/connections
 mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::lines::counters;
-use crate::helper::{Cable, int, open, proxy, read, set_int, stty, text};
+use crate::helper::{Cable, int, open, proxy, read, run, set_int, stty, text};
 use fusd_tests::client::open_with;
 use fusd_tests::wait::wait_until;
 use fusd_tests::{Case, sys};
@@ -51,6 +51,15 @@ pub(crate) fn a_uart_is_joined_with_itself(case: &Case) {
         return;
     }
     let driver = proxy(case, port, [""; 0]).start();
+    let list = run(case.program("fusd-serial-proxy").arg("--list"));
+    let holder = format!("uart 16550A\topen: fusd-serial-pro ({})", driver.pid());
+    let listed = |port: &str| list.lines().find_map(|line| line.strip_prefix(port));
+    assert_eq!(listed("/dev/ttyS1\t"), Some(&*holder), "{list}");
+    assert_eq!(
+        listed("/dev/ttyS2\t"),
+        None,
+        "the kernel has a place for it: {list}"
+    );
     let node = open(driver.node());
     stty(case, driver.node(), &["raw", "-echo", "clocal", "115200"]);
     // Its output is its input then, RTS its CTS, and DTR its DSR (TIOCM_LOOP).
@@ -105,9 +114,15 @@ pub(crate) fn settings_reach_the_port_and_come_back(case: &Case) {
     assert_eq!(text(&far, 3), "out");
     far.write(b"in\xff\r").expect("write");
     assert_eq!(read(&node, 4), b"in\xff\n");
-    // No lines: the port's own answer.
-    let mut argument = [0; 4];
-    assert!(node.ioctl(libc::TIOCMGET as u32, &mut argument).is_err());
+    // What it has not, in its own words: lines, counters of them, RS485 (TIOCGRS485, TIOCSRS485).
+    let port = open(&cable.port());
+    for number in [libc::TIOCMGET as u32, 0x545d, 0x542e, 0x542f] {
+        let [own, same] = [&port, &node].map(|file| file.ioctl(number, &mut [0; 80]));
+        assert!(
+            own.is_err() && own == same,
+            "{number:#x}: {own:?}, {same:?}"
+        );
+    }
 }
 
 pub(crate) fn a_port_that_is_lost_comes_back(case: &Case) {

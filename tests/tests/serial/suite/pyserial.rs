@@ -1,15 +1,11 @@
 //! The tests that pyserial has of its own, which want a port that is joined with itself.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::helper::{has_program, proxy, proxy_at};
+use crate::helper::{has_program, proxy, proxy_at, unpacked};
 use fusd_tests::Case;
 use fusd_tests::wait::{deadline, holds_within};
-
-/// Where `cargo xtask test` unpacks its sources, in the user's cache folder.
-const TESTS: &str = "fusd/packages/pyserial/test";
 
 /// What runs them.
 const RUNNER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serial/pyserial.py");
@@ -26,8 +22,7 @@ const LATE: [&str; 3] = [
 ];
 
 pub(crate) fn its_tests_pass(case: &Case) {
-    let Some(tests) = unpacked() else {
-        case.skip("the sources of pyserial are not unpacked; `cargo xtask test` does that where pip gets them");
+    let Some(tests) = unpacked(case, "pyserial").map(|folder| folder.join("test")) else {
         return;
     };
     if !has_program(case, "python3") {
@@ -63,11 +58,4 @@ pub(crate) fn its_tests_pass(case: &Case) {
         names.next().is_none_or(|name| LATE.contains(&name)) && names.next().is_none()
     });
     assert!(allowed, "{said}");
-}
-
-fn unpacked() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")))?;
-    Some(cache.join(TESTS)).filter(|folder| folder.is_dir())
 }

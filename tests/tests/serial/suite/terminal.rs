@@ -2,88 +2,13 @@
 
 use std::time::Duration;
 
-use crate::helper::{has_program, int, open, proxy, read, set_int, stty, text};
-use fusd_tests::terminal::Terminal;
+use crate::helper::{int, open, proxy, read, set_int, stty, text};
 use fusd_tests::wait::wait_until;
 use fusd_tests::{Case, sys};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::termios::{FlowArg, FlushArg, tcdrain, tcflow, tcflush};
 use nix::unistd::isatty;
-
-pub(crate) fn a_person_uses_a_terminal_program(case: &Case) {
-    if !has_program(case, "picocom") {
-        return;
-    }
-    let other = case.node("other");
-    let driver = proxy(case, "pair", [&other]).start();
-    let far = open(&other);
-    let mut picocom = case.command("picocom");
-    picocom.args(["-b", "230400"]).arg(driver.node());
-    let mut terminal = Terminal::start(&picocom, 24, 80);
-    let says = |terminal: &Terminal, text: &str| {
-        let there = || terminal.lines().iter().any(|line| line.trim_end() == text);
-        wait_until("picocom says it", there);
-    };
-    says(&terminal, "Terminal ready");
-    assert!(stty(case, driver.node(), &[]).contains("speed 230400 baud"));
-    far.write(b"login:\r\n").expect("write");
-    says(&terminal, "login:");
-    terminal.press("root\r");
-    assert_eq!(text(&far, 5), "root\r");
-    // Ctrl-a Ctrl-t toggles DTR; Ctrl-a Ctrl-x ends it.
-    terminal.press("\x01\x14");
-    let dtr = || int(&far, libc::TIOCMGET) & libc::TIOCM_DSR == 0;
-    wait_until("DTR is low", dtr);
-    terminal.press("\x01\x18");
-    assert!(terminal.wait().success());
-}
-
-pub(crate) fn a_person_uses_another(case: &Case) {
-    if !has_program(case, "minicom") {
-        return;
-    }
-    let other = case.node("other");
-    let driver = proxy(case, "pair", [&other]).start();
-    let far = open(&other);
-    let mut minicom = case.command("minicom");
-    minicom.args(["-o", "-b", "57600", "-D"]).arg(driver.node());
-    let mut terminal = Terminal::start(&minicom, 24, 80);
-    terminal.await_row(|row| row.starts_with("Press CTRL-A Z for help"));
-    let said = stty(case, driver.node(), &[]);
-    assert!(said.contains("speed 57600 baud"), "{said}");
-    far.write(b"login:\r\n").expect("write");
-    terminal.await_row(|row| row == "login:");
-    terminal.press("root\r");
-    assert_eq!(text(&far, 5), "root\r");
-    // Ctrl-a q ends it; it asks first.
-    terminal.press("\x01q");
-    terminal.await_row(|row| row.contains("Leave without reset?"));
-    terminal.press("\r");
-    assert!(terminal.wait().success());
-}
-
-pub(crate) fn a_person_uses_a_third(case: &Case) {
-    if !has_program(case, "tio") {
-        return;
-    }
-    let other = case.node("other");
-    let driver = proxy(case, "pair", [&other]).start();
-    let far = open(&other);
-    let mut tio = case.command("tio");
-    tio.args(["-b", "38400"]).arg(driver.node());
-    let mut terminal = Terminal::start(&tio, 24, 80);
-    wait_until("tio has set the port", || {
-        stty(case, driver.node(), &[]).contains("speed 38400 baud")
-    });
-    far.write(b"login:\r\n").expect("write");
-    terminal.await_row(|row| row == "login:");
-    terminal.press("root\r");
-    assert_eq!(text(&far, 5), "root\r");
-    // Ctrl-t q ends it.
-    terminal.press("\x14q");
-    terminal.wait();
-}
 
 pub(crate) fn it_is_a_terminal(case: &Case) {
     let driver = proxy(case, "loop", ["--size", "4096"]).start();
