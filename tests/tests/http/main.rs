@@ -94,6 +94,8 @@ mod network {
             servers_are_reached_by_sockets_and_proxies,
             names_are_looked_up_by_the_proxy,
             tls_goes_through_a_proxy;
+        jumping:
+            who_jumps_about_is_sent_what_is_read;
         pausing:
             who_pauses_goes_on_in_the_same_version;
         memory:

@@ -18,6 +18,7 @@ use crate::cache::{BLOCK, Cache};
 use crate::client;
 use crate::demand::Demand;
 use crate::device::HttpDevice;
+use crate::direct::Direct;
 use crate::exchange::{Exchange, Setup};
 use crate::keeping::KeepArgs;
 use crate::kept::Shelf;
@@ -139,6 +140,7 @@ impl Tool for Args {
         let patience = self.network.first_byte_timeout;
         let access = Access::new(self.access.clone(), patience)?;
         let client = client::make(self.url.url(), &self.network, self.stream.is_live())?;
+        let direct = Direct::to(self.url.url(), &self.network);
         let runtime = runtime::start()?;
         let status = self.status_file.as_deref().map(|path| {
             StatusFile::new(path).map_err(|error| {
@@ -149,6 +151,7 @@ impl Tool for Args {
         let traffic = Arc::<Traffic>::default();
         let exchange = Exchange::new(Setup {
             client,
+            direct,
             target: self.url.clone(),
             access,
             headers: self.header.clone(),

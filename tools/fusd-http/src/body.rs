@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fusd::Errno;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use reqwest::Response;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use tokio::io::AsyncRead;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
@@ -37,19 +37,20 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// The body of `response`.
+    /// The body of `response`, which had these headers.
     ///
     /// # Errors
     /// Nobody can decode it (`EIO`).
     pub(crate) fn new(
+        headers: &HeaderMap,
         response: Response,
         stall: Option<Duration>,
         end: Option<(Instant, Duration)>,
         traffic: Arc<Traffic>,
     ) -> Result<Self, Failure> {
-        let encodings = encodings(&response)?;
+        let encodings = encodings(headers)?;
         let encoded = !encodings.is_empty();
-        let length = response.headers().get(CONTENT_LENGTH);
+        let length = headers.get(CONTENT_LENGTH);
         let length = length.and_then(|it| it.to_str().ok()?.parse().ok());
         let raw = response.bytes_stream();
         let raw = raw.inspect_ok(move |chunk| traffic.receive(chunk.len()));
@@ -134,9 +135,9 @@ enum Encoding {
 }
 
 /// What was done to the content, in this order.
-fn encodings(response: &Response) -> Result<Vec<Encoding>, Failure> {
+fn encodings(headers: &HeaderMap) -> Result<Vec<Encoding>, Failure> {
     let mut encodings = Vec::new();
-    for value in response.headers().get_all(CONTENT_ENCODING) {
+    for value in headers.get_all(CONTENT_ENCODING) {
         for name in value.to_str().unwrap_or("?").split(',') {
             encodings.push(match name.trim().to_ascii_lowercase().as_str() {
                 "identity" | "" => continue,

@@ -13,10 +13,11 @@ use tokio::time::{sleep, timeout};
 
 use crate::ask::Ask;
 use crate::body::Body;
-use crate::cache::{self, BLOCK, Part};
 use crate::exchange::Answer;
 use crate::failure::{Again, Failure};
+use crate::grid::Grid;
 use crate::head::{ContentRange, Validators, is_multipart};
+use crate::memory::{Part, WHOLE};
 use crate::orders::Orders;
 use crate::ranged::Parts;
 use crate::version::Version;
@@ -34,12 +35,14 @@ const LONGEST: u64 = 64 << 20;
 
 /// Less than this of what comes at once is copied, in bytes: slices of it would keep all of the memory that
 /// it was read into.
-const MOST: usize = cache::WHOLE / 2;
+const MOST: usize = WHOLE / 2;
 
 /// The task.
 pub(crate) struct Work {
     parts: Arc<Parts>,
     version: Arc<Version>,
+    /// What the blocks are of.
+    grid: Arc<Grid>,
     orders: Arc<Orders>,
     /// What has not come yet, in bytes of the page.
     at: u64,
@@ -54,15 +57,17 @@ impl Work {
     pub(crate) fn new(
         parts: &Arc<Parts>,
         version: &Arc<Version>,
+        grid: &Arc<Grid>,
         blocks: &Range<u64>,
         orders: Arc<Orders>,
     ) -> Self {
         Self {
             parts: Arc::clone(parts),
             version: Arc::clone(version),
+            grid: Arc::clone(grid),
             orders,
-            at: blocks.start * BLOCK,
-            end: version.total.min(blocks.end * BLOCK),
+            at: blocks.start * grid.size,
+            end: version.total.min(blocks.end * grid.size),
             is_slow: false,
             part: None,
         }
@@ -86,7 +91,7 @@ impl Work {
                 self.orders.more().await;
             }
             let before = self.at;
-            let _memory = self.parts.cache.under_way();
+            let _memory = self.parts.cache.memory().under_way();
             let result = match begun.take() {
                 Some((body, end)) => self.take(body, end).await,
                 None => self.ask().await,
@@ -177,19 +182,22 @@ impl Work {
         let cache = &self.parts.cache;
         let slices = chunk.len() >= MOST && self.orders.are_passing();
         if slices {
-            chunk = cache.whole(chunk);
+            chunk = cache.memory().whole(chunk);
         }
         while !chunk.is_empty() {
             let there = self.part.as_ref().map_or(0, Part::len);
             let start = self.at - there as u64;
             // Lossless: at most a block.
-            let size = BLOCK.min(self.version.total - start) as usize;
+            let size = self.grid.size.min(self.version.total - start) as usize;
             let piece = chunk.split_to(chunk.len().min(size - there));
             self.at += piece.len() as u64;
             let content = match slices && piece.len() == size {
                 true => piece,
                 false => {
-                    let mut part = self.part.take().unwrap_or_else(|| cache.part());
+                    let mut part = self
+                        .part
+                        .take()
+                        .unwrap_or_else(|| cache.memory().part(self.grid.size));
                     part.extend(&piece);
                     if part.len() < size {
                         self.part = Some(part);
@@ -198,8 +206,8 @@ impl Work {
                     part.into()
                 }
             };
-            let block = start / BLOCK;
-            cache.put(self.version.id, block, &content);
+            let block = start / self.grid.size;
+            cache.put(self.grid.id, block, &content);
             self.orders.give(block, &content);
         }
     }

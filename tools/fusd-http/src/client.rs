@@ -1,6 +1,7 @@
 //! The client of the network, as the options make it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +16,10 @@ use crate::network::{HttpVersion, NetworkArgs};
 
 /// How long a connection is kept that nobody uses. Servers close theirs after 5 seconds (Node.js) or
 /// more: to meet one that is just being closed would fail a request that cannot be sent twice.
-const IDLE: Duration = Duration::from_secs(4);
+pub(crate) const IDLE: Duration = Duration::from_secs(4);
+
+/// What the tool calls itself.
+pub(crate) const AGENT: &str = concat!("fusd-http/", env!("CARGO_PKG_VERSION"));
 
 /// What the server may send to a reader who does not read, with HTTP/2, in bytes.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -32,7 +36,7 @@ pub(crate) fn make(url: &Url, network: &NetworkArgs, live: bool) -> Result<Clien
     // Where another part of the program has chosen one before, that is as good.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
-        .user_agent(concat!("fusd-http/", env!("CARGO_PKG_VERSION")))
+        .user_agent(AGENT)
         .redirect(Policy::none())
         .connect_timeout(network.connect_timeout)
         .pool_idle_timeout(IDLE)
@@ -119,19 +123,27 @@ fn bad(path: &Path, what: &str, error: &reqwest::Error) -> ToolError {
     ))
 }
 
-/// The system's resolver, whose failures can be told from others.
+/// The addresses of a host.
+pub(crate) type Addresses = std::vec::IntoIter<SocketAddr>;
+
+/// Asks the system's resolver.
+///
+/// # Errors
+/// It knows none: one that can be told from others.
+pub(crate) async fn look_up(name: &str) -> Result<Addresses, NoSuchHost> {
+    let addresses = tokio::net::lookup_host((name, 0)).await;
+    let addresses: Vec<_> = addresses.map_err(NoSuchHost)?.collect();
+    Ok(addresses.into_iter())
+}
+
+/// The system's resolver.
 struct Lookup;
 
 impl Resolve for Lookup {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            match tokio::net::lookup_host((name.as_str(), 0)).await {
-                Ok(addresses) => {
-                    let addresses: Vec<_> = addresses.collect();
-                    Ok(Box::new(addresses.into_iter()) as Addrs)
-                }
-                Err(error) => Err(NoSuchHost(error).into()),
-            }
+            let addresses = look_up(name.as_str()).await?;
+            Ok(Box::new(addresses) as Addrs)
         })
     }
 }

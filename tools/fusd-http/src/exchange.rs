@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::access::{Access, Proof};
 use crate::ask::{Ask, Payload};
 use crate::body::Body;
+use crate::direct::Direct;
 use crate::failure::Failure;
 use crate::network::NetworkArgs;
 use crate::redirect::{same_origin, step};
@@ -29,6 +30,8 @@ pub(crate) struct Exchange(Arc<Setup>);
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) client: Client,
+    /// The short way to the server of the URL, if there is one.
+    pub(crate) direct: Option<Direct>,
     pub(crate) target: Target,
     pub(crate) access: Access,
     pub(crate) headers: Vec<Header>,
@@ -217,6 +220,18 @@ impl Exchange {
             }
             _ => {}
         }
+        let request = request.build().map_err(Failure::network)?;
+        let answer = async {
+            match self.0.direct.as_ref().filter(|_| known.is_some()) {
+                Some(direct) => direct.send(request).await,
+                None => self
+                    .0
+                    .client
+                    .execute(request)
+                    .await
+                    .map_err(Failure::network),
+            }
+        };
         self.0.traffic.ask();
         let limit = self.0.network.first_byte_timeout;
         let late = async {
@@ -228,7 +243,7 @@ impl Exchange {
         };
         let response = tokio::select! {
             biased;
-            response = request.send() => response.map_err(Failure::network)?,
+            response = answer => response?,
             () = late => return Err(Failure::late("the server has not begun to answer", limit)),
         };
         if let Some(status) = &self.0.status {
@@ -240,10 +255,11 @@ impl Exchange {
     fn judge(
         &self,
         ask: &Ask,
-        response: Response,
+        mut response: Response,
         end: Option<Instant>,
     ) -> Result<Answer, Failure> {
-        let (status, headers) = (response.status(), response.headers().clone());
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
         let no_range = ask.has_range() && status == StatusCode::RANGE_NOT_SATISFIABLE;
         let as_known =
             ask.headers.contains_key(IF_NONE_MATCH) && status == StatusCode::NOT_MODIFIED;
@@ -254,6 +270,7 @@ impl Exchange {
         let stall = (!ask.live).then_some(self.0.network.stall_timeout);
         let limit = self.0.network.max_time.unwrap_or_default();
         let body = Body::new(
+            &headers,
             response,
             stall,
             end.map(|end| (end, limit)),

@@ -57,19 +57,26 @@ impl Failure {
     pub(crate) fn network(error: reqwest::Error) -> Self {
         // The URL may have somebody's token in it.
         let error = error.without_url();
-        let text = chain(&error);
-        let known = known(&error);
-        let errno = match known {
-            Some(errno) => errno,
-            None if error.is_timeout() => Errno::ETIMEDOUT,
-            None => Errno::EIO,
-        };
-        let failure = Self::new(errno, text);
+        match error.is_timeout() || error.is_builder() {
+            true => {
+                let failed = if error.is_timeout() {
+                    Errno::ETIMEDOUT
+                } else {
+                    Errno::EIO
+                };
+                Self::new(known(&error).unwrap_or(failed), chain(&error))
+            }
+            false => Self::of(&error),
+        }
+    }
+
+    /// The same, of any error that is neither a time-out nor a request that is wrong.
+    pub(crate) fn of(error: &(dyn StdError + 'static)) -> Self {
+        let known = known(error);
+        let failure = Self::new(known.unwrap_or(Errno::EIO), chain(error));
         match known {
             // A connection that broke, not one that was never there.
-            None | Some(Errno::EIO) if !error.is_builder() && !error.is_timeout() => {
-                failure.later(None)
-            }
+            None | Some(Errno::EIO) => failure.later(None),
             _ => failure,
         }
     }

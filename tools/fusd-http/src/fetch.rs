@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use crate::body::Body;
 use crate::bring::Work;
 use crate::failure::Failure;
+use crate::grid::Grid;
 use crate::orders::{Brought, Order, Orders, Teller, ended};
 use crate::ranged::Parts;
 use crate::version::Version;
@@ -32,10 +33,10 @@ pub(crate) struct Coming {
 }
 
 impl Fetch {
-    /// Asks for what is ordered.
-    pub(crate) fn begin(parts: &Arc<Parts>, version: &Arc<Version>, order: Order) -> Arc<Self> {
-        let orders = Orders::new(&order);
-        Self::start(parts, version, &order.blocks, orders, None)
+    /// Asks for the blocks that are ordered.
+    pub(crate) fn begin(parts: &Arc<Parts>, version: &Arc<Version>, order: &Order) -> Arc<Self> {
+        let orders = Orders::new(order, version.blocks.size);
+        Self::start(parts, version, &version.blocks, order, orders, None)
     }
 
     /// Goes on with `blocks`, which are under way already: a body, and the byte before which it ends.
@@ -45,32 +46,42 @@ impl Fetch {
         blocks: Range<u64>,
         begun: (Body, u64),
     ) -> Arc<Self> {
-        let orders = Orders::new(&Order::of(blocks.clone()));
-        Self::start(parts, version, &blocks, orders, Some(begun))
+        let order = Order::of(blocks);
+        let orders = Orders::new(&order, version.blocks.size);
+        Self::start(parts, version, &version.blocks, &order, orders, Some(begun))
     }
 
-    /// Asks for `blocks`; gives the first of them.
-    pub(crate) fn order(parts: &Arc<Parts>, version: &Arc<Version>, blocks: Range<u64>) -> Coming {
-        let orders = Orders::new(&Order::of(blocks.clone()));
+    /// Asks for `blocks` of `grid`; gives the first of them.
+    pub(crate) fn order(
+        parts: &Arc<Parts>,
+        version: &Arc<Version>,
+        grid: &Arc<Grid>,
+        blocks: Range<u64>,
+    ) -> Coming {
+        let order = Order::of(blocks);
+        let orders = Orders::new(&order, grid.size);
         // Before it can come.
-        let block = orders.wait_for(blocks.start);
+        let block = orders.wait_for(order.blocks.start);
         Coming {
             block: block.expect("the first block of some is wanted"),
-            _fetch: Self::start(parts, version, &blocks, orders, None),
+            _fetch: Self::start(parts, version, grid, &order, orders, None),
         }
     }
 
     fn start(
         parts: &Arc<Parts>,
         version: &Arc<Version>,
-        blocks: &Range<u64>,
+        grid: &Arc<Grid>,
+        order: &Order,
         orders: Orders,
         begun: Option<(Body, u64)>,
     ) -> Arc<Self> {
         let orders = Arc::new(orders);
-        let work = Work::new(parts, version, blocks, Arc::clone(&orders));
-        let fetch = Self::spawn(&parts.runtime, orders, work.run(begun));
-        version.share(&fetch);
+        let work = Work::new(parts, version, grid, &order.blocks, Arc::clone(&orders));
+        // It is large, and a task is moved several times.
+        let work = Box::pin(work.run(begun));
+        let fetch = Self::spawn(&parts.runtime, orders, work);
+        grid.share(&fetch);
         fetch
     }
 
@@ -124,6 +135,7 @@ mod tests {
     use fusd::Errno;
 
     use super::*;
+    use crate::cache::BLOCK;
 
     #[tokio::test]
     async fn who_waits_is_told_of_a_panic() {
@@ -132,7 +144,7 @@ mod tests {
             begun.await.unwrap();
             panic!("of the test");
         };
-        let orders = Arc::new(Orders::new(&Order::of(0..10)));
+        let orders = Arc::new(Orders::new(&Order::of(0..10), BLOCK));
         let fetch = Fetch::spawn(&Handle::current(), orders, work);
         let coming = Arc::clone(&fetch).wait_for(3).unwrap();
         begin.send(()).unwrap();

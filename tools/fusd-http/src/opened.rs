@@ -8,7 +8,7 @@ use fusd::Errno;
 use crate::demand::Turn;
 use crate::failure::Failure;
 use crate::page::{OnChange, Page, Source};
-use crate::ranged::Piece;
+use crate::piece::Piece;
 use crate::who::Who;
 
 /// How often one read goes on in yet another version.
@@ -70,7 +70,8 @@ impl Opened {
                 }
                 result => return result.map(|bytes| Taken::Bytes(bytes, turn)),
             }
-            let page = Arc::new(source.open(&self.who).await?);
+            // Seldom, and much larger than the rest of this.
+            let page = Arc::new(Box::pin(source.open(&self.who)).await?);
             *self.lock() = Arc::clone(&page);
             piece = match &*page {
                 Page::Ranged(ranged) => ranged.piece(offset, length),

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use fusd::Errno;
 use tokio::sync::{Notify, oneshot};
 
-use crate::cache::BLOCK;
 use crate::failure::Failure;
 
 /// So many blocks are not worth breaking off a connection.
@@ -26,6 +25,8 @@ pub(crate) struct Order {
 /// What is wanted, for those who want it and for the task that brings it.
 #[derive(Debug)]
 pub(crate) struct Orders {
+    /// The size of a block, in bytes.
+    size: u64,
     /// The block behind the last that can be brought.
     end: u64,
     state: Mutex<State>,
@@ -65,8 +66,10 @@ impl Order {
 }
 
 impl Orders {
-    pub(crate) fn new(order: &Order) -> Self {
+    /// `size`: of a block, in bytes.
+    pub(crate) fn new(order: &Order, size: u64) -> Self {
         Self {
+            size,
             end: order.blocks.end,
             state: Mutex::new(State {
                 next: order.blocks.start,
@@ -125,7 +128,7 @@ impl Orders {
 
     /// The byte of the page up to which all is wanted.
     pub(crate) fn stop(&self) -> u64 {
-        self.lock().stop * BLOCK
+        self.lock().stop * self.size
     }
 
     /// Whether the blocks are let go once they have been read.
@@ -194,11 +197,12 @@ mod tests {
 
     #[test]
     fn what_has_come_beyond_what_was_wanted_is_near() {
-        let orders = Orders::new(&Order {
+        let order = Order {
             blocks: 29..100,
             stop: 20,
             passing: false,
-        });
+        };
+        let orders = Orders::new(&order, 1);
         assert!(orders.is_near(0, 24), "9 blocks ahead, and the reader 4");
         assert!(!orders.is_near(0, 19), "far ahead");
         assert!(!orders.is_near(30, 40), "far behind");

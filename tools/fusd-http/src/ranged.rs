@@ -10,12 +10,13 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::body::Body;
-use crate::cache::{BLOCK, Cache};
+use crate::cache::{BLOCK, Cache, GRAIN};
 use crate::demand::Demand;
 use crate::exchange::Exchange;
-use crate::failure::Failure;
-use crate::fetch::{Coming, Fetch};
+use crate::fetch::Fetch;
+use crate::grid::Grid;
 use crate::orders::Order;
+use crate::piece::{Block, Piece, cut};
 use crate::readahead::ReadAhead;
 use crate::version::Version;
 
@@ -25,6 +26,9 @@ const HELD: usize = 3;
 
 /// How many blocks stay behind a reader of whom no more is kept.
 const BEHIND: u64 = 32;
+
+/// Up to so many bytes are read in grains by who jumps about.
+const LITTLE: u64 = 4 * GRAIN;
 
 /// The parts that all readers share.
 #[derive(Debug)]
@@ -61,19 +65,6 @@ struct State {
     held: VecDeque<Arc<Fetch>>,
 }
 
-/// A block that is there, or is on its way.
-enum Block {
-    Ready(Bytes),
-    Coming(Coming),
-}
-
-/// What a read is made of.
-pub(crate) struct Piece {
-    blocks: Vec<Block>,
-    /// What of the blocks is wanted.
-    range: Range<u64>,
-}
-
 impl Ranged {
     /// A reader of `version`, whose beginning up to `end` comes with `body`.
     pub(crate) fn new(parts: Arc<Parts>, version: Arc<Version>, body: Body, end: u64) -> Self {
@@ -84,7 +75,7 @@ impl Ranged {
             state: Mutex::default(),
         };
         let blocks = 0..end.div_ceil(BLOCK);
-        let there = |block| ranged.is_there(block);
+        let there = |block| ranged.is_there(&ranged.version.blocks, block);
         // Where others have read it before, the answer is not waited for.
         if !blocks.clone().all(there) {
             let begun = (body, end);
@@ -101,40 +92,63 @@ impl Ranged {
 
     /// What a read at `offset` of `length` bytes is made of; asks for what is not there.
     pub(crate) fn piece(&self, offset: u64, length: usize) -> Piece {
-        let (range, blocks) = self.place(offset, length);
+        let range = self.place(offset, length);
         let mut state = self.lock();
-        self.go_on(&mut state, &range, &blocks);
+        self.go_on(&mut state, &range);
+        let grid = self.grid(&state, &range);
         let blocks = match range.is_empty() {
             true => Vec::new(),
             false => {
+                let blocks = grid.blocks(&range);
                 let last = blocks.end;
-                blocks.map(|block| self.block(block, last)).collect()
+                blocks.map(|block| self.block(grid, block, last)).collect()
             }
         };
-        Piece { blocks, range }
+        let size = grid.size;
+        Piece {
+            blocks,
+            range,
+            size,
+        }
     }
 
     /// What such a read gives, if all of it is kept: nobody is waited for.
     pub(crate) fn kept(&self, offset: u64, length: usize) -> Option<Vec<Bytes>> {
-        let (range, blocks) = self.place(offset, length);
+        let range = self.place(offset, length);
         if range.is_empty() {
             return None;
         }
-        let bytes = self.parts.cache.get_all(self.version.id, blocks.clone())?;
-        self.go_on(&mut self.lock(), &range, &blocks);
-        Some(cut(bytes, &range))
+        let get = |grid: &Grid| {
+            let blocks = self.parts.cache.get_all(grid.id, grid.blocks(&range))?;
+            Some(cut(blocks, &range, grid.size))
+        };
+        let bytes = get(&self.version.blocks).or_else(|| get(&self.version.grains))?;
+        self.go_on(&mut self.lock(), &range);
+        Some(bytes)
     }
 
-    /// What of the page a read at `offset` of `length` bytes gives, and the blocks that it is in.
-    fn place(&self, offset: u64, length: usize) -> (Range<u64>, Range<u64>) {
+    /// What of the page a read at `offset` of `length` bytes gives.
+    fn place(&self, offset: u64, length: usize) -> Range<u64> {
         let start = offset.min(self.total());
-        let end = offset.saturating_add(length as u64).min(self.total());
-        let first = start / BLOCK;
-        (start..end, first..end.div_ceil(BLOCK).max(first))
+        start..offset.saturating_add(length as u64).min(self.total())
     }
 
-    /// The reader reads `range`, which is in `blocks`: asks for what is read next.
-    fn go_on(&self, state: &mut State, range: &Range<u64>, blocks: &Range<u64>) {
+    /// What a read of `range` is asked for in: grains, where the reader jumps about in a page of which not
+    /// all blocks could be kept.
+    fn grid(&self, state: &State, range: &Range<u64>) -> &Arc<Grid> {
+        let version = &*self.version;
+        let jumps = state.ahead.jumps_about() && range.end - range.start <= LITTLE;
+        let fine = jumps && self.total() > self.parts.cache.limit() as u64;
+        let there = |block| self.is_there(&version.blocks, block);
+        match fine && !version.blocks.blocks(range).any(there) {
+            true => &version.grains,
+            false => &version.blocks,
+        }
+    }
+
+    /// The reader reads `range`: asks for what is read next.
+    fn go_on(&self, state: &mut State, range: &Range<u64>) {
+        let blocks = self.version.blocks.blocks(range);
         let (first, last) = (blocks.start, blocks.end);
         let length = range.end - range.start;
         let window = state.ahead.note(range.start, length, self.most_ahead());
@@ -148,7 +162,7 @@ impl Ranged {
             .retain(|fetch| fetch.orders().is_near(first, edge));
         if window > 0 {
             self.let_go(state, first);
-            self.hurry(state, first..last, window);
+            self.hurry(state, blocks, window);
         }
     }
 
@@ -160,21 +174,21 @@ impl Ranged {
     }
 
     /// A block; where nobody brings it, asks for it, and for all that is missing up to `last`.
-    fn block(&self, block: u64, last: u64) -> Block {
-        let kept = || self.parts.cache.get(self.version.id, block);
+    fn block(&self, grid: &Arc<Grid>, block: u64, last: u64) -> Block {
+        let kept = || self.parts.cache.get(grid.id, block);
         if let Some(bytes) = kept() {
             return Block::Ready(bytes);
         }
-        if let Some(coming) = self.version.wait_for(block) {
+        if let Some(coming) = grid.wait_for(block) {
             return Block::Coming(coming);
         }
         // It may have come meanwhile.
         if let Some(bytes) = kept() {
             return Block::Ready(bytes);
         }
-        let end = (block + 1..last).find(|next| self.is_there(*next));
-        let end = end.unwrap_or(last);
-        Block::Coming(Fetch::order(&self.parts, &self.version, block..end))
+        let end = (block + 1..last).find(|next| self.is_there(grid, *next));
+        let blocks = block..end.unwrap_or(last);
+        Block::Coming(Fetch::order(&self.parts, &self.version, grid, blocks))
     }
 
     /// Asks for what a reader reads who has read `now` and reads on, unless enough of it is there.
@@ -185,7 +199,8 @@ impl Ranged {
         if is_enough(state.asked.min(end)) {
             return;
         }
-        let edge = (now.start..end).find(|block| !self.is_there(*block));
+        let there = |block: u64| self.is_there(&self.version.blocks, block);
+        let edge = (now.start..end).find(|block| !there(*block));
         state.asked = edge.unwrap_or(end);
         let Some(edge) = edge.filter(|edge| !is_enough(*edge)) else {
             return;
@@ -201,15 +216,15 @@ impl Ranged {
             false => 0,
         };
         let last = self.total().div_ceil(BLOCK).min(end.max(edge + more));
-        let there = (edge + 1..end).find(|block| self.is_there(*block));
-        let blocks = edge..there.unwrap_or(last);
+        let next = (edge + 1..end).find(|block| there(*block));
+        let blocks = edge..next.unwrap_or(last);
         let order = Order {
             stop: end.min(blocks.end),
             blocks,
             passing,
         };
         state.asked = order.stop;
-        let fetch = Fetch::begin(&self.parts, &self.version, order);
+        let fetch = Fetch::begin(&self.parts, &self.version, &order);
         state.held.push_back(fetch);
         if state.held.len() > HELD {
             state.held.pop_front();
@@ -229,13 +244,13 @@ impl Ranged {
         if self.passes(&state.ahead) {
             let end = first.saturating_sub(BEHIND);
             let start = state.passed.max(end.saturating_sub(BEHIND));
-            self.parts.cache.let_go(self.version.id, start..end);
+            self.parts.cache.let_go(self.version.blocks.id, start..end);
             state.passed = end;
         }
     }
 
-    fn is_there(&self, block: u64) -> bool {
-        self.parts.cache.has(self.version.id, block) || self.version.is_coming(block)
+    fn is_there(&self, grid: &Grid, block: u64) -> bool {
+        self.parts.cache.has(grid.id, block) || grid.is_coming(block)
     }
 
     /// What all readers have asked for shall not fill the cache that it goes to.
@@ -254,47 +269,4 @@ impl Drop for Ranged {
     fn drop(&mut self) {
         self.parts.readers.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-impl Piece {
-    /// The bytes, if all of them are there.
-    pub(crate) fn ready(&self) -> Option<Vec<Bytes>> {
-        let blocks = self.blocks.iter().map(|block| match block {
-            Block::Ready(bytes) => Some(bytes.clone()),
-            Block::Coming(_) => None,
-        });
-        let blocks = blocks.collect::<Option<Vec<_>>>()?;
-        Some(cut(blocks, &self.range))
-    }
-
-    /// The bytes, once all of them are there.
-    ///
-    /// # Errors
-    /// Some do not come.
-    pub(crate) async fn wait(self) -> Result<Vec<Bytes>, Failure> {
-        let mut blocks = Vec::with_capacity(self.blocks.len());
-        // The last one comes last: it is woken once.
-        for block in self.blocks.into_iter().rev() {
-            blocks.push(match block {
-                Block::Ready(bytes) => bytes,
-                Block::Coming(coming) => coming.wait().await?,
-            });
-        }
-        blocks.reverse();
-        Ok(cut(blocks, &self.range))
-    }
-}
-
-/// What of the blocks is in `range`, which begins in the first and ends in the last of them.
-fn cut(mut blocks: Vec<Bytes>, range: &Range<u64>) -> Vec<Bytes> {
-    // Lossless: less than a block, or what a read has room for.
-    let skip = (range.start % BLOCK) as usize;
-    let mut left = (range.end - range.start) as usize;
-    for (number, block) in blocks.iter_mut().enumerate() {
-        let start = if number == 0 { skip } else { 0 };
-        let end = block.len().min(start + left);
-        *block = block.slice(start..end);
-        left -= block.len();
-    }
-    blocks
 }

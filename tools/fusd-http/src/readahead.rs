@@ -3,6 +3,9 @@
 /// The first step, in bytes.
 const LEAST: u64 = 128 << 10;
 
+/// So many jumps in a row are a habit.
+const HABIT: u32 = 8;
+
 /// What one open file has been read like.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ReadAhead {
@@ -10,6 +13,8 @@ pub(crate) struct ReadAhead {
     next: u64,
     /// How much has been read on so far, in bytes.
     run: u64,
+    /// How many reads in a row were each far from the one before.
+    jumps: u32,
 }
 
 impl ReadAhead {
@@ -17,6 +22,10 @@ impl ReadAhead {
     /// jumps, ever more for one who reads on.
     pub(crate) fn note(&mut self, offset: u64, length: u64, most: u64) -> u64 {
         let reads_on = offset == self.next;
+        self.jumps = match offset.abs_diff(self.next) > LEAST {
+            true => self.jumps.saturating_add(1),
+            false => 0,
+        };
         self.next = offset.saturating_add(length);
         self.run = match reads_on {
             true => self.run.saturating_add(length),
@@ -31,6 +40,11 @@ impl ReadAhead {
     /// How much has been read on so far, in bytes.
     pub(crate) fn run(&self) -> u64 {
         self.run
+    }
+
+    /// Whether the reader does nothing but jump, so that what is around a read is of no use.
+    pub(crate) fn jumps_about(&self) -> bool {
+        self.jumps >= HABIT
     }
 
     /// How much one request for what comes next is for, in bytes: as much as has been read on, so that
@@ -56,5 +70,16 @@ mod tests {
         assert_eq!(ahead.note(1 << 30, step, most), 0);
         assert_eq!(ahead.request(0), 0);
         assert_eq!(ahead.note((1 << 30) + step, step, most), LEAST);
+    }
+    #[test]
+    fn who_jumps_about_does_so_until_a_read_is_near_another() {
+        let mut ahead = ReadAhead::default();
+        for jump in 1..=u64::from(HABIT) {
+            assert!(!ahead.jumps_about(), "{jump}");
+            ahead.note(jump << 30, 1, 1);
+        }
+        assert!(ahead.jumps_about());
+        ahead.note((u64::from(HABIT) << 30) + 1 - LEAST, 1, 1);
+        assert!(!ahead.jumps_about());
     }
 }

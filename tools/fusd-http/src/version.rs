@@ -1,57 +1,31 @@
 //! Versions of pages: what a reader who has begun with one goes on with.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::cache::{Recent, VERSIONS};
-use crate::fetch::{Coming, Fetch};
+use crate::cache::{BLOCK, GRAIN, Recent, VERSIONS};
+use crate::grid::Grid;
 use crate::head::Validators;
 use crate::who::Who;
 
 /// One version of a page of known length, of which the server gives parts.
 #[derive(Debug)]
 pub(crate) struct Version {
-    /// Its name in the cache.
-    pub(crate) id: u64,
     /// Its length in bytes.
     pub(crate) total: u64,
     pub(crate) validators: Validators,
     /// In whose name parts are asked for.
     pub(crate) who: Arc<Who>,
-    /// Requests under way for it.
-    fetches: Mutex<Vec<Weak<Fetch>>>,
-}
-
-impl Version {
-    /// Whether a request brings a block.
-    pub(crate) fn is_coming(&self, block: u64) -> bool {
-        let fetches = self.lock();
-        let mut alive = fetches.iter().filter_map(Weak::upgrade);
-        alive.any(|fetch| fetch.orders().brings(block))
-    }
-
-    /// A block, if a request brings it.
-    pub(crate) fn wait_for(&self, block: u64) -> Option<Coming> {
-        let fetches = self.lock();
-        let mut alive = fetches.iter().filter_map(Weak::upgrade);
-        alive.find_map(|fetch| fetch.wait_for(block))
-    }
-
-    /// Has others find `fetch`.
-    pub(crate) fn share(&self, fetch: &Arc<Fetch>) {
-        let mut fetches = self.lock();
-        fetches.retain(|fetch| fetch.strong_count() > 0);
-        fetches.push(Arc::downgrade(fetch));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Fetch>>> {
-        self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// As blocks.
+    pub(crate) blocks: Arc<Grid>,
+    /// As grains, for who jumps about.
+    pub(crate) grains: Arc<Grid>,
 }
 
 /// All versions that somebody reads, and the latest of others.
 #[derive(Debug)]
 pub(crate) struct Versions {
+    /// The next name of a grid.
     next: AtomicU64,
     known: Mutex<Recent<Key, Arc<Version>>>,
 }
@@ -88,12 +62,13 @@ impl Versions {
     }
 
     fn make(&self, who: &Arc<Who>, validators: Validators, total: u64) -> Arc<Version> {
+        let grid = |size| Arc::new(Grid::new(self.next.fetch_add(1, Ordering::Relaxed), size));
         Arc::new(Version {
-            id: self.next.fetch_add(1, Ordering::Relaxed),
             total,
             validators,
             who: Arc::clone(who),
-            fetches: Mutex::default(),
+            blocks: grid(BLOCK),
+            grains: grid(GRAIN),
         })
     }
 }
@@ -108,7 +83,7 @@ mod tests {
         let find = |unique| {
             let who = Arc::new(Who::default());
             let version = versions.find(String::new(), &who, Validators::default(), unique, 1);
-            version.id
+            (version.blocks.id, version.grains.id)
         };
         assert_eq!(find(true), find(true));
         assert_ne!(find(false), find(false));

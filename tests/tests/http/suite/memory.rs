@@ -38,14 +38,17 @@ pub(super) fn part(period: &[u8], part: Range<usize>) -> Vec<u8> {
     bytes
 }
 
-/// Has so many read pieces of `length` bytes at random, each so often, and compares.
-fn read(driver: &Driver, readers: usize, rounds: usize, length: usize) {
+/// How many pieces each reads of those who read at random: in all, more than may be in memory.
+const ROUNDS: usize = 10;
+
+/// Has so many read pieces of `length` bytes at random, and compares.
+fn read(driver: &Driver, readers: usize, length: usize) {
     let readers: Vec<_> = (0..readers)
         .map(|number| {
             let (file, period) = (reader(driver), pattern(PERIOD));
             fusd_tests::wait::start(move || {
                 let mut offset = number * 7919;
-                for _ in 0..fusd_tests::wait::rounds(rounds) {
+                for _ in 0..ROUNDS {
                     offset = (offset * 31 + 123_456_789) % PAGE;
                     let end = PAGE.min(offset + length);
                     let read = file.read_at(offset as u64, length).expect("pread");
@@ -63,17 +66,12 @@ pub(crate) fn parallel_readers_share_a_small_cache(case: &Case) {
     let period = pattern(PERIOD);
     let content = move |range| part(&period, range);
     let server = Server::start(move |asked, line| line.part(asked, PAGE, &content, "\"1\""));
-    // A guest has fewer rounds: there as well, they read more than is allowed to be in memory.
-    let (much, kept) = match fusd_tests::wait::slowness() {
-        1 => ("64M", 64 << 10),
-        _ => ("16M", 16 << 10),
-    };
-    for (cache, kept, readers, rounds, length) in [
-        ("1M", 1 << 10, 16, 40, 256 << 10),
-        (much, kept, 64, 32, 64 << 10),
+    for (cache, kept, readers, length) in [
+        ("1M", 1 << 10, 16, 256 << 10),
+        ("16M", 16 << 10, 64, 64 << 10),
     ] {
         let driver = http(case, &server.url("/page"), ["--cache-size", cache]).start();
-        read(&driver, readers, rounds, length);
+        read(&driver, readers, length);
         let peak = peak(&driver);
         assert!(peak < kept + BESIDES, "{peak} KiB with a cache of {cache}");
         driver.stop();

@@ -3,6 +3,7 @@
 pub(crate) mod closing;
 pub(crate) mod encodings;
 pub(crate) mod faults;
+pub(crate) mod jumping;
 pub(crate) mod keeping;
 pub(crate) mod live;
 pub(crate) mod memory;
