@@ -1,6 +1,7 @@
 /*
  * Contender: the least that a CUSE server can do. One thread, one read(2) and one writev(2) for each
- * request; every read of /dev/NAME gives zeros. It is the yardstick for what libfusd adds on CUSE.
+ * request; every read of /dev/NAME gives zeros, and every write is taken whole. It is the yardstick for
+ * what libfusd adds on CUSE.
  *
  * Usage: fusd-bench-cuse NAME. Says "ready" when the node is there; ends with the connection.
  */
@@ -55,11 +56,16 @@ static int serve(int device, const char *name)
 {
 	const struct fuse_in_header *head = (const void *)message;
 	const struct fuse_read_in *request = (const void *)(head + 1);
+	const struct fuse_write_in *write = (const void *)(head + 1);
 	struct fuse_open_out opened = { 0 };
+	struct fuse_write_out written = { 0 };
 
 	switch (head->opcode) {
 	case FUSE_READ:
 		return answer(device, head->unique, 0, zeros, request->size);
+	case FUSE_WRITE:
+		written.size = write->size;
+		return answer(device, head->unique, 0, &written, sizeof written);
 	case FUSE_OPEN:
 		return answer(device, head->unique, 0, &opened, sizeof opened);
 	case FUSE_RELEASE:

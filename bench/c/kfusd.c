@@ -1,7 +1,7 @@
 /*
  * Contender: the least that a kfusd driver can do. For each request one ioctl(2), which hands in the
- * answer to the last one and waits for the next; every read of /dev/NAME gives zeros. It is the
- * yardstick for what libfusd adds on kfusd. kfusd(4) describes the messages.
+ * answer to the last one and waits for the next; every read of /dev/NAME gives zeros, and every write
+ * is taken whole. It is the yardstick for what libfusd adds on kfusd. kfusd(4) describes the messages.
  *
  * Usage: fusd-bench-kfusd NAME [WORKERS [TURNS]]. WORKERS threads serve (1), and each answer takes
  * TURNS turns of a loop (0). Says "ready" when the node is there; ends with the connection.
@@ -17,11 +17,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { HELLO = 2, REGISTER = 3, REPLY = 5, OPEN = 32, READ = 35 };
-enum { FEATURE_EXCHANGE = 1, IMPLEMENTS_READ = 1 };
+enum { HELLO = 2, REGISTER = 3, REPLY = 5, OPEN = 32, READ = 35, WRITE = 36 };
+enum { FEATURE_EXCHANGE = 1, IMPLEMENTS_READ = 1, IMPLEMENTS_WRITE = 2 };
 
 #define EXCHANGE 0xc020f100u
-/* Bytes of data in one request: what is read at most. */
+/* Bytes of data in one request: what is read or written at most. */
 #define TRANSFER_MAX (64 * 1024)
 
 struct request {
@@ -84,8 +84,8 @@ static int greet(struct worker *worker, const char *name)
 {
 	struct hello hello = { { sizeof hello, HELLO, 0, 0 }, 1, 0, FEATURE_EXCHANGE };
 	struct device device = {
-		.head = { 0, REGISTER, 0, 0 }, .number = 1, .operations = IMPLEMENTS_READ,
-		.mode = 0600, .max_transfer = TRANSFER_MAX,
+		.head = { 0, REGISTER, 0, 0 }, .number = 1, .mode = 0600,
+		.operations = IMPLEMENTS_READ | IMPLEMENTS_WRITE, .max_transfer = TRANSFER_MAX,
 	};
 	size_t length = strlen(name);
 
@@ -109,12 +109,13 @@ static uint32_t serve(struct worker *worker)
 	const struct request *request = (const void *)worker->message;
 	struct reply *answer = &worker->answer;
 
-	if (request->operation != READ && request->operation != OPEN)
+	if (request->operation != READ && request->operation != WRITE && request->operation != OPEN)
 		return 0;
 	for (volatile unsigned long turn = 0; turn < turns; turn++)
 		;
 	answer->head.id = request->id;
 	answer->head.length = offsetof(struct reply, data);
+	answer->value = request->operation == WRITE ? request->size : 0;
 	if (request->operation == READ)
 		answer->head.length += request->size;
 	return answer->head.length;

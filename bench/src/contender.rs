@@ -32,6 +32,9 @@ pub(crate) const NO_DRIVER: &str = "/dev/zero";
 /// A driver that need not answer, as it has published what is read.
 pub(crate) const PUBLISHED: &str = "kfusd, published";
 
+/// What the library makes of a CUSE server.
+pub(crate) const CUSE: &str = "CUSE, libfusd";
+
 /// The least that a driver has to do.
 pub(crate) const RAW_KFUSD: &str = "kfusd, raw C driver";
 /// The same by the library.
@@ -65,7 +68,7 @@ pub(crate) const CONTENDERS: [Contender; 9] = [
         start: raw_cuse,
     },
     Contender {
-        name: "CUSE, libfusd",
+        name: CUSE,
         start: cuse,
     },
     Contender {

@@ -26,18 +26,18 @@ pub(crate) fn build_tool(package: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has this program run with these arguments in a guest that has the project's module at hand, and one
-/// processor: with two, User-Mode Linux takes 10 ms now and then to wake the other.
+/// Has this program run with these arguments in a guest that has the project's module at hand, and so many
+/// processors: with two, User-Mode Linux takes 10 ms now and then to wake the other.
 ///
 /// # Errors
 /// There is no such guest, or it did not measure.
-pub(crate) fn in_guest<I>(kernel: &str, arguments: I) -> anyhow::Result<()>
+pub(crate) fn in_guest<I>(kernel: &str, cpus: u32, arguments: I) -> anyhow::Result<()>
 where
     I: IntoIterator<Item: AsRef<OsStr>>,
 {
     let module = build_module(kernel)?;
     let status = lab()
-        .args(["run", kernel, "--cpus=1"])
+        .args(["run", kernel, &format!("--cpus={cpus}")])
         .arg(format!("--timeout={TIMEOUT}"))
         .arg("--")
         .arg(env::current_exe()?)

@@ -55,7 +55,8 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<()> {
     table.check()
 }
 
-fn compile() -> anyhow::Result<()> {
+/// Compiles what is in C, beside this program.
+pub(crate) fn compile() -> anyhow::Result<()> {
     for (name, source) in PROGRAMS {
         let mut compiler = Command::new("cc")
             .args([
@@ -75,7 +76,8 @@ fn compile() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build_kernel() -> anyhow::Result<()> {
+/// Builds the kernel x86, if need be.
+pub(crate) fn build_kernel() -> anyhow::Result<()> {
     // It may ask for leave to install packages, so it must be heard, but not in the table.
     let heard = stderr().as_fd().try_clone_to_owned()?;
     let status = lab().args(["build", "x86"]).stdout(heard).status();

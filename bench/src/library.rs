@@ -1,8 +1,11 @@
-//! Contender: a driver made with the library that answers every read with zeros, or publishes them.
+//! Contender: a driver made with the library that answers every read with zeros, or publishes them, and
+//! takes every write.
 
 use std::path::PathBuf;
 
-use fusd::{BackendKind, Device, DeviceBuilder, OpenFile, OpenRequest, Published, ReadRequest};
+use fusd::{
+    BackendKind, Device, DeviceBuilder, OpenFile, OpenRequest, Published, ReadRequest, WriteRequest,
+};
 
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
@@ -22,6 +25,10 @@ impl Device for Zero {
     fn read(&self, _file: &OpenFile<()>, request: ReadRequest) {
         let length = request.len();
         request.at_return().reply(&ZEROS[..length]);
+    }
+
+    fn write(&self, _file: &OpenFile<()>, request: WriteRequest) {
+        request.at_return().accept();
     }
 }
 

@@ -22,6 +22,7 @@ mod serial;
 mod server;
 mod table;
 mod throughput;
+mod times;
 mod workers;
 
 use std::path::PathBuf;
@@ -58,6 +59,11 @@ enum What {
         #[arg(long, default_value_t = 5, value_parser = positive)]
         rounds: usize,
     },
+    /// Bytes per second through kfusd and CUSE, raw and by the library, both ways, in the lab
+    ///
+    /// Takes times in the lab's kernel x86, which it builds first if need be. To be run on a machine that
+    /// does nothing else.
+    Times(times::Args),
     /// Bytes and messages per second through fusd-pipe, a FIFO, and socat
     Pipe(throughput::Args),
     /// Bytes and reads per second of a page, through fusd-http, curl, httpdirfs, and nbdkit
@@ -113,6 +119,7 @@ fn run(what: What) -> anyhow::Result<()> {
     match what {
         What::Fuse { rounds, turn } => fuse::run(rounds, turn),
         What::Lab { rounds } => lab::run(rounds),
+        What::Times(args) => times::run(&args),
         What::Pipe(args) => throughput::run(&args),
         What::Http(args) => http::run(&args),
         What::Serial(args) => serial::run(&args),

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let (rounds, turn) = (args.rounds, args.turn);
         let times = [format!("--rounds={rounds}"), format!("--turn={turn}")];
         let words = ["pipe", "--built"].map(str::to_owned);
-        return in_guest(kernel, words.iter().chain(&times));
+        return in_guest(kernel, 1, words.iter().chain(&times));
     }
     if args.built {
         insert_module()?;

@@ -20,9 +20,9 @@ use crate::server::{Server, beside};
 const CLIENTS: usize = 16;
 /// How many threads the drivers have that are compared.
 const WORKERS: [u32; 2] = [1, 4];
-/// How many turns of a loop an answer takes: none, and some five times what the way there and back
-/// does.
-const TURNS: [u32; 2] = [0, 10_000];
+/// How many turns of a loop an answer takes: none, some five times what the way there and back does, and
+/// some fifty times.
+const TURNS: [u32; 3] = [0, 10_000, 100_000];
 /// How long one driver is read from at a time.
 const ROUND: Duration = Duration::from_millis(500);
 

@@ -14,10 +14,11 @@ use crate::lab::kernel::Kernel;
 /// Without arguments: each of fuse and lab that can run here as things are.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `fuse`, `lab`, `pipe`, `http` or `serial`, and its options (see `fuse --help` and so on)
+    /// `fuse`, `lab`, `times`, `pipe`, `http` or `serial`, and its options (see `fuse --help` and so on)
     ///
     /// fuse: the time of a read, natively (root). lab: the instructions of a read, counted in the
-    /// lab's kernel x86, which is built first if need be. pipe: bytes a second through fusd-pipe,
+    /// lab's kernel x86, which is built first if need be. times: bytes a second through kfusd and CUSE,
+    /// there, by the clock. pipe: bytes a second through fusd-pipe,
     /// beside a FIFO and socat, here (root) or, with `--in um`, in a guest. http: bytes and reads a
     /// second of a page, through fusd-http, curl, httpdirfs and nbdkit (root). serial: what
     /// fusd-serial-proxy and socat add to a serial port, here or in a guest.
