@@ -255,6 +255,21 @@ impl Process {
         self.0.id()
     }
 
+    /// Waits until it has `node` open, or had: an open that a driver has counted may not have been answered
+    /// yet, or be begun again after a signal.
+    ///
+    /// # Panics
+    /// It has not opened it within the deadline.
+    #[track_caller]
+    pub fn await_open(&mut self, node: &Path) {
+        let files = format!("/proc/{}/fd", self.pid());
+        wait_until("the client has the node open", || {
+            let files = std::fs::read_dir(&files).into_iter().flatten().flatten();
+            let mut targets = files.flat_map(|file| std::fs::read_link(file.path()));
+            targets.any(|target| target == node) || self.ended()
+        });
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.0.id()).expect("a pid");
