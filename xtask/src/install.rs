@@ -119,9 +119,24 @@ pub(crate) const TESTS: Needs = Needs {
             why: "it is one more",
         },
         Package {
+            name: "screen",
+            proof: Proof::Program("screen"),
+            why: "so is this",
+        },
+        Package {
+            name: "cu",
+            proof: Proof::Program("cu"),
+            why: "and this",
+        },
+        Package {
+            name: "avrdude",
+            proof: Proof::Program("avrdude"),
+            why: "it writes to the chip of a board at such a port",
+        },
+        Package {
             name: "python3-pip",
             proof: Proof::Program("pip3"),
-            why: "it gets the next one",
+            why: "it gets the next two",
         },
         Package {
             name: "pyserial",
@@ -131,6 +146,15 @@ pub(crate) const TESTS: Needs = Needs {
                 sha256: "3c77e014170dfffbd816e6ffc205e9842efb10be9f58ec16d3e8675b4925cddb",
             }),
             why: "its own tests run on such a port; only unpacked, as it is no program",
+        },
+        Package {
+            name: "esptool",
+            proof: Proof::Sources(Sources {
+                proof: "esptool.py",
+                version: "4.6.2",
+                sha256: "549ef93eef42ee7e9462ce5a53c16df7a0c71d91b3f77e19ec15749804cdf300",
+            }),
+            why: "it talks to other chips at such a port; not every Debian has it",
         },
         Package {
             name: "nginx",

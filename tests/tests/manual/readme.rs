@@ -12,12 +12,12 @@ use crate::{Example, serial};
 pub(crate) const TEXT: &str = include_str!("../../../README.md");
 
 /// What the reader has running in another terminal when the first output is shown.
-const FIRST: &str = "cargo run --release --bin fusd-echo -- --name helloworld \"Hello, world!\"";
+const FIRST: &str = "cargo run --bin fusd-echo -- --name helloworld \"Hello, world!\"";
 
 /// The same, with a cargo for which all is built.
 const START_FIRST: &str = r#"
-cargo() { test "$1 $2 $3 $5" = "run --release --bin --"; program=$4; shift 5; exec "$program" "$@"; }
-cargo run --release --bin fusd-echo -- --name helloworld "Hello, world!" &
+cargo() { test "$1 $2 $4" = "run --bin --"; program=$3; shift 4; exec "$program" "$@"; }
+cargo run --bin fusd-echo -- --name helloworld "Hello, world!" &
 until_true ready 1
 "#;
 
