@@ -12,6 +12,7 @@ pub mod client;
 pub mod driver;
 pub mod leftovers;
 pub mod module;
+pub mod packages;
 pub mod pattern;
 pub mod record;
 mod spawn;

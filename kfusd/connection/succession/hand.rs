@@ -13,6 +13,9 @@ use crate::request::{Request, Stage};
 use crate::sys::Sleeper;
 use crate::wire::{REGISTER_AGAIN, REGISTER_KEEP};
 
+/// Requests by their numbers.
+type Requests = RBTree<u64, Arc<Request>>;
+
 /// What becomes of a request that its driver does not answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -29,8 +32,7 @@ impl Connection {
     pub(super) fn forsake(&self, gone: impl Fn(u64) -> bool) {
         let is_theirs = |inner: &Inner, request: &Request| gone(request.state.access(inner).seat);
         // The news of a copy is in the queue, and of no use to anybody else.
-        let trees: [fn(&Inner) -> &RBTree<u64, Arc<Request>>; 2] =
-            [|inner| &inner.sent, |inner| &inner.queue];
+        let trees: [fn(&Inner) -> &Requests; 2] = [|inner| &inner.sent, |inner| &inner.queue];
         for tree in trees {
             let mut next = 0;
             loop {

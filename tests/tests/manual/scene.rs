@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use fusd_tests::packages::nats_server;
 use fusd_tests::wait::wait_until;
 use fusd_tests::{Case, binaries};
 
@@ -16,8 +17,7 @@ const FUNCTIONS: &str = r#"
 until_true() { until "$@" >/dev/null 2>&1; do sleep 0.02; done; }
 ready() { test "$(grep -c 'is ready' said)" -ge "$1"; }
 start_queue() {
-    PATH=$PATH:/usr/sbin
-    nats-server --addr 127.0.0.1 --port -1 --ports_file_dir . --jetstream --store_dir . --log nats.log &
+    "$NATS_SERVER" --addr 127.0.0.1 --port -1 --ports_file_dir . --jetstream --store_dir . --log nats.log &
     server=$!
     until_true sh -c 'grep nats://127 nats-server_*.ports'
     queue=$(grep -o 'nats://127[0-9.:]*' nats-server_*.ports | head -n 1)
@@ -116,8 +116,9 @@ impl<'a> Scene<'a> {
         Self { case, directory }
     }
 
-    /// Runs the example; gives what it has printed.
-    pub(crate) fn run(&self, block: &Block, example: &Example) -> String {
+    /// Runs the example; gives what it has printed. `None` where what it needs is not there: the test is
+    /// then skipped.
+    pub(crate) fn run(&self, block: &Block, example: &Example) -> Option<String> {
         let file = |name: &str| File::create(self.directory.join(name)).expect("a file");
         let path = env::var("PATH").expect("a PATH");
         let path = format!("{}:{path}", binaries::directory().display());
@@ -131,10 +132,13 @@ impl<'a> Scene<'a> {
         if !is_guest() {
             bash.env("FUSD_BACKEND", "fuse");
         }
+        if example.before.contains("start_queue") {
+            bash.env("NATS_SERVER", nats_server(self.case)?);
+        }
         let mut bash = bash.spawn().expect("bash can be started");
         let mut ended = || bash.try_wait().expect("bash can be waited for").is_some();
         wait_until("the example has ended", &mut ended);
-        self.read("printed")
+        Some(self.read("printed"))
     }
 
     /// What has been said on standard error.

@@ -8,12 +8,8 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use fusd_tests::Case;
+use fusd_tests::packages::nats_server;
 use fusd_tests::wait::{deadline, wait_until};
-
-/// Where Debian has it, which is not in everybody's PATH, and where `cargo xtask test` puts it below
-/// the user's cache folder.
-const INSTALLED: &str = "/usr/sbin/nats-server";
-const UNPACKED: &str = "fusd/packages/nats-server/usr/sbin/nats-server";
 
 /// nats-server(8), with streams in the test's directory. Dropped, it is killed.
 pub(crate) struct Server<'a> {
@@ -27,19 +23,7 @@ impl<'a> Server<'a> {
     /// Starts one; `None` where there is none on this machine: the test is then to return.
     #[track_caller]
     pub(crate) fn start(case: &'a Case) -> Option<Self> {
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let path = variable("PATH").unwrap_or_default();
-        let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")));
-        let found = std::env::split_paths(&path)
-            .map(|folder| folder.join("nats-server"))
-            .chain([INSTALLED.into()])
-            .chain(cache.map(|folder| folder.join(UNPACKED)))
-            .find(|program| program.is_file());
-        let Some(program) = found else {
-            case.skip("there is no nats-server; the package of that name has it");
-            return None;
-        };
+        let program = nats_server(case)?;
         let mut server = Self {
             case,
             program,

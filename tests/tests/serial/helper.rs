@@ -123,23 +123,6 @@ pub(crate) fn has_program(case: &Case, name: &str) -> bool {
     found
 }
 
-/// Where `cargo xtask test` has unpacked the sources of a Python package, in the user's cache folder; else
-/// the test is to return.
-#[track_caller]
-pub(crate) fn unpacked(case: &Case, package: &str) -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")));
-    let folder = cache.map(|cache| cache.join("fusd/packages").join(package));
-    let found = folder.filter(|folder| folder.is_dir());
-    if found.is_none() {
-        case.skip(&format!(
-            "the sources of {package} are not unpacked; `cargo xtask test` does that where pip gets them"
-        ));
-    }
-    found
-}
-
 /// How many files of `/var/lock` tell that this process has locked a port.
 pub(crate) fn locks_of(pid: u32) -> usize {
     let pid = pid.to_string();

@@ -63,7 +63,10 @@ impl Device for SerialDevice {
         }
         request.accept_with((), |file| {
             let id = file.number();
-            self.hub.change(|state, _| state.enter(id, access));
+            self.hub.change(|state, now| {
+                state.settle(now);
+                state.enter(id, access);
+            });
             self.hub
                 .queue()
                 .watch(file, move |state| state.readiness(id));
@@ -149,7 +152,11 @@ impl Device for SerialDevice {
 
     fn ioctl(&self, file: &OpenFile<()>, request: IoctlRequest) {
         let id = file.number();
-        self.hub.change(|state, _| ioctl::serve(state, id, request));
+        self.hub.change(|state, now| {
+            // Counted and flushed is all that has come.
+            state.receive_all(now);
+            ioctl::serve(state, id, request);
+        });
     }
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::board::{ADDRESS, Avr, Board, Esp, connect};
-use crate::helper::{has_program, open, proxy, proxy_at, run, unpacked};
+use crate::helper::{has_program, open, proxy, proxy_at, run};
+use fusd_tests::packages::unpacked;
 use fusd_tests::wait::Started;
 use fusd_tests::{Backend, Case, Driver};
 

@@ -3,8 +3,9 @@
 use std::fs::{self, File};
 use std::process::Stdio;
 
-use crate::helper::{has_program, proxy, proxy_at, unpacked};
+use crate::helper::{has_program, proxy, proxy_at};
 use fusd_tests::Case;
+use fusd_tests::packages::unpacked;
 use fusd_tests::wait::{deadline, holds_within};
 
 /// What runs them.

@@ -134,6 +134,7 @@ impl Acks {
 
     /// Gives messages back, in their order, unless the server is away.
     pub(super) fn give_back(&self, replies: Vec<Subject>) {
+        let count = replies.len();
         let mut replies = replies.into_iter();
         let (Some(last), true) = (replies.next_back(), self.connection.contact().up) else {
             return;
@@ -151,8 +152,9 @@ impl Acks {
                 Ok::<_, async_nats::PublishError>(done.is_ok())
             };
             tokio::select! {
-                done = timeout(PATIENCE, all) => if !matches!(done, Ok(Ok(true))) {
-                    tracing::debug!(?done, "what was given back is not confirmed");
+                done = timeout(PATIENCE, all) => match done {
+                    Ok(Ok(true)) => tracing::debug!(count, "records are given back"),
+                    done => tracing::debug!(?done, "what was given back is not confirmed"),
                 },
                 _ = connection.lost_since(contact) => {}
             }

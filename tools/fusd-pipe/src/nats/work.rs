@@ -153,6 +153,7 @@ impl Worker {
         let payload = self.connection.client.max_payload();
         let largest = self.stream.limit.min(payload).saturating_add(OVERHEAD);
         let limits = (room.records.min(window), room.bytes.max(largest));
+        tracing::debug!(count = limits.0, "records are asked for");
         let (stream, consumer) = (&self.stream.name, self.consumer.name());
         match timeout(
             PATIENCE,

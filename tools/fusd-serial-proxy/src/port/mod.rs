@@ -11,6 +11,7 @@ pub(crate) mod wire;
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
 use fusd::Errno;
 
@@ -144,6 +145,16 @@ pub(crate) trait Port: Send {
 
     /// Says whether anything that comes is wanted now. Where it is not, the other side is to wait.
     fn want(&mut self, _wanted: bool) {}
+
+    /// What has come by `now` and was not handed over, where no [`Source`] does that.
+    fn next(&mut self, _now: Instant) -> Option<Unit> {
+        None
+    }
+
+    /// Whether all that is sent comes back.
+    fn is_looped(&self) -> bool {
+        false
+    }
 
     /// Something has come in: for those that count it themselves.
     fn came(&mut self, _unit: &Unit) {}

@@ -1,7 +1,7 @@
 //! The rules of sharing, at one end of a cable whose other end is the test.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fusd::{Errno, PollEvents};
 
@@ -290,4 +290,52 @@ fn a_line_without_its_end_holds_up_nothing() {
     assert!(state.interest().input);
     receive(&mut state, b"gin\n");
     assert!(!state.interest().input);
+}
+
+/// One that is joined with itself by a wire that nobody serves.
+fn looped(paced: bool) -> State {
+    let (mut ports, _) = cable(true, paced);
+    let mut state = State::new(Options::default());
+    state.connect(ports.remove(0), Some(Settings::default().raw()));
+    state
+}
+
+#[test]
+fn what_is_on_the_way_at_the_last_close_is_not_for_the_next_open() {
+    for paced in [false, true] {
+        let mut state = looped(paced);
+        let now = Instant::now();
+        state.settle(now);
+        state.enter(0, ALL);
+        // More than the wire takes.
+        state.write(0, &[b'x'; 6000], false);
+        state.advance(now);
+        state.leave(0);
+        state.settle(now);
+        state.enter(1, ALL);
+        state.advance(now);
+        state.receive_all(now + Duration::from_secs(3600));
+        assert_eq!((state.readable(1), state.queued()), (0, 0), "{paced}");
+        assert_eq!(state.stats().received, 6000);
+        // Nobody else's open does that.
+        state.write(1, b"new", false);
+        state.advance(now);
+        state.settle(now);
+        state.enter(2, ALL);
+        assert_eq!(state.queued(), 3);
+    }
+}
+
+#[test]
+fn what_has_come_is_counted_and_flushed_before_it_is_handed_over() {
+    let mut state = looped(false);
+    let now = Instant::now();
+    state.enter(0, ALL);
+    state.enter(1, ALL);
+    state.write(0, b"bytes", false);
+    state.advance(now);
+    state.receive_all(now);
+    assert_eq!((state.readable(0), state.queued()), (5, 0));
+    state.flush_input(0);
+    assert_eq!((state.readable(0), state.readable(1)), (0, 5));
 }

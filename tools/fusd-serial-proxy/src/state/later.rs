@@ -172,6 +172,7 @@ impl State {
             What::Sent if self.is_sent(effects) => Step::Done,
             What::Settings { id, new, flush } if self.is_sent(effects) => {
                 if *flush {
+                    self.receive_all(now);
                     self.flush_input(*id);
                 }
                 match self.set(*id, *new) {

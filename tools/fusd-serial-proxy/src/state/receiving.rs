@@ -1,5 +1,7 @@
 //! What comes from the port, and when that is to wait.
 
+use std::time::{Duration, Instant};
+
 use super::State;
 use crate::options::Share;
 use crate::port::Unit;
@@ -7,6 +9,9 @@ use crate::port::Unit;
 /// Echoes are dropped where more bytes than this wait: what a write may fill, and as much again
 /// (`N_TTY_BUF_SIZE`).
 const ECHOES: usize = 2 * 4096;
+
+/// Longer than anything takes on the line that was sent before.
+const AGES: Duration = Duration::from_secs(24 * 3600);
 
 impl State {
     /// Whether bytes from the port would go through as they are, and the file `id` has read all before.
@@ -82,6 +87,35 @@ impl State {
             self.output.extend(echo.into_iter().take(room));
         }
         self.drop_what_nobody_reads();
+    }
+
+    /// Takes what comes next from a port that has no thread to bring it, if that has come by `now`;
+    /// whether it has.
+    pub(crate) fn receive_next(&mut self, now: Instant) -> bool {
+        let unit = self.port.as_mut().and_then(|port| port.next(now));
+        unit.map(|unit| self.receive(unit)).is_some()
+    }
+
+    /// Takes all of it: who asks for what comes from now on gets nothing that came before.
+    pub(crate) fn receive_all(&mut self, now: Instant) {
+        while self.receive_next(now) {}
+    }
+
+    /// Somebody is about to open the node. Where that is the first one, what others have sent is not for
+    /// it if it comes back: the last close of a real port waits until it is on the line
+    /// (`tty_port_close_start`), which the last release of a node cannot.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        if !self.clients.is_empty() {
+            return;
+        }
+        let looped = self.port.as_ref().is_some_and(|port| port.is_looped());
+        let then = if looped { now + AGES } else { now };
+        loop {
+            self.pump();
+            if !self.receive_next(then) {
+                return;
+            }
+        }
     }
 
     pub(super) fn throttle(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fusd::Errno;
 
@@ -54,6 +54,7 @@ impl End {
         let mut state = self.out.lock();
         if let Unit::Bytes(bytes) = &unit {
             state.queued += bytes.len();
+            state.taken_until.get_or_insert_with(Instant::now);
         }
         state.units.push_back(unit);
         self.out.changed.notify_all();
@@ -150,6 +151,14 @@ impl Port for End {
             state.refused = !wanted;
             self.back.changed.notify_all();
         }
+    }
+
+    fn next(&mut self, now: Instant) -> Option<Unit> {
+        self.back.lock().pop(now)
+    }
+
+    fn is_looped(&self) -> bool {
+        Arc::ptr_eq(&self.out, &self.back)
     }
 
     fn came(&mut self, unit: &Unit) {

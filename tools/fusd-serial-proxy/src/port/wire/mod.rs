@@ -1,8 +1,9 @@
 //! Ports without hardware: a null modem between two proxies (`pair`), or a plug that joins a port
 //! with itself (`loop`).
 //!
-//! A [`Wire`] goes one way. What a port sends is in the wire until the other side takes it, on a
-//! thread of the wire's own, so that neither side's lock is ever held for the other's.
+//! A [`Wire`] goes one way. What a port sends is in the wire until the other side takes it: on a
+//! thread of the wire's own, so that neither side's lock is ever held for the other's, or before, where
+//! it has to know all that has come.
 
 mod end;
 
@@ -36,8 +37,10 @@ pub(crate) struct Wire {
 #[derive(Default)]
 struct State {
     units: VecDeque<Unit>,
-    /// Bytes in `units`, and those that are being handed over.
+    /// Bytes in `units`.
     queued: usize,
+    /// There are fewer than the sender knows of.
+    freed: bool,
     /// What the receiver knows of the sender's lines: `TIOCM_DTR` and `TIOCM_RTS`.
     lines: u32,
     /// What they have become since, one after the other: a pulse is seen however short it is.
@@ -73,75 +76,37 @@ impl Wire {
         bytes
     }
 
-    /// Waits until there is something for the receiver.
-    fn take(&self) -> Unit {
+    /// Waits until there is something for the receiver, or the sender has room that it does not know of.
+    fn wait(&self) {
         let mut state = self.lock();
-        loop {
-            if let Some(lines) = state.changes.pop_front() {
-                state.lines = lines;
-                return Unit::Lines;
-            }
-            let held = state.refused || state.heeds && !state.clear;
-            if !held && !state.units.is_empty() {
-                let Some(time) = state.byte_time else {
-                    return state.units.pop_front().unwrap_or(Unit::Lines);
-                };
-                let begin = *state.taken_until.get_or_insert_with(Instant::now);
-                let until = begin + state.next(time);
-                state = self.pass(state, until);
-                // They may have been dropped meanwhile.
-                if let Some(unit) = state.pop_due(begin, time) {
-                    return unit;
+        while !state.freed {
+            let now = Instant::now();
+            let changed = match state.due(now) {
+                Some(then) if then <= now => return,
+                Some(then) => {
+                    let waited = self.changed.wait_timeout(state, then - now);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
                 }
-                continue;
-            }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+                None => {
+                    let waited = self.changed.wait(state);
+                    waited.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
+            state = changed;
         }
-    }
-
-    /// Lets the time pass that bytes take.
-    fn pass<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        until: Instant,
-    ) -> MutexGuard<'a, State> {
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            if left.is_zero() {
-                break;
-            }
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        state
     }
 
     /// Hands everything over to `receiver`, for as long as there is one.
     fn serve(&self, receiver: &WeakHub, sender: &WeakHub, same: bool) {
         loop {
-            let unit = self.take();
-            let count = match &unit {
-                Unit::Bytes(bytes) => bytes.len(),
-                _ => 0,
-            };
+            self.wait();
             let Some(hub) = receiver.upgrade() else {
                 return;
             };
-            if same {
-                hub.change(|state, _| {
-                    self.lock().queued -= count;
-                    state.receive(unit);
-                });
-                continue;
-            }
-            hub.change(|state, _| state.receive(unit));
-            self.lock().queued -= count;
-            if let Some(hub) = sender.upgrade().filter(|_| count > 0) {
+            // Taken under the receiver's lock: who flushes what has come finds all of it.
+            hub.change(|state, now| state.receive_next(now));
+            let freed = std::mem::take(&mut self.lock().freed);
+            if let Some(hub) = sender.upgrade().filter(|_| freed && !same) {
                 // There is room again, and it may be empty.
                 hub.change(|_, _| ());
             }
@@ -161,34 +126,57 @@ impl State {
         self.changes.push_back(lines);
     }
 
-    /// The time that the next bytes take which are handed on together.
-    fn next(&self, time: Duration) -> Duration {
-        let Some(Unit::Bytes(bytes)) = self.units.front() else {
-            return Duration::ZERO;
+    /// When there is something for the receiver; `None`: not before anything changes.
+    fn due(&mut self, now: Instant) -> Option<Instant> {
+        if !self.changes.is_empty() {
+            return Some(now);
+        }
+        if self.refused || self.heeds && !self.clear {
+            // The time in which it could not be used is not made up for.
+            self.taken_until = None;
+            return None;
+        }
+        let first = self.units.front()?;
+        let Some(time) = self.byte_time else {
+            return Some(now);
+        };
+        let begin = *self.taken_until.get_or_insert(now);
+        let Unit::Bytes(bytes) = first else {
+            return Some(begin);
         };
         // Lossless: at most some thousands.
-        TICK.max(time).min(time * bytes.len() as u32)
+        Some(begin + TICK.max(time).min(time * bytes.len() as u32))
     }
 
-    /// The bytes whose time has come on a line that is free since `begin`, or whatever else is first.
-    fn pop_due(&mut self, begin: Instant, time: Duration) -> Option<Unit> {
-        let Unit::Bytes(bytes) = self.units.front_mut()? else {
+    /// Takes that, if it is there at `now`.
+    fn pop(&mut self, now: Instant) -> Option<Unit> {
+        self.due(now).filter(|then| *then <= now)?;
+        if let Some(lines) = self.changes.pop_front() {
+            self.lines = lines;
+            return Some(Unit::Lines);
+        }
+        let paced = self.byte_time.zip(self.taken_until);
+        let Some(Unit::Bytes(bytes)) = self.units.front_mut() else {
             return self.units.pop_front();
         };
-        let passed = begin.elapsed().as_nanos() / time.as_nanos().max(1);
-        let due = usize::try_from(passed).unwrap_or(usize::MAX);
-        let count = due.clamp(1, bytes.len());
-        // Lossless: at most some thousands.
-        self.taken_until = Some(begin + time * count as u32);
-        if count == bytes.len() {
-            let unit = self.units.pop_front();
-            if self.units.is_empty() {
-                self.taken_until = None;
-            }
-            return unit;
+        let mut count = bytes.len();
+        if let Some((time, begin)) = paced {
+            let passed = now.duration_since(begin).as_nanos() / time.as_nanos().max(1);
+            count = usize::try_from(passed).unwrap_or(count).clamp(1, count);
+            // Lossless: at most some thousands.
+            self.taken_until = Some(begin + time * count as u32);
         }
-        let rest = bytes.split_off(count);
-        Some(Unit::Bytes(std::mem::replace(bytes, rest)))
+        self.queued -= count;
+        self.freed = true;
+        if count < bytes.len() {
+            let rest = bytes.split_off(count);
+            return Some(Unit::Bytes(std::mem::replace(bytes, rest)));
+        }
+        let unit = self.units.pop_front();
+        if self.units.is_empty() {
+            self.taken_until = None;
+        }
+        unit
     }
 }
 
@@ -226,8 +214,9 @@ fn every_change_of_the_lines_is_told() {
     let tell = || -> Vec<u32> {
         let count = wire.lock().changes.len();
         let told = (0..count).map(|_| {
-            assert_eq!(wire.take(), Unit::Lines);
-            wire.lock().lines
+            let mut state = wire.lock();
+            assert_eq!(state.pop(Instant::now()), Some(Unit::Lines));
+            state.lines
         });
         told.collect()
     };
@@ -244,4 +233,39 @@ fn every_change_of_the_lines_is_told() {
     wire.lock().drive(4);
     let told = tell();
     assert_eq!((told.len(), told.last()), (CHANGES, Some(&4)));
+}
+
+#[test]
+fn a_line_is_as_fast_as_it_was_set() {
+    let wire = Wire::default();
+    let begin = Instant::now();
+    let byte = Duration::from_millis(10);
+    let mut state = wire.lock();
+    state.byte_time = Some(byte);
+    state.units.push_back(Unit::Bytes(vec![b'x'; 10]));
+    state.queued = 10;
+    let mut come = |now| {
+        let unit = state.pop(now);
+        unit.map(|unit| match unit {
+            Unit::Bytes(bytes) => bytes.len(),
+            unit => panic!("{unit:?}"),
+        })
+    };
+    assert_eq!(come(begin), None);
+    assert_eq!(come(begin + byte / 2), None);
+    assert_eq!(come(begin + byte), Some(1));
+    assert_eq!(come(begin + byte * 7 / 2), Some(2));
+    assert_eq!(come(begin + byte * 7 / 2), None);
+    assert_eq!(state.queued, 7);
+    // The other side takes nothing for a while, and nothing of that is made up for.
+    state.refused = true;
+    assert_eq!(state.due(begin + byte * 5), None);
+    state.refused = false;
+    let later = begin + byte * 100;
+    assert_eq!(state.due(later), Some(later + byte));
+    assert_eq!(
+        state.pop(later + byte * 7),
+        Some(Unit::Bytes(vec![b'x'; 7]))
+    );
+    assert_eq!((state.queued, state.taken_until), (0, None));
 }
