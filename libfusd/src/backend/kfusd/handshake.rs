@@ -153,9 +153,10 @@ fn policy(restart: &Restart) -> u32 {
 }
 
 fn operations(properties: &Properties) -> u64 {
+    // The session knows which files are read and written without the device: by what is published, or by
+    // rings. Of the others it says `EINVAL` itself.
+    let always = wire::IMPLEMENTS_READ | wire::IMPLEMENTS_WRITE;
     let all = [
-        (Operations::READ, wire::IMPLEMENTS_READ),
-        (Operations::WRITE, wire::IMPLEMENTS_WRITE),
         (Operations::IOCTL, wire::IMPLEMENTS_IOCTL),
         (Operations::POLL, wire::IMPLEMENTS_POLL),
         (Operations::FLUSH, wire::IMPLEMENTS_FLUSH),
@@ -167,7 +168,7 @@ fn operations(properties: &Properties) -> u64 {
     };
     all.into_iter()
         .filter(|(operation, _)| properties.operations.contains(*operation))
-        .fold(seek, |bits, (_, bit)| bits | bit)
+        .fold(always | seek, |bits, (_, bit)| bits | bit)
 }
 
 fn flags(properties: &Properties) -> u32 {
