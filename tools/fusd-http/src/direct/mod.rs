@@ -40,9 +40,13 @@ pub(crate) struct Direct {
 impl Direct {
     /// The way to the server of `url`, if it is that short.
     pub(crate) fn to(url: &Url, network: &NetworkArgs, runtime: &Handle) -> Option<Self> {
-        if !is_short(url, network, &Matcher::from_env()) {
-            return None;
+        match is_short(url, network, &Matcher::from_env()) {
+            true => Self::new(url, network, runtime),
+            false => None,
         }
+    }
+
+    fn new(url: &Url, network: &NetworkArgs, runtime: &Handle) -> Option<Self> {
         let host = &url[Position::BeforeHost..Position::AfterPort];
         let common = [
             (ACCEPT, HeaderValue::from_static("*/*")),
@@ -123,7 +127,14 @@ fn is_short(url: &Url, network: &NetworkArgs, proxies: &Matcher) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread;
+
     use clap::Parser;
+    use tokio::sync::mpsc::unbounded_channel;
+    use tokio::task::yield_now;
 
     use super::*;
 
@@ -151,6 +162,45 @@ mod tests {
         }
         let proxies = Matcher::builder().http("http://127.0.0.1:3128");
         assert!(!short(url, &[], &proxies.no("localhost").build()));
+    }
+
+    #[tokio::test]
+    async fn connections_are_used_again_unless_they_were_closed() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let url = Url::parse(&url).unwrap();
+        let (close, closed) = std::sync::mpsc::channel();
+        let (tell, mut told) = unbounded_channel();
+        let server = thread::spawn(move || {
+            for connection in 0..2 {
+                let mut stream = listener.accept().unwrap().0;
+                for _ in 0..2 {
+                    assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+                    let head = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n";
+                    stream
+                        .write_all(format!("{head}{connection}").as_bytes())
+                        .unwrap();
+                }
+                closed.recv().unwrap();
+                drop(stream);
+                tell.send(()).unwrap();
+            }
+        });
+        let options = Options::parse_from(["x"]);
+        let direct = Direct::new(&url, &options.network, &Handle::current()).unwrap();
+        for connection in ["0", "1"] {
+            for _ in 0..2 {
+                let answer = direct.send(Method::GET, &url, HeaderMap::new()).await;
+                let mut rest = answer.unwrap().into_body();
+                let bytes = poll_fn(|context| rest.poll_data(context)).await;
+                assert_eq!(bytes.unwrap().unwrap(), connection);
+            }
+            close.send(()).unwrap();
+            told.recv().await.unwrap();
+            // The runtime looks at what has come to its connections.
+            yield_now().await;
+        }
+        server.join().unwrap();
     }
 
     #[test]
