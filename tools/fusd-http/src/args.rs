@@ -140,8 +140,8 @@ impl Tool for Args {
         let patience = self.network.first_byte_timeout;
         let access = Access::new(self.access.clone(), patience)?;
         let client = client::make(self.url.url(), &self.network, self.stream.is_live())?;
-        let direct = Direct::to(self.url.url(), &self.network);
         let runtime = runtime::start()?;
+        let direct = Direct::to(self.url.url(), &self.network, runtime.handle());
         let status = self.status_file.as_deref().map(|path| {
             StatusFile::new(path).map_err(|error| {
                 let error = Error::system(ErrorKind::Runtime, Errno::from(error), "write");

@@ -4,23 +4,42 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
 use bytes::Bytes;
 use fusd::Errno;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use tokio::io::AsyncRead;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::io::{ReaderStream, StreamReader};
 
+use crate::direct::{Rest, poll_data};
 use crate::failure::{Failure, from_io};
 use crate::traffic::Traffic;
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>;
+
+/// A body as it comes from the network.
+#[derive(Debug)]
+pub(crate) enum Raw {
+    Direct(Rest),
+    Other(reqwest::Body),
+}
+
+impl Stream for Raw {
+    type Item = Result<Bytes, Failure>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.get_mut() {
+            Self::Direct(rest) => rest.poll_data(context),
+            Self::Other(body) => poll_data(body, context).map_err(Failure::network),
+        }
+    }
+}
 
 /// What is decoded at a time, in bytes.
 const PIECE: usize = 64 << 10;
@@ -37,13 +56,13 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// The body of `response`, which had these headers.
+    /// The body of an answer that had these headers.
     ///
     /// # Errors
     /// Nobody can decode it (`EIO`).
     pub(crate) fn new(
         headers: &HeaderMap,
-        response: Response,
+        raw: Raw,
         stall: Option<Duration>,
         end: Option<(Instant, Duration)>,
         traffic: Arc<Traffic>,
@@ -52,9 +71,7 @@ impl Body {
         let encoded = !encodings.is_empty();
         let length = headers.get(CONTENT_LENGTH);
         let length = length.and_then(|it| it.to_str().ok()?.parse().ok());
-        let raw = response.bytes_stream();
         let raw = raw.inspect_ok(move |chunk| traffic.receive(chunk.len()));
-        let raw = raw.map_err(Failure::network);
         let mut chunks: Chunks = Box::pin(raw);
         for encoding in encodings.into_iter().rev() {
             chunks = decode(chunks, encoding);

@@ -29,14 +29,7 @@ impl Demand {
         Self { room, all }
     }
 
-    /// Room for a read of `length` bytes, if there is some.
-    pub(crate) fn try_take(&self, length: usize) -> Option<Turn> {
-        let room = Arc::clone(&self.room);
-        let permit = room.try_acquire_many_owned(self.blocks(length)).ok()?;
-        Some(Turn { _permit: permit })
-    }
-
-    /// The same, as soon as there is some.
+    /// Room for a read of `length` bytes, as soon as there is some.
     pub(crate) async fn take(&self, length: usize) -> Turn {
         let room = Arc::clone(&self.room);
         let permit = room.acquire_many_owned(self.blocks(length)).await;
@@ -54,18 +47,21 @@ impl Demand {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
     fn a_read_that_needs_more_than_there_is_waits_for_all_of_it() {
         let demand = Demand::new(16 * BLOCK as usize);
-        let small = demand.try_take(1).expect("there is room");
-        assert!(demand.try_take(1 << 20).is_none());
-        assert!(demand.try_take(4 * BLOCK as usize).is_some());
+        let take = |length| demand.take(length).now_or_never();
+        let small = take(1).expect("there is room");
+        assert!(take(1 << 20).is_none());
+        assert!(take(4 * BLOCK as usize).is_some());
         drop(small);
-        let all = demand.try_take(1 << 20).expect("there is nobody else");
-        assert!(demand.try_take(1).is_none());
+        let all = take(1 << 20).expect("there is nobody else");
+        assert!(take(1).is_none());
         drop(all);
-        assert!(demand.try_take(1).is_some());
+        assert!(take(1).is_some());
     }
 }

@@ -167,14 +167,10 @@ impl Pages {
             request.at_return().reply_parts(&slices(&bytes));
             return;
         }
-        let turn = self.source.parts.demand.try_take(length);
-        let begun = turn.map(|turn| (ranged.piece(offset, length), turn));
-        if let Some(bytes) = begun.as_ref().and_then(|begun| begun.0.ready()) {
-            request.at_return().reply_parts(&slices(&bytes));
-            return;
-        }
+        ranged.note(offset, length);
         let (source, opened) = (Arc::clone(&self.source), Arc::clone(file));
-        let work = async move { opened.read(&source, begun, offset, length).await };
+        // What it needs is asked for where it is waited for: the thread of the network is woken once.
+        let work = async move { opened.read(&source, offset, length).await };
         let answer = |request: ReadRequest, taken: Result<Taken, Failure>| match taken {
             Ok(Taken::Bytes(bytes, _turn)) => {
                 request.reply_parts(&slices(&bytes));

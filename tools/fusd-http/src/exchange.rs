@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fusd::Errno;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, IF_NONE_MATCH};
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use http::Response;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::{Client, Method, StatusCode, Url};
 use tokio::time::{Instant, sleep};
 
 use crate::access::{Access, Proof};
 use crate::ask::{Ask, Payload};
-use crate::body::Body;
+use crate::body::{Body, Raw};
 use crate::direct::Direct;
 use crate::failure::Failure;
 use crate::network::NetworkArgs;
@@ -42,6 +43,9 @@ pub(crate) struct Setup {
     pub(crate) status: Option<StatusFile>,
     pub(crate) traffic: Arc<Traffic>,
 }
+
+/// How many headers most requests have, at most.
+const HEADERS: usize = 12;
 
 /// How long an upload may make no progress.
 #[derive(Clone, Copy, Debug)]
@@ -196,40 +200,30 @@ impl Exchange {
         method: &Method,
         body: bool,
         known: Option<&Proof>,
-    ) -> Result<Response, Failure> {
-        let mut request = self.0.client.request(method.clone(), url.clone());
-        if let Some(proof) = known {
-            for (name, value) in &self.0.headers {
-                request = request.header(name, value);
-            }
-            request = request.headers(proof.headers.clone());
-        }
-        let encodings = match self.0.compressed && !ask.has_range() {
-            true => "gzip, br, zstd",
-            // A part of something compressed cannot be read.
-            false => "identity",
-        };
-        request = request.header(ACCEPT_ENCODING, encodings);
-        request = request.headers(ask.headers.clone());
-        let mut written = None;
+    ) -> Result<Response<Raw>, Failure> {
+        let (method, headers) = (method.clone(), self.headers(ask, known));
+        let (mut payload, mut written) = (None, None);
         match &ask.payload {
-            Payload::Bytes(bytes) if body => request = request.body(bytes.clone()),
+            Payload::Bytes(bytes) if body => payload = Some(bytes.clone().into()),
             Payload::Stream(upload) if body => {
-                request = request.body(upload.take()?);
+                payload = Some(upload.take()?);
                 written = Some(upload);
             }
             _ => {}
         }
-        let request = request.build().map_err(Failure::network)?;
+        let direct = self.0.direct.as_ref();
         let answer = async {
-            match self.0.direct.as_ref().filter(|_| known.is_some()) {
-                Some(direct) => direct.send(request).await,
-                None => self
-                    .0
-                    .client
-                    .execute(request)
-                    .await
-                    .map_err(Failure::network),
+            match direct.filter(|_| known.is_some() && payload.is_none()) {
+                Some(direct) => {
+                    let response = direct.send(method, url, headers).await?;
+                    Ok(response.map(Raw::Direct))
+                }
+                None => {
+                    let request = self.0.client.request(method, url.clone());
+                    let request = request.headers(headers).body(payload.unwrap_or_default());
+                    let response = request.send().await.map_err(Failure::network)?;
+                    Ok(Response::from(response).map(Raw::Other))
+                }
             }
         };
         self.0.traffic.ask();
@@ -252,14 +246,33 @@ impl Exchange {
         Ok(response)
     }
 
+    /// The headers of a request to somebody who is `known`, or not.
+    fn headers(&self, ask: &Ask, known: Option<&Proof>) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        if let Some(proof) = known {
+            for (name, value) in &self.0.headers {
+                headers.append(name, value.clone());
+            }
+            replace(&mut headers, &proof.headers);
+        }
+        let encodings = match self.0.compressed && !ask.has_range() {
+            true => "gzip, br, zstd",
+            // A part of something compressed cannot be read.
+            false => "identity",
+        };
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encodings));
+        replace(&mut headers, &ask.headers);
+        headers
+    }
+
     fn judge(
         &self,
         ask: &Ask,
-        mut response: Response,
+        response: Response<Raw>,
         end: Option<Instant>,
     ) -> Result<Answer, Failure> {
-        let status = response.status();
-        let headers = std::mem::take(response.headers_mut());
+        let (head, body) = response.into_parts();
+        let (status, headers) = (head.status, head.headers);
         let no_range = ask.has_range() && status == StatusCode::RANGE_NOT_SATISFIABLE;
         let as_known =
             ask.headers.contains_key(IF_NONE_MATCH) && status == StatusCode::NOT_MODIFIED;
@@ -271,7 +284,7 @@ impl Exchange {
         let limit = self.0.network.max_time.unwrap_or_default();
         let body = Body::new(
             &headers,
-            response,
+            body,
             stall,
             end.map(|end| (end, limit)),
             Arc::clone(&self.0.traffic),
@@ -281,5 +294,12 @@ impl Exchange {
             headers,
             body,
         })
+    }
+}
+
+/// Puts headers in the place of others of the same name.
+fn replace(headers: &mut HeaderMap, new: &HeaderMap) {
+    for (name, value) in new {
+        headers.insert(name, value.clone());
     }
 }

@@ -8,7 +8,6 @@ use fusd::Errno;
 use crate::demand::Turn;
 use crate::failure::Failure;
 use crate::page::{OnChange, Page, Source};
-use crate::piece::Piece;
 use crate::who::Who;
 
 /// How often one read goes on in yet another version.
@@ -42,26 +41,22 @@ impl Opened {
         Arc::clone(&self.lock())
     }
 
-    /// Waits for what a read is made of, once it has its turn for that, and where the page has changed,
-    /// does as the rules say.
+    /// Waits for what a read is made of, which has been noted, once it has its turn for that, and where the
+    /// page has changed, does as the rules say.
     ///
     /// # Errors
     /// It does not come.
     pub(crate) async fn read(
         &self,
         source: &Source,
-        begun: Option<(Piece, Turn)>,
         offset: u64,
         length: usize,
     ) -> Result<Taken, Failure> {
-        let (begun, turn) = match begun {
-            Some((piece, turn)) => (Some(piece), turn),
-            None => (None, source.parts.demand.take(length).await),
-        };
-        let mut piece = match (begun, &*self.page()) {
-            (Some(piece), _) => piece,
-            (None, Page::Ranged(ranged)) => ranged.piece(offset, length),
-            (None, _) => return Ok(Taken::Elsewhere(self.page())),
+        let turn = source.parts.demand.take(length).await;
+        let mut page = self.page();
+        let mut piece = match &*page {
+            Page::Ranged(ranged) => ranged.piece(offset, length),
+            Page::Flow(_) | Page::Whole(_) => return Ok(Taken::Elsewhere(page)),
         };
         for _ in 0..VERSIONS {
             match piece.wait().await {
@@ -71,10 +66,13 @@ impl Opened {
                 result => return result.map(|bytes| Taken::Bytes(bytes, turn)),
             }
             // Seldom, and much larger than the rest of this.
-            let page = Arc::new(Box::pin(source.open(&self.who)).await?);
+            page = Arc::new(Box::pin(source.open(&self.who)).await?);
             *self.lock() = Arc::clone(&page);
             piece = match &*page {
-                Page::Ranged(ranged) => ranged.piece(offset, length),
+                Page::Ranged(ranged) => {
+                    ranged.note(offset, length);
+                    ranged.piece(offset, length)
+                }
                 Page::Flow(_) | Page::Whole(_) => return Ok(Taken::Elsewhere(page)),
             };
         }

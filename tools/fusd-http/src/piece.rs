@@ -23,16 +23,6 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    /// The bytes, if all of them are there.
-    pub(crate) fn ready(&self) -> Option<Vec<Bytes>> {
-        let blocks = self.blocks.iter().map(|block| match block {
-            Block::Ready(bytes) => Some(bytes.clone()),
-            Block::Coming(_) => None,
-        });
-        let blocks = blocks.collect::<Option<Vec<_>>>()?;
-        Some(cut(blocks, &self.range, self.size))
-    }
-
     /// The bytes, once all of them are there.
     ///
     /// # Errors

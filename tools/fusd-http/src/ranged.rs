@@ -90,12 +90,16 @@ impl Ranged {
         self.version.total
     }
 
-    /// What a read at `offset` of `length` bytes is made of; asks for what is not there.
+    /// Notes a read at `offset` of `length` bytes, in the order in which they are made: asks for what is
+    /// read next.
+    pub(crate) fn note(&self, offset: u64, length: usize) {
+        self.go_on(&mut self.lock(), &self.place(offset, length));
+    }
+
+    /// What such a read is made of, which has been noted; asks for what is not there.
     pub(crate) fn piece(&self, offset: u64, length: usize) -> Piece {
         let range = self.place(offset, length);
-        let mut state = self.lock();
-        self.go_on(&mut state, &range);
-        let grid = self.grid(&state, &range);
+        let grid = self.grid(&self.lock(), &range);
         let blocks = match range.is_empty() {
             true => Vec::new(),
             false => {

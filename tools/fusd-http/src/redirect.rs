@@ -1,7 +1,8 @@
 //! Where a redirect leads, and what may go there.
 
+use http::Response;
 use reqwest::header::LOCATION;
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, Url};
 
 use fusd::Errno;
 
@@ -19,15 +20,16 @@ pub(crate) struct Step {
 
 /// Whether two URLs are of the same server, to which the same secrets may be told.
 pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
-    one.origin() == other.origin()
+    // Origins are made anew each time they are looked at.
+    one == other || one.origin() == other.origin()
 }
 
 /// Where `response` to a request of `method` at `url` sends us, if it does.
 ///
 /// # Errors
 /// It leads nowhere, or to where nothing must go (`EIO`).
-pub(crate) fn step(
-    response: &Response,
+pub(crate) fn step<B>(
+    response: &Response<B>,
     url: &Url,
     method: &Method,
 ) -> Result<Option<Step>, Failure> {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use reqwest::Response;
+use http::Response;
 use reqwest::header::{HeaderName, SET_COOKIE};
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
@@ -22,7 +22,7 @@ impl StatusFile {
     }
 
     /// Replaces it: nobody reads half of a head.
-    pub(crate) async fn tell(&self, response: &Response) {
+    pub(crate) async fn tell<B>(&self, response: &Response<B>) {
         let (place, text) = (self.clone(), text(response));
         // A slow disk stops nobody else.
         let written = spawn_blocking(move || place.write(&text)).await;
@@ -41,7 +41,7 @@ impl StatusFile {
 }
 
 /// The head of an answer, as the file has it.
-fn text(response: &Response) -> Vec<u8> {
+fn text<B>(response: &Response<B>) -> Vec<u8> {
     let mut text = format!("{:?} {}\n", response.version(), response.status()).into_bytes();
     for (name, value) in response.headers() {
         let value = shown(name, value.as_bytes());
