@@ -45,8 +45,8 @@
 //!    for: of users' memory, what is not there is not copied.
 //! 7. `Connection::inner`, a spinlock: all that changes of a connection and of what belongs to it.
 //!    No memory is allocated under it, none of users touched, and nothing dropped that may sleep.
-//! 8. `sys::Pages`, a spinlock: whether the call lasts whose memory it is, which keeps it lasting while a
-//!    page is copied. Nothing else is taken under it.
+//! 8. `sys::Pages`, a spinlock: whether the call lasts whose memory it is, which keeps it lasting while some
+//!    pages are copied. Nothing else is taken under it.
 //! 9. `Ring::event`, a spinlock: whom to tell of a mark. Only the event's own lock is taken under it.
 //! 10. The locks inside wait queues.
 //!

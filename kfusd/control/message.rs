@@ -19,14 +19,21 @@ pub(super) fn take(seat: &Seat, total: usize, input: &mut impl Source) -> Result
     let mut head = [0; wire::HEAD_MAX];
     let length = total.min(head.len());
     let head = head.get_mut(..length).ok_or(EINVAL)?;
-    input.fill(head)?;
-    match Answer::parse(head, total) {
-        Some(answer) => {
-            let early = head.get(Answer::HEAD..).unwrap_or_default();
-            take_answer(seat, &answer?, &mut Rest::new(early, input))
-        }
-        None => take_other(seat, head, total, input),
+    // Of what is longer, first what says whether it is an answer: its data then go where they belong at once.
+    let first = match total > length {
+        true => Answer::HEAD.min(length),
+        false => length,
+    };
+    let (now, later) = head.split_at_mut_checked(first).ok_or(EINVAL)?;
+    input.fill(now)?;
+    if let Some(answer) = Answer::parse(now, total) {
+        let early = now.get(Answer::HEAD..).unwrap_or_default();
+        return take_answer(seat, &answer?, &mut Rest::new(early, input));
     }
+    if !later.is_empty() {
+        input.fill(later)?;
+    }
+    take_other(seat, head, total, input)
 }
 
 /// Takes the answer to a request.

@@ -16,15 +16,21 @@ use kernel::{
     sync::{
         atomic::{Atomic, Relaxed},
         lock::{spinlock::SpinLockBackend, Guard},
-        Arc, SpinLock,
+        Arc, SpinLock, UniqueArc,
     },
 };
 
 use super::{bring_in_destination, TRIES};
 
+mod runs;
 mod span;
 
-use span::{with_page, Place, Span, Way};
+use runs::Runs;
+use span::{Hold, Place, Span};
+
+/// So many bytes are moved without a look at whether the call lasts: the end of a call waits for them, and
+/// so may whoever wants the processor.
+const AT_ONCE: usize = 32 << 10;
 
 /// So many bytes in a caller's memory.
 #[pin_data]
@@ -63,39 +69,41 @@ impl Pages {
     /// be fewer. `None`: it cannot be pinned, and has to be copied.
     pub(crate) fn of_source(from: &mut IovIterSource<'_>, length: usize) -> Option<Lent> {
         // SAFETY: the iterator is valid for as long as it is borrowed.
-        unsafe { Self::extract(from.as_raw(), length, false) }
+        unsafe { Self::extract(from.as_raw(), length, Hold::Read) }
     }
 
     /// The memory that the next `length` bytes to `to` go to, which moves on; none counts yet. They may
     /// be fewer. `None`: it cannot be pinned.
     pub(crate) fn of_destination(to: &mut IovIterDest<'_>, length: usize) -> Option<Lent> {
         // SAFETY: as above; the iterator is one that is written to.
-        unsafe { Self::extract(to.as_raw(), length, true) }
+        unsafe { Self::extract(to.as_raw(), length, Hold::Write) }
     }
 
     /// # Safety
-    /// The iterator is valid. With `writable` it is a destination, else a source.
-    unsafe fn extract(
-        iter: *mut bindings::iov_iter,
-        length: usize,
-        writable: bool,
-    ) -> Option<Lent> {
+    /// The iterator is valid. To be written to, it is a destination, else a source.
+    unsafe fn extract(iter: *mut bindings::iov_iter, length: usize, hold: Hold) -> Option<Lent> {
         // SAFETY: by the caller's promise.
         if unsafe { bindings::iov_iter_single_seg_count(iter) } < length {
             return None;
         }
-        // SAFETY: by the caller's promise.
-        let span = unsafe { Span::whole(iter, length, writable) }?;
-        let filled = if writable { 0 } else { span.room() };
-        let pages = Arc::pin_init(
+        let pages = UniqueArc::pin_init(
             pin_init!(Self {
-                span,
-                filled: Atomic::new(filled),
+                span: Span::few(hold),
+                filled: Atomic::new(0),
                 open <- new_spinlock!(true, "fusd_pages"),
             }),
             GFP_KERNEL_ACCOUNT,
         );
-        pages.ok().map(Lent)
+        let mut pages = pages.ok()?;
+        let fields = pages.as_mut().project();
+        // SAFETY: by the caller's promise.
+        if !fields.span.make_room(length) || !unsafe { fields.span.take(iter, length) } {
+            return None;
+        }
+        if hold != Hold::Write {
+            *fields.filled = Atomic::new(fields.span.room());
+        }
+        Some(Lent(pages.into()))
     }
 
     /// Bytes that there is room for.
@@ -120,11 +128,16 @@ impl Pages {
     pub(crate) fn copy_to(&self, to: &mut IovIterDest<'_>) -> Result {
         let length = self.len();
         let mut done = 0;
+        let mut theirs = Span::few(Hold::Write);
         // SAFETY: the iterator is valid for as long as it is borrowed, and a destination.
-        while let Some(theirs) = unsafe { Span::next(to.as_raw(), length - done, true) } {
-            self.exchange(done, &theirs, Way::Out)?;
-            done = done.saturating_add(theirs.room()).min(length);
+        while unsafe { theirs.take(to.as_raw(), length - done) } {
+            let count = theirs.room();
+            let mut source = self.span.runs(done, count)?;
+            // SAFETY: `theirs` is writable.
+            unsafe { self.transfer(&mut source, &mut theirs.runs(0, count)?, count) }?;
+            done = done.saturating_add(count).min(length);
         }
+        drop(theirs);
         let mut tries = 0;
         while done < length {
             let Place {
@@ -163,14 +176,17 @@ impl Pages {
     pub(crate) fn fill(&self, from: &mut IovIterSource<'_>, length: usize) -> Result {
         self.ensure_room(length)?;
         let mut left = length;
+        let mut theirs = Span::few(Hold::ReadNow);
         // SAFETY: the iterator is valid for as long as it is borrowed.
-        while let Some(theirs) = unsafe { Span::next(from.as_raw(), left, false) } {
-            let filled = self.len();
-            self.exchange(filled, &theirs, Way::In)?;
-            let filled = filled.saturating_add(theirs.room());
-            self.filled.store(filled, Relaxed);
-            left = left.saturating_sub(theirs.room());
+        while unsafe { theirs.take(from.as_raw(), left) } {
+            let (filled, count) = (self.len(), theirs.room());
+            let mut destination = self.span.runs(filled, count)?;
+            // SAFETY: this is writable, by `ensure_room`.
+            unsafe { self.transfer(&mut theirs.runs(0, count)?, &mut destination, count) }?;
+            self.filled.store(filled.saturating_add(count), Relaxed);
+            left = left.saturating_sub(count);
         }
+        drop(theirs);
         if left == 0 {
             return Ok(());
         }
@@ -200,49 +216,35 @@ impl Pages {
     /// `EINVAL`: there is too little room. `ENOENT`: the call has ended meanwhile.
     pub(crate) fn extend(&self, more: &[u8]) -> Result {
         self.ensure_room(more.len())?;
-        let mut filled = self.len();
-        let mut left = more;
-        while !left.is_empty() {
-            let place = self.span.place(filled)?;
-            let (now, later) = left.split_at(left.len().min(place.length));
+        let filled = self.len();
+        let mut destination = self.span.runs(filled, more.len())?;
+        for part in more.chunks(AT_ONCE) {
             let open = self.lock_open()?;
-            with_page(place.page, |mapped| {
-                // SAFETY: the mapping is of a whole page, which has so many bytes from there on, and may
-                // be written to by `ensure_room`. It is none of the kernel's own memory.
-                unsafe {
-                    let there = mapped.add(place.at);
-                    core::ptr::copy_nonoverlapping(now.as_ptr(), there, now.len());
-                };
-            });
+            // SAFETY: this is writable, by `ensure_room`.
+            unsafe { destination.put(part) }?;
             drop(open);
-            left = later;
-            filled = filled.saturating_add(now.len());
         }
-        self.filled.store(filled, Relaxed);
+        self.filled
+            .store(filled.saturating_add(more.len()), Relaxed);
         Ok(())
     }
 
-    /// Moves bytes between here, from `at` on, and all of a driver's span. Nothing is waited for.
+    /// Moves `length` bytes, from or to memory of the call. Nothing is waited for.
     ///
     /// # Errors
-    /// `ENOENT`: the call has ended meanwhile. `EINVAL`: they cannot be moved that way, or not so many.
-    fn exchange(&self, at: usize, theirs: &Span, way: Way) -> Result {
-        let destination = match way {
-            Way::In => &self.span,
-            Way::Out => theirs,
-        };
-        if !destination.is_writable() {
-            return Err(EINVAL);
-        }
-        let mut done = 0_usize;
-        while done < theirs.room() {
-            let mut mine = self.span.place(at.saturating_add(done))?;
-            mine.length = mine.length.min(theirs.room() - done);
+    /// `ENOENT`: the call has ended meanwhile. `EINVAL`: there are not so many bytes.
+    ///
+    /// # Safety
+    /// The pages of `to` are pinned for writing.
+    unsafe fn transfer(&self, from: &mut Runs<'_>, to: &mut Runs<'_>, length: usize) -> Result {
+        let mut left = length;
+        while left != 0 {
+            let part = left.min(AT_ONCE);
             let open = self.lock_open()?;
-            // SAFETY: where bytes go to is writable, as was seen above.
-            unsafe { theirs.exchange(done, mine, way) }?;
+            // SAFETY: by the caller's promise.
+            unsafe { from.copy_to(to, part) }?;
             drop(open);
-            done = done.saturating_add(mine.length);
+            left = left.saturating_sub(part);
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Bytes of users' memory whose pages are pinned, of either side of a call.
+//! Bytes of users' memory whose pages are held in place, of either side of a call.
 
 use kernel::{bindings, page::PAGE_SIZE, prelude::*};
+
+use super::runs::Runs;
 
 /// So many pages are listed in place: those that 64 KiB are in, wherever these begin.
 const FEW: usize = 17;
@@ -10,13 +12,25 @@ const FEW: usize = 17;
 /// So many bytes next to each other in the memory of users.
 ///
 /// # Invariants
-/// `list` are pages that this value has pinned, those that hold `room` bytes from `start` on, which is
-/// in the first of them. Where they are `writable`, they were pinned for that.
+/// `list` are the pages that have `room` bytes from `start` on, which is in the first of them. This value
+/// holds them as `hold` says.
 pub(super) struct Span {
     list: List,
     start: usize,
     room: usize,
-    writable: bool,
+    hold: Hold,
+}
+
+/// How pages are held (Documentation/core-api/pin_user_pages.rst).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Pinned to be written to.
+    Write,
+    /// Pinned to be read, for as long as it takes.
+    Read,
+    /// Referenced, to be read in the system call whose memory it is. That is less work, and enough: if the
+    /// process gets another page there meanwhile, this one stays as it was.
+    ReadNow,
 }
 
 enum List {
@@ -38,61 +52,45 @@ pub(super) struct Place {
     pub(super) length: usize,
 }
 
-/// Which way bytes go.
-#[derive(Clone, Copy)]
-pub(super) enum Way {
-    /// To the client.
-    In,
-    /// To the driver.
-    Out,
-}
-
 impl Span {
-    /// The next `length` bytes of `iter`, which moves on; they may be fewer. `None`: they cannot be
-    /// pinned, and have to be copied.
-    ///
-    /// # Safety
-    /// The iterator is valid. With `writable` it is a destination, else a source.
+    /// None, with as many pages to be listed as are in place, to be held that way.
     #[inline(always)]
-    pub(super) unsafe fn whole(
-        iter: *mut bindings::iov_iter,
-        length: usize,
-        writable: bool,
-    ) -> Option<Self> {
-        let most = length.div_ceil(PAGE_SIZE).checked_add(1)?;
-        let list = match most {
-            0..=FEW => List::FEW_EMPTY,
-            _ => List::Many(KVVec::with_capacity(most, GFP_KERNEL_ACCOUNT).ok()?),
-        };
-        // SAFETY: by the caller's promise.
-        unsafe { Self::pin(iter, length, writable, list) }
+    pub(super) const fn few(hold: Hold) -> Self {
+        // INVARIANT: no page, and no byte.
+        Self {
+            list: List::FEW_EMPTY,
+            start: 0,
+            room: 0,
+            hold,
+        }
     }
 
-    /// Likewise, of as many pages at most as are listed in place.
-    ///
-    /// # Safety
-    /// As above.
+    /// Makes room to list as many pages as `length` bytes can be in; there are none yet. `false`: there is no
+    /// memory for that.
     #[inline(always)]
-    pub(super) unsafe fn next(
-        iter: *mut bindings::iov_iter,
-        length: usize,
-        writable: bool,
-    ) -> Option<Self> {
-        // SAFETY: by the caller's promise.
-        unsafe { Self::pin(iter, length, writable, List::FEW_EMPTY) }
+    pub(super) fn make_room(&mut self, length: usize) -> bool {
+        let most = length.div_ceil(PAGE_SIZE).saturating_add(1);
+        if most <= FEW {
+            return true;
+        }
+        match KVVec::with_capacity(most, GFP_KERNEL_ACCOUNT) {
+            Ok(list) => {
+                self.let_go();
+                self.list = List::Many(list);
+                true
+            }
+            Err(_) => false,
+        }
     }
 
-    /// Pins as many pages as `list`, which is empty, has room for.
+    /// Makes it the next `length` bytes of `iter`, which moves on; they may be fewer, for want of room to
+    /// list them as well. `false`: none, they cannot be pinned, and have to be copied.
     ///
     /// # Safety
-    /// As above.
+    /// The iterator is valid. Where this is to be written to it is a destination, else a source.
     #[inline(always)]
-    unsafe fn pin(
-        iter: *mut bindings::iov_iter,
-        length: usize,
-        writable: bool,
-        list: List,
-    ) -> Option<Self> {
+    pub(super) unsafe fn take(&mut self, iter: *mut bindings::iov_iter, length: usize) -> bool {
+        self.let_go();
         // SAFETY: by the caller's promise.
         let kind = bindings::iter_type::from(unsafe { (*iter).iter_type });
         // Of all others the kernel pins nothing for us.
@@ -100,30 +98,61 @@ impl Span {
             kind,
             bindings::iter_type_ITER_UBUF | bindings::iter_type_ITER_IOVEC
         );
-        if !is_users || length == 0 {
-            return None;
+        // High memory is nowhere for good (`Runs`).
+        if cfg!(CONFIG_HIGHMEM) || !is_users || length == 0 {
+            return false;
         }
-        // INVARIANT: no page yet, and no byte. From here on, `span` unpins what is in the list.
-        let mut span = Self {
-            list,
-            start: 0,
-            room: 0,
-            writable,
+        let (mut array, most) = self.list.spare();
+        let Ok(most) = u32::try_from(most) else {
+            return false;
         };
-        let (mut array, most) = span.list.spare();
-        let most = u32::try_from(most).ok()?;
+        let mut start = 0;
         // SAFETY: the iterator is valid, and the array has room for `most` pages. It is of user memory,
-        // so these are pinned (iov_iter_extract_will_pin, linux/uio.h), for writing where the iterator
-        // is a destination.
+        // so the first gives a reference to each, and the second pins them (iov_iter_extract_will_pin,
+        // linux/uio.h), for writing where the iterator is a destination.
         let extracted = unsafe {
-            bindings::iov_iter_extract_pages(iter, &mut array, length, most, 0, &mut span.start)
+            match self.hold {
+                Hold::ReadNow => {
+                    bindings::iov_iter_get_pages2(iter, array, length, most, &mut start)
+                }
+                Hold::Read | Hold::Write => {
+                    bindings::iov_iter_extract_pages(iter, &mut array, length, most, 0, &mut start)
+                }
+            }
         };
+        let room = usize::try_from(extracted).unwrap_or(0);
+        if room == 0 {
+            return false;
+        }
         // INVARIANT: these are the pages that hold `room` bytes from `start` on.
-        span.room = usize::try_from(extracted).ok().filter(|room| *room != 0)?;
-        let count = span.start.saturating_add(span.room).div_ceil(PAGE_SIZE);
+        (self.start, self.room) = (start, room);
+        let count = start.saturating_add(room).div_ceil(PAGE_SIZE);
         // SAFETY: so many were written to the array.
-        unsafe { span.list.set_count(count) };
-        Some(span)
+        unsafe { self.list.set_count(count) };
+        true
+    }
+
+    /// Makes it none. May sleep: for the locks of pages. What may have been written to is marked so.
+    fn let_go(&mut self) {
+        let list = self.list.as_slice_mut();
+        if list.is_empty() {
+            return;
+        }
+        let (pages, count) = (list.as_mut_ptr(), list.len());
+        // SAFETY: all that is in the list is held that way, once each.
+        unsafe {
+            match self.hold {
+                // CAST: not more than `take` has asked for.
+                Hold::ReadNow => {
+                    bindings::release_pages(bindings::release_pages_arg { pages }, count as c_int)
+                }
+                Hold::Read => bindings::unpin_user_pages(pages, count),
+                Hold::Write => bindings::unpin_user_pages_dirty_lock(pages, count, true),
+            }
+        }
+        // INVARIANT: no page, and no byte.
+        self.list.clear();
+        (self.start, self.room) = (0, 0);
     }
 
     /// Bytes that there is room for.
@@ -133,14 +162,29 @@ impl Span {
 
     /// Whether it may be written to.
     pub(super) fn is_writable(&self) -> bool {
-        self.writable
+        self.hold == Hold::Write
+    }
+
+    /// The `length` bytes from `at` on.
+    ///
+    /// # Errors
+    /// `EINVAL`: not all of them are here.
+    #[inline(always)]
+    pub(super) fn runs(&self, at: usize, length: usize) -> Result<Runs<'_>> {
+        let left = self.room.checked_sub(at).ok_or(EINVAL)?;
+        if length > left {
+            return Err(EINVAL);
+        }
+        let place = self.start.saturating_add(at);
+        let pages = self.list.as_slice().get(place / PAGE_SIZE..);
+        // SAFETY: they are held, by the invariant, for as long as this is borrowed.
+        Ok(unsafe { Runs::new(pages.ok_or(EINVAL)?, place % PAGE_SIZE) })
     }
 
     /// Where the byte `at` is.
     ///
     /// # Errors
     /// `EINVAL`: it is none of these.
-    #[inline(always)]
     pub(super) fn place(&self, at: usize) -> Result<Place> {
         let left = self.room.checked_sub(at).filter(|left| *left != 0);
         let left = left.ok_or(EINVAL)?;
@@ -153,53 +197,11 @@ impl Span {
             length: left.min(PAGE_SIZE - at),
         })
     }
-
-    /// Moves bytes between here, from `at` on, and `mine`, a place of another span. Waits for nothing.
-    ///
-    /// # Safety
-    /// Of the two, that where bytes go to is writable.
-    ///
-    /// # Errors
-    /// `EINVAL`: there are not so many bytes here.
-    #[inline(always)]
-    pub(super) unsafe fn exchange(&self, at: usize, mine: Place, way: Way) -> Result {
-        let mut done = 0_usize;
-        while done < mine.length {
-            let their = self.place(at.saturating_add(done))?;
-            let part = their.length.min(mine.length - done);
-            with_page(mine.page, |mine_mapped| {
-                with_page(their.page, |their_mapped| {
-                    // SAFETY: both are mappings of whole pages, which have so many bytes from there on,
-                    // inside of what was pinned, and where they go to was pinned for writing.
-                    unsafe {
-                        let mine_mapped = mine_mapped.add(mine.at + done);
-                        let their_mapped = their_mapped.add(their.at);
-                        let (source, destination) = match way {
-                            Way::In => (their_mapped.cast_const(), mine_mapped),
-                            Way::Out => (mine_mapped.cast_const(), their_mapped),
-                        };
-                        // A driver may be its own client, with one buffer for both.
-                        match core::ptr::eq(mine.page, their.page) {
-                            true => core::ptr::copy(source, destination, part),
-                            false => core::ptr::copy_nonoverlapping(source, destination, part),
-                        }
-                    }
-                });
-            });
-            done = done.saturating_add(part);
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Span {
-    /// May sleep: for the locks of pages. What may have been written to is marked so.
     fn drop(&mut self) {
-        let list = self.list.as_slice_mut();
-        // SAFETY: all that is in the list is pinned, once each.
-        unsafe {
-            bindings::unpin_user_pages_dirty_lock(list.as_mut_ptr(), list.len(), self.writable);
-        }
+        self.let_go();
     }
 }
 
@@ -232,6 +234,14 @@ impl List {
         }
     }
 
+    /// None any more.
+    fn clear(&mut self) {
+        match self {
+            Self::Few { count, .. } => *count = 0,
+            Self::Many(pages) => pages.clear(),
+        }
+    }
+
     /// # Safety
     /// So many have been written to [`Self::spare`].
     unsafe fn set_count(&mut self, number: usize) {
@@ -240,15 +250,5 @@ impl List {
             // SAFETY: by the caller's promise; there were none.
             Self::Many(pages) => unsafe { pages.inc_len(number) },
         }
-    }
-}
-
-/// Maps a page for `call`, which must not sleep.
-pub(super) fn with_page(page: *mut bindings::page, call: impl FnOnce(*mut u8)) {
-    // SAFETY: the page is pinned. The mapping is the task's own, and undone in the order of a stack.
-    unsafe {
-        let mapped = bindings::kmap_local_page(page);
-        call(mapped.cast());
-        bindings::kunmap_local(mapped);
     }
 }
