@@ -98,14 +98,20 @@ pub(crate) fn who_leaves_is_not_asked_about(case: &Case) {
     wait_until("the helper asks", || lines().len() == 3);
     driver.stop();
     assert!(waiting.wait().is_err());
-    // Killed, it leaves nothing running, also where the helper is more than one process.
-    let helper = format!("echo $FUSD_PID $$ >>{}; sleep 1000; :", quoted(&begun));
-    let driver = helped(case, &helper, [""; 0]).start();
-    let waiting = start(driver.node());
-    wait_until("the helper asks", || lines().len() == 4);
-    driver.kill();
-    assert!(waiting.wait().is_err());
-    case.check();
+    // Killed, it leaves nothing running, also where the helper is more than one process, or does not heed
+    // a signal.
+    for (asked, begin) in [(4, ":"), (5, "trap '' TERM")] {
+        let helper = format!(
+            "{begin}; echo $FUSD_PID $$ >>{}; sleep 1000; :",
+            quoted(&begun)
+        );
+        let driver = helped(case, &helper, [""; 0]).start();
+        let waiting = start(driver.node());
+        wait_until("the helper asks", || lines().len() == asked);
+        driver.kill();
+        assert!(waiting.wait().is_err());
+        case.check();
+    }
 }
 
 pub(crate) fn rules_count_in_their_order(case: &Case) {

@@ -16,13 +16,25 @@ use crate::settings::LONGEST;
 /// What runs the command, `$1`, with the question, `$2`.
 ///
 /// The keeper waits for a line on standard input, or for its end, which comes without a line when this
-/// process dies, however it dies: then it ends the command, which has this shell's process number, or,
-/// with 0 for `$3`, all of the process group.
+/// process dies, however it dies: then it ends all of the process group, where `$3` says that it is the
+/// command's own, or else the command, which has this shell's process number, and its children.
+///
+/// A shell blocks signals while it starts a command. One to its group that comes just before the fork ends
+/// the shell later, and never reaches the command (fork(2): no signal is pending in a child): hence the
+/// second one, which cannot be blocked. A stopped shell starts no more children while they are counted.
 const SCRIPT: &str = r#"
 exec 3<&0
 {
     trap '' TERM
-    read -r _ <&3 || kill -TERM ${3:-$(cat /proc/$$/task/$$/children) $$}
+    read -r _ <&3 && exit
+    if [ "$3" ]; then
+        kill -TERM 0
+        sleep 2
+        kill -KILL 0
+    fi
+    kill -STOP $$
+    kill -TERM $(cat /proc/$$/task/$$/children) $$
+    kill -CONT $$
 } >/dev/null 2>&1 &
 exec 3<&-
 if (: </dev/tty) 2>/dev/null; then exec </dev/tty; else exec </dev/null; fi
@@ -48,7 +60,7 @@ pub(super) fn ask(shared: &Shared, ask: &Ask<'_>) -> Result<Secret, No> {
         program = program.env("SSH_ASKPASS_PROMPT", "confirm");
     }
     if !has_terminal() {
-        program = program.arg("0").own_group();
+        program = program.arg("group").own_group();
     }
     let program = variables(program, ask.asked, shared.requests.settings());
     let (child, _own) = shared.requests.own_processes().spawn(program)?;

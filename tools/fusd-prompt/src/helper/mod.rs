@@ -301,9 +301,16 @@ fn end(child: &Arc<Child>) {
     // Known only now: what a shell that has ended leaves behind is nobody's child.
     let family = match child.has_group() {
         true => Vec::new(),
-        false => process::family(child.pid()),
+        false => {
+            // It starts nothing more while they are looked for.
+            child.signal(Signal::SIGSTOP);
+            process::family(child.pid())
+        }
     };
     signal(child, &family, Signal::SIGTERM);
+    if !child.has_group() {
+        child.signal(Signal::SIGCONT);
+    }
     let child = Arc::clone(child);
     // Where there is no thread to be had, it has been asked all the same.
     let _late = thread::Builder::new()
