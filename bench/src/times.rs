@@ -1,7 +1,7 @@
 //! `fusd-bench times`: how fast data go through a device, both ways, by the clock of a guest.
 //!
 //! Where bytes are many, instructions say little: a step of `rep movs` counts as one. So this takes
-//! times, in the lab's kernel x86, with no more than QEMU's interpreter between it and the machine. That
+//! times, in the lab's kernel x86, with no more than QEMU's translation between it and the machine. That
 //! makes all slower, alike: what counts are the ratios. All contenders serve at the same time, and take
 //! many short turns, each round in another order, so that what else the machine does meets them alike.
 //! A ratio is made of each round; what is told is the middle of them, and how far they are apart.

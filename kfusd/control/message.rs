@@ -21,7 +21,7 @@ pub(super) fn take(seat: &Seat, total: usize, input: &mut impl Source) -> Result
     let head = head.get_mut(..length).ok_or(EINVAL)?;
     // Of what is longer, first what says whether it is an answer: its data then go where they belong at once.
     let first = match total > length {
-        true => Answer::HEAD.min(length),
+        true => Answer::HEAD,
         false => length,
     };
     let (now, later) = head.split_at_mut_checked(first).ok_or(EINVAL)?;
@@ -30,9 +30,7 @@ pub(super) fn take(seat: &Seat, total: usize, input: &mut impl Source) -> Result
         let early = now.get(Answer::HEAD..).unwrap_or_default();
         return take_answer(seat, &answer?, &mut Rest::new(early, input));
     }
-    if !later.is_empty() {
-        input.fill(later)?;
-    }
+    input.fill(later)?;
     take_other(seat, head, total, input)
 }
 

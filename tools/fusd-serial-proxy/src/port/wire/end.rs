@@ -54,7 +54,9 @@ impl End {
         let mut state = self.out.lock();
         if let Unit::Bytes(bytes) = &unit {
             state.queued += bytes.len();
-            state.taken_until.get_or_insert_with(Instant::now);
+            if state.byte_time.is_some() {
+                state.taken_until.get_or_insert_with(Instant::now);
+            }
         }
         state.units.push_back(unit);
         self.out.changed.notify_all();
