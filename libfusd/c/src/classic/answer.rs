@@ -146,6 +146,7 @@ pub(crate) fn finish(call: Call, result: i64) -> Delivery {
         Kind::Open(request) => match result {
             0.. => {
                 let mut is_open = false;
+                device.opened();
                 let delivery = request.accept_with(Arc::clone(&file), |opened| {
                     is_open = true;
                     file.attach(opened);

@@ -75,6 +75,11 @@ impl Shared {
         }
     }
 
+    /// The driver has a file, or is about to.
+    pub(crate) fn opened(&self) {
+        lock(&self.queue).opened();
+    }
+
     pub(crate) fn pop(&self) -> Option<Event> {
         lock(&self.queue).pop(self.fd)
     }
@@ -86,6 +91,11 @@ impl Shared {
 
     pub(crate) fn has_ended(&self) -> bool {
         lock(&self.queue).has_ended()
+    }
+
+    /// Whether the device has ended, and the driver has been told of all.
+    pub(crate) fn is_over(&self) -> bool {
+        lock(&self.queue).is_over()
     }
 
     /// The session has ended, for whatever reason.

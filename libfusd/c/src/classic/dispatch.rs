@@ -40,7 +40,7 @@ pub(crate) fn begin(fd: i32) -> Result<Batch, Errno> {
     polling::leave();
     let (number, device) = registry::find(fd)?;
     match device.waiting() {
-        0 if device.has_ended() => Err(Errno::ENODEV),
+        0 if device.is_over() => Err(Errno::ENODEV),
         0 => Err(Errno::EAGAIN),
         events => Ok(Batch {
             fd,

@@ -52,6 +52,9 @@ pub(crate) struct Queue {
     told: bool,
     /// Nothing comes from clients any more.
     ended: bool,
+    /// Files whose close has not come yet. That of one for which the open was answered as the device
+    /// ended comes later than the end.
+    files: usize,
 }
 
 /// The driver has closed the descriptor.
@@ -67,13 +70,22 @@ impl Queue {
             end: Some(end),
             told: false,
             ended: false,
+            files: 0,
         };
         Ok((queue, theirs))
+    }
+
+    /// The driver has a file, or is about to: its [`Event::Closed`] comes in any case.
+    pub(crate) fn opened(&mut self) {
+        self.files += 1;
     }
 
     /// Adds an event. It is lost where the device has ended, and whoever waits has been told then;
     /// or where nobody dispatches any more.
     pub(crate) fn push(&mut self, event: Event) -> Result<(), Closed> {
+        if matches!(event, Event::Closed(_)) {
+            self.files = self.files.saturating_sub(1);
+        }
         if self.end.is_none() || self.ended && !event.outlives_the_device() {
             return Ok(());
         }
@@ -98,6 +110,11 @@ impl Queue {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether the driver has been told of all that there will ever be.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended && self.files == 0 && self.events.is_empty()
     }
 
     /// The device has ended. Returns what need not be dispatched, to be dropped outside of the lock.
@@ -155,6 +172,13 @@ mod tests {
     use super::*;
 
     fn event() -> Event {
+        Event::Interrupted {
+            address: 0,
+            serial: 1,
+        }
+    }
+
+    fn closed() -> Event {
         Event::Closed(FileState::new(false))
     }
 
@@ -175,17 +199,24 @@ mod tests {
     fn closes_are_dispatched_after_the_end_until_the_device_is_unregistered() {
         let (mut queue, theirs) = Queue::new().expect("a pair of sockets");
         let asked = || Event::Ask(FileState::new(false));
+        queue.opened();
+        queue.opened();
         assert!(queue.push(asked()).is_ok());
-        assert!(queue.push(event()).is_ok());
+        assert!(queue.push(closed()).is_ok());
+        assert!(!queue.is_over());
         assert_eq!(queue.end().len(), 1, "that of no use is left");
         assert!(queue.push(asked()).is_ok());
-        assert!(queue.push(event()).is_ok(), "of a file that came late");
-        for _ in 0..2 {
-            assert!(matches!(
-                queue.pop(theirs.as_raw_fd()),
-                Some(Event::Closed(_))
-            ));
-        }
+        let close = |queue: &mut Queue| {
+            assert!(!queue.is_over());
+            let event = queue.pop(theirs.as_raw_fd());
+            assert!(matches!(event, Some(Event::Closed(_))));
+        };
+        close(&mut queue);
+        assert!(queue.pop(theirs.as_raw_fd()).is_none());
+        assert!(!queue.is_over(), "a close is still to come");
+        assert!(queue.push(closed()).is_ok(), "of a file that came late");
+        close(&mut queue);
+        assert!(queue.is_over());
         assert!(queue.pop(theirs.as_raw_fd()).is_none());
         assert!(!is_alone(queue.end.as_ref().expect("it is open")));
         let mut byte = [0; 8];

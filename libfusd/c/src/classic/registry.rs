@@ -138,7 +138,7 @@ pub(crate) fn unregister(fd: i32) -> Result<(), Errno> {
 /// one may have its descriptor by now: that is left alone.
 pub(crate) fn unregister_ended(fd: i32) -> Result<(), Errno> {
     let (number, device) = find(fd)?;
-    if device.has_ended() && device.waiting() == 0 {
+    if device.is_over() {
         take(fd, number).ok_or(Errno::EBADF)?.end();
         run::wake();
     }
