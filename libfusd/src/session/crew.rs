@@ -155,10 +155,11 @@ impl<T> Crew<T> {
         }
     }
 
-    /// Threads that have not ended.
+    /// Threads that have not ended, and are not in reserve.
     #[cfg(test)]
     fn threads(&self) -> usize {
-        lock(&self.state).threads
+        let state = lock(&self.state);
+        state.threads - state.reserve
     }
 
     /// Sends all threads home that wait here.

@@ -13,15 +13,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) use self::engine::{Engine, Limits};
 use crate::backend::{Backend, BackendKind};
 use crate::sync::lock;
 use crate::{Errno, Error, ErrorKind, Result};
 
-/// How long the end of a session waits for handlers that are still running.
-const GRACE: Duration = Duration::from_secs(2);
+/// The end of a session waits for handlers that are still running: so many pauses, two seconds in all.
+/// They are counted, as a machine that stands still takes time from the handlers as well.
+const GRACE: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often it looks in a pause where nobody would tell it.
+const LOOKS: u32 = 20;
 
 /// A registered device. Its node is there; its calls are served while [`run`](Self::run) runs, or
 /// by a [`Serving`].
@@ -215,7 +219,7 @@ impl Session {
     /// After the node is gone: ends all calls, then all workers, then the connection.
     fn finish(&self) {
         self.serve.shut();
-        self.wait_for_workers(Instant::now() + GRACE);
+        self.wait_for_workers();
         self.shared.backend.close();
         self.serve.release_all();
     }
@@ -224,24 +228,26 @@ impl Session {
     /// files are the next driver's.
     fn give_way(&self) {
         self.serve.rest();
-        let deadline = Instant::now() + GRACE;
-        self.wait_for_workers(deadline);
+        let pauses = self.wait_for_workers();
         if self.shared.workers() == 0 {
             self.serve.give_back();
             // What other threads of the driver have to answer, nobody here is told of.
-            while self.serve.is_busy() && Instant::now() < deadline {
-                thread::sleep(Duration::from_millis(1));
+            let mut looks = pauses * LOOKS;
+            while self.serve.is_busy() && looks > 0 {
+                thread::sleep(PAUSE / LOOKS);
+                looks -= 1;
             }
             self.serve.give_way();
         }
         self.shared.backend.close();
     }
 
-    fn wait_for_workers(&self, deadline: Instant) {
+    /// Waits until all workers have ended, though not for ever; gives how many pauses are left.
+    fn wait_for_workers(&self) -> u32 {
+        let mut pauses = GRACE;
         while self.shared.workers() > 0 {
             self.shared.backend.nudge();
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if pauses == 0 {
                 // The last may have ended just now.
                 let handlers = self.shared.workers();
                 if handlers > 0 {
@@ -256,10 +262,12 @@ impl Session {
             let end = lock(&self.shared.end);
             if self.shared.workers() > 0 {
                 // A nudge wakes one worker: come back soon in case it was not the last.
-                let pause = left.min(Duration::from_millis(20));
-                drop(self.shared.changed.wait_timeout(end, pause));
+                let waited = self.shared.changed.wait_timeout(end, PAUSE);
+                let waited = waited.unwrap_or_else(PoisonError::into_inner).1;
+                pauses -= u32::from(waited.timed_out());
             }
         }
+        pauses
     }
 }
 
