@@ -30,8 +30,10 @@ const LAST_RESORT_SECONDS: u32 = 10;
 /// driver waits for a watcher that it has left the removal to.
 const ATTEMPTS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long the start and the end of a watcher are waited for, in milliseconds.
-const PATIENCE_MS: u16 = 2000;
+/// How long the start of a watcher is waited for, in milliseconds: one that has died is noticed at once.
+const START_MS: u16 = 10_000;
+/// How long its end is.
+const END_MS: u16 = 2000;
 
 /// The driver's hold on its watcher.
 pub(super) struct Watcher {
@@ -63,7 +65,7 @@ impl Watcher {
         drop(theirs);
         let watcher = Self { socket: ours };
         // From now on it has its own name and title: what is aimed at the driver misses it.
-        watcher.wait_for_word()?;
+        watcher.wait_for_word(START_MS)?;
         Ok(watcher)
     }
 
@@ -85,23 +87,23 @@ impl Watcher {
     /// Sends the watcher away: nothing is left to remove.
     pub(super) fn dismiss(self) {
         let _ = self.send(b"q");
-        self.wait();
+        self.wait(END_MS);
     }
 
     /// Leaves the removal to the watcher, which may be allowed what the driver no longer is.
     pub(super) fn delegate(self) -> Result<(), Errno> {
         // The end of the socket means the end of the driver.
         shutdown(self.socket.as_raw_fd(), Shutdown::Write)?;
-        self.wait_for_word()
+        self.wait_for_word(END_MS)
     }
 
     fn send(&self, message: &[u8]) -> Result<(), Errno> {
         send(self.socket.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)
     }
 
-    /// Waits until the watcher says that it has done what it was asked to do.
-    fn wait_for_word(&self) -> Result<(), Errno> {
-        self.wait();
+    /// Waits until the watcher says that it has done what it was asked to do, for as many milliseconds.
+    fn wait_for_word(&self, limit: u16) -> Result<(), Errno> {
+        self.wait(limit);
         let mut byte = [0];
         match recv(self.socket.as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT) {
             Ok(1) => Ok(()),
@@ -112,9 +114,9 @@ impl Watcher {
     }
 
     /// Waits until the watcher has said something, or closed its end by exiting.
-    fn wait(&self) {
+    fn wait(&self, limit: u16) {
         let mut events = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-        while poll(&mut events, PollTimeout::from(PATIENCE_MS)) == Err(Errno::EINTR) {}
+        while poll(&mut events, PollTimeout::from(limit)) == Err(Errno::EINTR) {}
     }
 }
 

@@ -78,18 +78,23 @@ pub(super) fn what_exists_is_not_touched(dir: &Path) {
 pub(super) fn a_living_mount_is_refused(dir: &Path) {
     let path = dir.join("living");
     let (_server, _node) = served(&path);
-    let start = Instant::now();
-    let error = create(&path).err().unwrap();
-    assert_eq!(
-        (error.kind(), error.errno()),
-        (ErrorKind::Node, Errno::EEXIST),
-        "{error}"
-    );
-    assert!(start.elapsed() < Duration::from_millis(900));
-    assert!(
-        error.to_string().contains("another driver serves it"),
-        "{error}"
-    );
+    let refused = || {
+        let start = Instant::now();
+        let error = create(&path).err().unwrap();
+        assert_eq!(
+            (error.kind(), error.errno()),
+            (ErrorKind::Node, Errno::EEXIST),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("another driver serves it"),
+            "{error}"
+        );
+        start.elapsed()
+    };
+    // Not by waiting for the end of a time, which would take a second each time.
+    let at_once = Duration::from_millis(900);
+    assert!((0..5).any(|_| refused() < at_once));
     assert!(fs::metadata(&path).is_ok());
 }
 
@@ -99,7 +104,7 @@ pub(super) fn a_hanging_mount_is_refused_in_time(dir: &Path) {
     let start = Instant::now();
     let error = create(&path).err().unwrap();
     assert_eq!(error.errno(), Errno::EEXIST);
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < DEADLINE);
 }
 
 pub(super) fn a_dead_mount_is_taken_over(dir: &Path) {
