@@ -20,6 +20,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use self::connection::Connection;
 use self::files::Files;
@@ -36,6 +38,10 @@ use crate::wire::{self, Reply};
 use crate::{Errno, Error, ErrorKind, PollEvents, Position, Properties, Result};
 
 const DEVICE: &str = "/dev/fusd/control";
+
+/// How often it is looked whether a name is free that belongs to a device without a driver.
+const LOOKS: u32 = 50;
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A device as a kfusd device.
 pub(crate) struct KfusdDevice {
@@ -66,25 +72,28 @@ impl KfusdDevice {
         let restart = placement.restart.as_ref();
         let place = Place::check_unless(placement, restart.is_some())?;
         let connection = handshake::agree(device, properties, restart)?;
-        let registered = handshake::register(&connection, &place, placement, properties);
-        match (registered, restart.filter(|_| connection.keeps())) {
-            (Ok(()), _) => Self::made(placement, properties, connection),
-            (Err(error), Some(restart)) if error.errno() == Errno::EEXIST => {
-                let control = connection.control();
-                let taken = succession::take_over(control, &place, properties, restart)?;
-                let Some(taken) = taken else {
-                    // Something else is there; or its limit was just over.
-                    handshake::register(&connection, &place, placement, properties)
-                        .map_err(|_| error)?;
-                    return Self::made(placement, properties, connection);
-                };
+        for _ in 0..LOOKS {
+            let registered = handshake::register(&connection, &place, placement, properties);
+            let Err(error) = registered else {
+                return Self::made(placement, properties, connection);
+            };
+            let restart = restart.filter(|_| connection.keeps());
+            let Some(restart) = restart.filter(|_| error.errno() == Errno::EEXIST) else {
+                return Err(error);
+            };
+            let control = connection.control();
+            if let Some(taken) = succession::take_over(control, &place, properties, restart)? {
                 let charge = &taken.charge;
                 let connection =
                     Connection::new(taken.control, charge.max_transfer, charge.features);
-                Ok(Self::new(placement, properties, connection, taken.files))
+                return Ok(Self::new(placement, properties, connection, taken.files));
             }
-            (Err(error), _) => Err(error),
+            // Something else is there; or the limit of its driver's absence was just over, and the name is
+            // free in a moment.
+            thread::sleep(LOOK);
         }
+        handshake::register(&connection, &place, placement, properties)?;
+        Self::made(placement, properties, connection)
     }
 
     /// One that the module has just made.
