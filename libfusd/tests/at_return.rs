@@ -11,7 +11,7 @@ use fusd::loopback::{Client, File};
 use fusd::{Device, DeviceBuilder, Errno, OpenFile, OpenRequest, Properties, ReadRequest, Serving};
 
 /// Everything that must come comes within this.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What must not come has had its chance after this.
 const CHANCE: Duration = Duration::from_millis(100);
 
@@ -139,11 +139,14 @@ fn an_answer_does_not_wait_for_the_next_handler_of_its_file() {
     let file = client.open(libc::O_RDONLY).unwrap();
     let (open_first, wait_first) = gate();
     let (open_second, wait_second) = gate();
+    let (enter, await_entered) = gate();
     device.then(move |request| {
+        enter.send(()).unwrap();
         request.at_return().reply(b"first");
         wait_first();
     });
     let first = read(&file);
+    await_entered();
     // This one comes into the order of the file behind the first, whose handler still runs.
     device.then(move |request| {
         wait_second();

@@ -18,7 +18,7 @@ const WRITERS: u64 = 3;
 const READERS: u64 = 3;
 /// How long the clients go on.
 const TIME: Duration = Duration::from_secs(1);
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What a device has seen.
 #[derive(Default)]

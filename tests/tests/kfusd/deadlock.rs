@@ -228,22 +228,22 @@ tests! {
         assert_eq!(file.seek(0, Whence::SeekEnd), Err(failed));
         assert_eq!(nix::unistd::fsync(file.as_fd()), Err(failed));
         assert_eq!(deadlocks(&node), 6);
-        driver.expect_nothing();
+        driver.expect_nothing_own();
         // A close does not fail: the driver is told, and nobody waits.
         nix::unistd::close(file.duplicate().into_fd()).expect("close");
-        let flush = driver.expect(operation::FLUSH);
+        let flush = driver.expect_own(operation::FLUSH);
         assert_eq!(flush.id(), 0);
         assert_eq!(deadlocks(&node), 7);
         // Others are served as before.
         let copy = file.duplicate();
         let reading = start(move || (copy.read(1), copy));
-        let request = driver.expect(operation::READ);
+        let request = driver.expect_own(operation::READ);
         driver.answer(request.id(), 0, b"r").expect("answer");
         let (read, copy) = reading.wait();
         assert_eq!(read.expect("read"), b"r");
         drop((file, copy));
-        assert_eq!(driver.expect(operation::FLUSH).id(), 0);
-        driver.expect(operation::RELEASE);
+        assert_eq!(driver.expect_own(operation::FLUSH).id(), 0);
+        driver.expect_own(operation::RELEASE);
         let device = node.strip_prefix("/dev").expect("a node").display().to_string();
         let said = last().expect("a line");
         // Other tests have had others since, perhaps.

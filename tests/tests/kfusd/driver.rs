@@ -184,6 +184,33 @@ impl Driver {
         message
     }
 
+    /// Likewise, from this process. While another test starts a program, that one's process has copies of
+    /// the files of this test, and closes them.
+    #[track_caller]
+    pub(crate) fn expect_own(&self, operation: u16) -> Message {
+        loop {
+            let message = self.next();
+            if !message.is_close_elsewhere() {
+                assert_eq!(message.header.operation, operation, "{message:?}");
+                return message;
+            }
+        }
+    }
+
+    /// There is no message from this process now.
+    #[track_caller]
+    pub(crate) fn expect_nothing_own(&self) {
+        while self.has_message() {
+            let message = self.next();
+            assert!(message.is_close_elsewhere(), "a message came: {message:?}");
+        }
+    }
+
+    fn has_message(&self) -> bool {
+        let ready = self.0.poll(PollFlags::POLLIN, Duration::ZERO);
+        !ready.expect("poll").is_empty()
+    }
+
     /// Reads a message.
     pub(crate) fn read(&self) -> Outcome<Message> {
         self.0.read(2 << 20).map(|bytes| Message::parse(&bytes))
@@ -192,11 +219,7 @@ impl Driver {
     /// There is no message now.
     #[track_caller]
     pub(crate) fn expect_nothing(&self) {
-        let ready = self
-            .0
-            .poll(PollFlags::POLLIN, Duration::ZERO)
-            .expect("poll");
-        if !ready.is_empty() {
+        if self.has_message() {
             panic!("a message came: {:?}", self.next());
         }
     }
@@ -261,6 +284,12 @@ impl Message {
     /// Its number.
     pub(crate) fn id(&self) -> u64 {
         self.header.id
+    }
+
+    /// Whether another process has closed a file, and waits for nothing.
+    fn is_close_elsewhere(&self) -> bool {
+        let header = &self.header;
+        header.operation == operation::FLUSH && header.id == 0 && header.pid != std::process::id()
     }
 
     /// The fixed part of a read or a write.
