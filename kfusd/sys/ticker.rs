@@ -6,11 +6,14 @@ use kernel::{
     bindings, container_of, prelude::*, sync::LockClassKey, time::msecs_to_jiffies, types::Opaque,
 };
 
+use super::Ticks;
+
 /// The function, and when it is called: a `struct delayed_work`.
 pub(crate) struct Ticker {
     work: Opaque<bindings::delayed_work>,
-    /// Returns after how many milliseconds it is to be called again; 0 for no more.
-    run: fn() -> u32,
+    /// Gets by how many milliseconds it is called too late, and returns after how many it is to be called
+    /// again; 0 for no more.
+    run: fn(u32) -> u32,
 }
 
 // SAFETY: work is made to be queued by any thread; nothing else changes.
@@ -21,7 +24,7 @@ impl Ticker {
     ///
     /// # Safety
     /// [`Self::init`] must be called before any other method.
-    pub(crate) const unsafe fn new(run: fn() -> u32) -> Self {
+    pub(crate) const unsafe fn new(run: fn(u32) -> u32) -> Self {
         Self {
             work: Opaque::uninit(),
             run,
@@ -89,7 +92,10 @@ impl Ticker {
         let place: *mut Opaque<bindings::delayed_work> = delayed.cast();
         // SAFETY: likewise. Tickers are queued where they stay for ever (`start`).
         let ticker: &'static Self = unsafe { &*container_of!(place, Self, work) };
-        match (ticker.run)() {
+        // SAFETY: the timer lies in the work, which stays. It may be set anew at this moment, by `start`:
+        // hence volatile. A number for the next time makes it seem very late.
+        let due = unsafe { (&raw const (*delayed).timer.expires).read_volatile() };
+        match (ticker.run)(Ticks::at(due).millis_ago()) {
             0 => {}
             millis => ticker.start(millis),
         }

@@ -20,6 +20,11 @@ impl Ticks {
         Self(unsafe { (&raw const bindings::jiffies).read_volatile() })
     }
 
+    /// The moment of this number.
+    pub(super) fn at(jiffies: Jiffies) -> Self {
+        Self(jiffies)
+    }
+
     /// How long ago it was, in milliseconds; by up to a tick more or less.
     pub(crate) fn millis_ago(self) -> u32 {
         let ticks = Self::now().0.wrapping_sub(self.0);
