@@ -14,6 +14,7 @@ pub mod leftovers;
 pub mod module;
 pub mod packages;
 pub mod pattern;
+pub mod ports;
 pub mod record;
 mod spawn;
 pub mod suite;

@@ -39,7 +39,8 @@ pub(crate) fn watch(name: &str, token: &str) -> Watch {
 }
 
 /// Watches the test `name`, whose processes carry `token`. It may take as long as `limit`, and then
-/// as long again to end without its drivers; after that the whole program is aborted.
+/// as long again to end without its drivers, or as long as any wait of its may take; after that the whole
+/// program is aborted.
 ///
 /// # Panics
 /// No thread can be started.
@@ -58,7 +59,7 @@ pub fn watch_for(limit: Duration, name: &str, token: &str) -> Watch {
                 whereabouts(&token)
             ));
             leftovers::kill(&token);
-            if !has_ended(&ended, limit) {
+            if !has_ended(&ended, limit.max(deadline())) {
                 tell(&format!(
                     "{name} hangs although its processes are gone\n{}",
                     whereabouts(&token)

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use fusd_tests::wait::deadline;
 use fusd_tests::{Case, Launch};
 use serde_json::Value;
 
@@ -54,6 +55,11 @@ pub(crate) fn end(command: &mut Command) -> Ended {
 #[track_caller]
 pub(crate) fn fusd(case: &Case, words: &[&str]) -> Ended {
     end(case.program("fusd").args(words))
+}
+
+/// Has `fusd` wait as long as a test may: its own time is less than a slow machine needs.
+pub(crate) fn patience() -> String {
+    format!("--timeout={}s", deadline().as_secs())
 }
 
 /// The tool fusd-echo with a node of the test's own.

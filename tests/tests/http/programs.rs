@@ -1,12 +1,12 @@
 //! Servers of others: each in the test's directory, at a port of its own. Dropped, they are killed.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use fusd_tests::Case;
 use fusd_tests::wait::wait_until;
+use fusd_tests::{Case, ports};
 
 /// Such a server.
 pub(crate) struct Program {
@@ -23,7 +23,7 @@ impl Program {
             case.skip("there is no python3; the package of that name has it");
             return None;
         };
-        let port = free_port();
+        let port = ports::free();
         let mut command = case.command(program.to_str().expect("a path in UTF-8"));
         command
             .args(["-m", "http.server", "--bind", "127.0.0.1"])
@@ -41,7 +41,7 @@ impl Program {
             case.skip("there is no nginx; the package of that name has it");
             return None;
         };
-        let port = free_port();
+        let port = ports::free();
         let home = case.directory().join("nginx");
         fs::create_dir(&home).expect("a directory");
         let home = home.to_str().expect("a path in UTF-8");
@@ -50,10 +50,11 @@ impl Program {
             .map(|name| format!("{name}_temp_path {home}/{name};\n"))
             .concat();
         let server = server.replace("PORT", &port.to_string());
+        // A reader may pause for longer than the usual minute where all is slow.
         let configuration = format!(
             "daemon off; master_process off; pid {home}/pid; error_log {home}/error.log;\n\
              events {{ worker_connections 256; }}\n\
-             http {{ access_log {home}/access.log;\n{paths}\
+             http {{ access_log {home}/access.log;\n{paths}send_timeout 1h;\n\
              server {{ root {root}; {server} }} }}\n"
         );
         let file = case.file("nginx.conf", configuration.as_bytes());
@@ -102,11 +103,4 @@ fn find(name: &str) -> Option<PathBuf> {
         .chain(["/usr/sbin".into()])
         .map(|folder| folder.join(name));
     programs.find(|program| program.is_file())
-}
-
-/// A port that nobody else listens at. The server takes it in a moment; until then, the system gives
-/// it to no one who does not ask for this one.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("its number").port()
 }

@@ -1,12 +1,13 @@
 //! An HTTP server of the test's own, which says exactly what the test has it say, right or wrong.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use fusd_tests::ports;
 use fusd_tests::wait::wait_until;
 
 /// A request, as it came.
@@ -129,7 +130,7 @@ pub(crate) struct Server {
 impl Server {
     /// Answers each request as `handler` says.
     pub(crate) fn start(handler: impl Fn(&Asked, &mut Line) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let listener = ports::listen();
         let address = listener.local_addr().expect("its number");
         let handler: Arc<Handler> = Arc::new(handler);
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();

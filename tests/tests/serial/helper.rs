@@ -151,10 +151,9 @@ impl<'a> Cable<'a> {
 
     #[track_caller]
     fn start(case: &Case) -> Child {
-        let ends = ["port", "far"].map(|name| case.directory().join(name));
-        for end in &ends {
-            let _none = fs::remove_file(end);
-        }
+        // It makes a link first, and then reads and writes that end's settings: whoever waits for the port
+        // is to find it when that is over, or his own settings would be lost.
+        let ends = ["new-port", "new-far"].map(|name| case.directory().join(name));
         let [port, far] = ends
             .each_ref()
             .map(|end| format!("pty,rawer,link={}", end.display()));
@@ -167,6 +166,13 @@ impl<'a> Cable<'a> {
         wait_until("socat has made both ends", || {
             ends.iter().all(|end| end.exists())
         });
+        let [port, far] = ends.each_ref().map(|end| open(end));
+        far.write(b"x").expect("write");
+        assert_eq!(read(&port, 1), b"x", "socat relays");
+        drop((port, far));
+        for (end, name) in ends.iter().zip(["port", "far"]) {
+            fs::rename(end, case.directory().join(name)).expect("rename");
+        }
         socat
     }
 

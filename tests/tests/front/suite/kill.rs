@@ -7,7 +7,7 @@ use fusd_tests::Case;
 use fusd_tests::user::World;
 use fusd_tests::wait::wait_until;
 
-use crate::helper::{echo, end, fusd};
+use crate::helper::{echo, end, fusd, patience};
 
 pub(crate) fn the_driver_ends_and_the_node_goes(case: &Case) {
     let mut driver = echo(case).start();
@@ -15,7 +15,7 @@ pub(crate) fn the_driver_ends_and_the_node_goes(case: &Case) {
     let shown = node.to_str().expect("UTF-8");
     // By its name, where it has one.
     let name = shown.strip_prefix("/dev/").unwrap_or(shown);
-    let ended = fusd(case, &["kill", name]).with(0);
+    let ended = fusd(case, &["kill", &patience(), name]).with(0);
     assert_eq!(ended.out, format!("{shown} has gone\n"));
     assert!(driver.wait().success(), "it was asked, and not killed");
     assert!(!node.exists());

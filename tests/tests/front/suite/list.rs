@@ -8,7 +8,7 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::helper::{echo, end, fusd, listed};
+use crate::helper::{echo, end, fusd, listed, patience};
 
 pub(crate) fn drivers_clients_and_counters(case: &Case) {
     let driver = echo(case).start();
@@ -110,7 +110,7 @@ pub(crate) fn a_user_sees_his_own(case: &Case) {
     let list = end(world.user("fusd").args(["list", "--json"])).with(0);
     let device = listed(&list.out, &node).expect("the device is listed");
     assert_eq!(device["driver"]["pid"], driver.pid(), "{device}");
-    let ended = end(world.user("fusd").args(["kill", "hello"])).with(0);
+    let ended = end(world.user("fusd").args(["kill", &patience(), "hello"])).with(0);
     assert_eq!(ended.out, format!("{} has gone\n", node.display()));
     let mut driver = driver;
     assert!(driver.wait().success());

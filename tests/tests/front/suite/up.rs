@@ -11,7 +11,7 @@ use fusd_tests::{Case, leftovers};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::helper::{Ended, end, fusd, listed};
+use crate::helper::{Ended, end, fusd, listed, patience};
 
 /// A user with a configuration file.
 struct Owner<'a> {
@@ -39,11 +39,12 @@ impl<'a> Owner<'a> {
             .command("up")
             .arg("--config")
             .arg(&self.file)
+            .arg(patience())
             .args(words))
     }
 
     fn down(&self, words: &[&str]) -> Ended {
-        end(self.command("down").args(words))
+        end(self.command("down").arg(patience()).args(words))
     }
 
     fn command(&self, name: &str) -> Command {
@@ -61,8 +62,14 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// Waits until the watcher of a killed driver has removed all of the node.
-fn await_gone(owner: &Owner<'_>, name: &str) {
+/// Waits until a killed driver has ended, and its watcher has removed all of the node. Its files may be
+/// closed, and the node be gone, while it is still told of as alive.
+fn await_gone(owner: &Owner<'_>, driver: Pid, name: &str) {
+    wait_until("the driver has ended", || {
+        let stat = fs::read_to_string(format!("/proc/{driver}/stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map(|(_, state)| &state[..1]);
+        matches!(state, None | Some("Z" | "X"))
+    });
     wait_until("its node has gone", || {
         owner.world.mounts().is_empty() && fs::symlink_metadata(owner.node(name)).is_err()
     });
@@ -132,12 +139,13 @@ pub(crate) fn a_driver_that_was_killed_is_started_again(case: &Case) {
     };
     let first = driver();
     kill(first, Signal::SIGKILL).expect("kill");
-    await_gone(&owner, "motd");
+    await_gone(&owner, first, "motd");
     let up = owner.up(&["motd"]).with(0);
     assert!(up.out.starts_with("motd is up, at"), "{}", up.out);
-    assert_ne!(driver(), first);
-    kill(driver(), Signal::SIGKILL).expect("kill");
-    await_gone(&owner, "motd");
+    let second = driver();
+    assert_ne!(second, first);
+    kill(second, Signal::SIGKILL).expect("kill");
+    await_gone(&owner, second, "motd");
     assert_eq!(owner.down(&["motd"]).with(0).out, "motd is not up\n");
     owner.clean();
 }

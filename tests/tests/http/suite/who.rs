@@ -150,11 +150,11 @@ pub(crate) fn tls_has_its_own_certificates_and_http_2(case: &Case) {
         assert_eq!(content(&driver), b"secure\n");
         driver.stop();
     }
-    let log = fs::read_to_string(case.directory().join("nginx/access.log")).expect("the log");
-    assert!(
-        log.contains("HTTP/1.1\" 206") && log.contains("HTTP/2.0\" 206"),
-        "{log}"
-    );
+    let log = case.directory().join("nginx/access.log");
+    wait_until("nginx has noted both versions", || {
+        let log = fs::read_to_string(&log).expect("the log");
+        log.contains("HTTP/1.1\" 206") && log.contains("HTTP/2.0\" 206")
+    });
     let driver = http(case, &url, ["--retries", "0", "--client-cert", &both]).start();
     assert_eq!(
         try_open(&driver).map(drop),

@@ -1,12 +1,12 @@
 //! Ports at the other end of a connection: ser2net(8) offers one.
 
-use std::net::{Ipv4Addr, Shutdown, TcpListener};
+use std::net::Shutdown;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::helper::{Cable, has_program, int, open, proxy, proxy_at, read, set_int, stty, text};
 use fusd_tests::wait::{start, wait_until};
-use fusd_tests::{Case, sys};
+use fusd_tests::{Case, ports, sys};
 
 /// A server. Dropped, it is killed.
 struct Server<'a> {
@@ -26,11 +26,7 @@ impl<'a> Server<'a> {
             case.skip("ser2net does nothing on a machine whose only network is its own");
             return None;
         }
-        // The server takes it in a moment; until then, the system gives it to no one who does not ask
-        // for this one.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = listener.local_addr().expect("its number").port();
-        drop(listener);
+        let port = ports::free();
         // One that has just gone keeps nobody out.
         let lines = format!(
             "connection: &port\n  accepter: {way},127.0.0.1,{port}\n  connector: \
@@ -210,7 +206,7 @@ pub(crate) fn bytes_from_elsewhere(case: &Case) {
 }
 
 pub(crate) fn nobody_elsewhere(case: &Case) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let listener = ports::listen();
     let port = listener.local_addr().expect("its number").port();
     let url = format!("rfc2217://127.0.0.1:{port}");
     let refused = |reason: &str| {

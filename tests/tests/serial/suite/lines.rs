@@ -1,5 +1,7 @@
 //! Modem lines and breaks, over the null modem that a pair is.
 
+use std::convert::Infallible;
+use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 
 use crate::helper::{int, open, proxy, read, set_int, stty};
@@ -53,16 +55,20 @@ pub(crate) fn a_null_modem_has_its_lines(case: &Case) {
     set_int(&far, TIOCMBIS, TIOCM_DTR);
     sees(all);
     assert!(waiting.blocks(), "another line");
-    // Until the call has begun, a change is none to it.
+    // Until the call has begun, a change is none to it: the changes end when it has, or the test.
+    let (changes, ended) = mpsc::channel::<Infallible>();
     let changing = thread::spawn({
         let far = far.duplicate();
         move || {
-            for change in [TIOCMBIC, TIOCMBIS].into_iter().cycle().take(1000) {
-                set_int(&far, change, TIOCM_RTS);
+            while ended.try_recv() == Err(TryRecvError::Empty) {
+                for change in [TIOCMBIC, TIOCMBIS] {
+                    set_int(&far, change, TIOCM_RTS);
+                }
             }
         }
     });
     assert_eq!(waiting.wait(), Ok(0), "TIOCMIWAIT");
+    drop(changes);
     changing.join().expect("the other side");
     sees(all);
     let after = counters(&near);
