@@ -69,6 +69,37 @@ pub(crate) fn family(pid: u32) -> Vec<Process> {
     all
 }
 
+/// What a process does at this moment, of `/proc/PID/status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Runs,
+    /// It is stopped; whether it blocks SIGTERM, as shells do while they start a command.
+    Stopped {
+        blocks: bool,
+    },
+    Ended,
+}
+
+impl Moment {
+    pub(crate) fn of(pid: u32) -> Self {
+        fs::read_to_string(format!("/proc/{pid}/status")).map_or(Self::Ended, |it| Self::parse(&it))
+    }
+
+    fn parse(status: &str) -> Self {
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
+        let state = field("State:").unwrap_or_default().trim_start();
+        let blocked = field("SigBlk:").unwrap_or_default().trim();
+        let blocked = u64::from_str_radix(blocked, 16).unwrap_or_default();
+        match state.chars().next() {
+            Some('T') => Self::Stopped {
+                blocks: blocked >> (Signal::SIGTERM as u32 - 1) & 1 == 1,
+            },
+            None | Some('Z' | 'X') => Self::Ended,
+            Some(_) => Self::Runs,
+        }
+    }
+}
+
 /// Processes that this program runs while somebody waits: an editor, a helper. If one of them opened the
 /// node, it would wait for itself.
 #[derive(Clone, Debug, Default)]
@@ -146,6 +177,22 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+
+    #[test]
+    fn a_moment_is_that_of_its_status() {
+        let of = |state: &str, blocked: &str| {
+            let text = format!("Name:\tsh\nState:\t{state}\nSigQ:\t0/1\nSigBlk:\t{blocked}\n");
+            Moment::parse(&text)
+        };
+        let (none, term) = ("0000000000000000", "0000000000004000");
+        let stopped = |blocks| Moment::Stopped { blocks };
+        assert_eq!(of("T (stopped)", none), stopped(false));
+        assert_eq!(of("T (stopped)", term), stopped(true));
+        assert_eq!(of("S (sleeping)", none), Moment::Runs);
+        assert_eq!(of("Z (zombie)", none), Moment::Ended);
+        assert_eq!(Moment::of(std::process::id()), Moment::Runs);
+        assert_eq!(Moment::of(u32::MAX), Moment::Ended);
+    }
 
     #[test]
     fn what_a_helper_starts_is_known_with_it() {

@@ -21,7 +21,9 @@ use crate::settings::LONGEST;
 ///
 /// A shell blocks signals while it starts a command. One to its group that comes just before the fork ends
 /// the shell later, and never reaches the command (fork(2): no signal is pending in a child): hence the
-/// second one, which cannot be blocked. A stopped shell starts no more children while they are counted.
+/// second one, which cannot be blocked. A stopped shell starts no more children while they are counted;
+/// one that is stopped with SIGTERM (0x4000) blocked would when it goes on, and so goes on for a moment, but
+/// not for ever, as others always have it blocked.
 const SCRIPT: &str = r#"
 exec 3<&0
 {
@@ -32,6 +34,13 @@ exec 3<&0
         sleep 2
         kill -KILL 0
     fi
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        kill -STOP $$ || exit
+        sleep 0.01
+        [ "$(grep -c -e '^State:.T' -e '^SigBlk:.*[012389ab]...$' /proc/$$/status)" = 2 ] && break
+        kill -CONT $$
+        sleep 0.01
+    done
     kill -STOP $$
     kill -TERM $(cat /proc/$$/task/$$/children) $$
     kill -CONT $$

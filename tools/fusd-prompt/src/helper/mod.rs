@@ -20,7 +20,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use crate::args::Kind;
 use crate::desk::{Asked, By, Operation, Verdict};
-use crate::process::{self, Process};
+use crate::process::{self, Moment, Process};
 use crate::requests::Requests;
 use crate::secret::Secret;
 use crate::settings::Settings;
@@ -36,6 +36,10 @@ const TOO_LONG: &str = "what is written is too long to be seen in its question: 
 
 /// How long a program may take to end that has been asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often, and how many milliseconds apart, it is looked whether one is stopped.
+const LOOKS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -303,7 +307,7 @@ fn end(child: &Arc<Child>) {
         true => Vec::new(),
         false => {
             // It starts nothing more while they are looked for.
-            child.signal(Signal::SIGSTOP);
+            stop(child);
             process::family(child.pid())
         }
     };
@@ -319,6 +323,22 @@ fn end(child: &Arc<Child>) {
             thread::sleep(PATIENCE);
             signal(&child, &family, Signal::SIGKILL);
         });
+}
+
+/// Stops a program, and not where it has blocked signals, as a shell has that is about to start a command:
+/// when it went on, it would start that, and die only then. One that always has them blocked is stopped
+/// all the same.
+fn stop(child: &Child) {
+    for _ in 0..LOOKS {
+        child.signal(Signal::SIGSTOP);
+        match Moment::of(child.pid()) {
+            Moment::Stopped { blocks: false } | Moment::Ended => return,
+            Moment::Stopped { blocks: true } => child.signal(Signal::SIGCONT),
+            Moment::Runs => {}
+        }
+        thread::sleep(PAUSE);
+    }
+    child.signal(Signal::SIGSTOP);
 }
 
 /// Signals a program and what it has started: by its group, if it has one of its own.
@@ -337,4 +357,36 @@ fn signal(child: &Child, family: &[Process], signal: Signal) {
 /// one in another could not read it.
 fn has_terminal() -> bool {
     Path::new("/dev/tty").exists() && std::fs::File::open("/dev/tty").is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, pipe};
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use fusd_tool::Program;
+
+    use super::*;
+
+    #[test]
+    fn a_shell_that_is_just_starting_a_command_is_ended_with_it() {
+        // At different moments of its start.
+        for moment in 0..100 {
+            let (mut reader, writer) = pipe().unwrap();
+            let program = Program::new(["/bin/sh", "-c", "sleep 60; :"]).stdout(writer);
+            let begin = Instant::now();
+            let child = Arc::new(program.spawn().unwrap());
+            while begin.elapsed() < Duration::from_micros(20 * moment) {
+                thread::yield_now();
+            }
+            end(&child);
+            child.wait().unwrap();
+            // Its end comes when nobody has the output any more.
+            let (sender, receiver) = mpsc::channel();
+            thread::spawn(move || sender.send(reader.read_to_end(&mut Vec::new())));
+            let ended = receiver.recv_timeout(Duration::from_secs(10));
+            assert!(ended.is_ok(), "the command is still there: {moment}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use nix::sys::signal::{SigSet, Signal};
 use super::form::Form;
 use super::keys::Keys;
 use super::screen::{Screen, View};
-use super::signals::{self, Signals};
+use super::signals::Signals;
 use super::tty::{self, Tty};
 use crate::desk::Asked;
 use crate::helper::Helper;
@@ -184,7 +184,7 @@ impl Person {
     /// Stops, with the terminal as it was; returns when the job goes on.
     fn stand_still(&mut self) {
         self.give_back();
-        signals::stop();
+        self.signals.stop();
     }
 
     /// Waits for the terminal, a signal, or the time; tells what is with the terminal.

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::{Pid, getpgrp, getpid, getsid};
@@ -18,6 +19,11 @@ use crate::who::Stat;
 
 /// How far up a job's processes are looked at.
 const DEPTH: usize = 64;
+
+/// How often, and how many milliseconds apart, it is looked whether another thread has noted that the
+/// process goes on.
+const LOOKS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What has come since it was asked last.
 pub(super) struct Signals {
@@ -73,6 +79,26 @@ impl Signals {
     /// Whether the process was stopped, and goes on.
     pub(super) fn resumed(&self) -> bool {
         self.resumed.swap(false, Ordering::SeqCst)
+    }
+
+    /// Stops this process, as SIGTSTP would have; returns when it goes on. Where nobody could make it go
+    /// on again, it does nothing, as the kernel itself does then (kernel/signal.c,
+    /// `is_current_pgrp_orphaned`).
+    pub(super) fn stop(&self) {
+        if !can_stop() {
+            return;
+        }
+        let _earlier = self.resumed();
+        if raise(Signal::SIGSTOP).is_ok() {
+            // Whichever thread the signal came to may note it later: by then the terminal might be taken
+            // again, and what was typed would be dropped.
+            for _ in 0..LOOKS {
+                if self.resumed() {
+                    return;
+                }
+                thread::sleep(PAUSE);
+            }
+        }
     }
 
     /// Whether the window has another size.
@@ -138,14 +164,6 @@ pub(super) fn tell_job(signal: Signal) {
 /// Whether somebody could make the job go on if it stopped.
 pub(super) fn can_stop() -> bool {
     has_parent_in_session()
-}
-
-/// Stops this process, as SIGTSTP would have; returns when it goes on. Where nobody could make it go on
-/// again, it does nothing, as the kernel itself does then (kernel/signal.c, `is_current_pgrp_orphaned`).
-pub(super) fn stop() {
-    if has_parent_in_session() {
-        let _stopped = raise(Signal::SIGSTOP);
-    }
 }
 
 /// Whether a process of the same session, but another job, waits for this job: a shell.

@@ -223,7 +223,13 @@ fn restore(taken: &mut Option<Lease>) {
         lease.turn = None;
         return;
     }
-    let Some(Lease { file, settings, .. }) = taken.take() else {
+    // Nobody else's turn comes before the settings are as they were.
+    let Some(Lease {
+        file,
+        settings,
+        turn: _until_the_end,
+    }) = taken.take()
+    else {
         return;
     };
     let mut end = Vec::new();
@@ -280,14 +286,14 @@ pub(super) fn raw(mut settings: Termios) -> Termios {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
     use super::*;
 
     /// A pseudo-terminal: this side, and the person's.
-    fn pair() -> (File, Tty) {
+    pub(crate) fn pair() -> (File, Tty) {
         let person = OpenOptions::new()
             .read(true)
             .write(true)

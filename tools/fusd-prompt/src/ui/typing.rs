@@ -53,7 +53,11 @@ impl Person {
                 }
             }
             match key {
-                Key::PasteBegins => self.is_pasting = true,
+                Key::PasteBegins => {
+                    self.is_pasting = true;
+                    // The silence was before it.
+                    self.pause = Duration::ZERO;
+                }
                 Key::PasteEnds => self.is_pasting = false,
                 _ => {}
             }
@@ -123,6 +127,8 @@ impl Person {
                     Outcome::Ended => self.decide(number, Verdict::Answer(Arc::new(Secret::new()))),
                     Outcome::Answered(answers) => {
                         let content = settings.template.fill(&answers);
+                        // Before anybody has it: then it is the one copy.
+                        drop(answers);
                         self.decide(number, Verdict::Answer(Arc::new(content)));
                     }
                     Outcome::Editor => self.edit(number),
@@ -172,7 +178,7 @@ impl Person {
         let wanted = || {
             // The editor has stopped by itself, and the shell waits for this process.
             if signals.suspend() {
-                signals::stop();
+                signals.stop();
             }
             requests.has(number) && !end.load(Ordering::SeqCst)
         };
@@ -189,5 +195,54 @@ impl Person {
             }
         };
         self.shown = Some(number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::Args;
+    use crate::desk::Policy;
+    use crate::process::OwnProcesses;
+    use crate::requests::Requests;
+    use crate::rules::Rules;
+    use crate::settings::Settings;
+    use crate::ui::signals::Signals;
+    use crate::ui::tty::tests::pair;
+
+    #[test]
+    fn a_paste_after_a_silence_is_not_broken_off() {
+        let args = Args::try_parse_from(["fusd-prompt", "--name", "x"]).unwrap();
+        let settings = Arc::new(Settings::new(&args).unwrap());
+        let policy = Policy {
+            rules: Rules::default(),
+            ignore: Vec::new(),
+            content_is_there: false,
+            unasked: false,
+            once: false,
+            remember: None,
+            again: Duration::ZERO,
+            timeout: None,
+            on_timeout: Verdict::Deny,
+        };
+        let requests = Requests::new(policy, settings, None, None, OwnProcesses::default());
+        let (_keys, tty) = pair();
+        let (signals, _waker) = Signals::take().unwrap();
+        let mut person = Person::new(requests, tty, signals, Arc::default());
+        let mut types = |keys: &[u8]| {
+            let read = person.keys.read(keys.len(), |room| {
+                room.copy_from_slice(keys);
+                Ok(keys.len())
+            });
+            read.unwrap();
+            person.pause = BROKEN_OFF;
+            person.type_all();
+            person.is_pasting
+        };
+        // Escape, and another key by which it is known to be one.
+        assert!(types(b"\x1b[200~a\x1b\x1b[Z"), "it has only begun");
+        assert!(!types(b"\x1b\x1b[Z"), "its end does not come any more");
     }
 }
