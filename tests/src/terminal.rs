@@ -110,19 +110,16 @@ impl Terminal {
 
     /// All lines of the screen, without blanks at their ends.
     pub fn rows(&self) -> Vec<String> {
-        let parser = self.lock();
-        let screen = parser.screen();
-        let (_, columns) = screen.size();
-        let rows = screen.rows(0, columns.get());
-        rows.map(|line| line.trim_end().to_owned()).collect()
+        rows(self.lock().screen())
     }
 
-    /// Likewise; none while the cursor is hidden, as by programs that hide it until all is drawn.
-    pub fn screen(&self) -> Vec<String> {
-        let is_drawing = self.lock().screen().hide_cursor();
-        match is_drawing {
+    /// Likewise; none while the cursor is hidden.
+    fn screen(&self) -> Vec<String> {
+        let parser = self.lock();
+        let screen = parser.screen();
+        match screen.hide_cursor() {
             true => Vec::new(),
-            false => self.rows(),
+            false => rows(screen),
         }
     }
 
@@ -141,23 +138,36 @@ impl Terminal {
         assert!(there, "the screen is:\n{}", self.rows().join("\n"));
     }
 
-    /// Waits until the [screen](Self::screen) is one that `wanted` takes.
+    /// Waits until all lines of the screen are such that `wanted` takes them, while the cursor is not
+    /// hidden: programs hide it until all is drawn.
     ///
     /// # Panics
-    /// It is not within the deadline; `what` says what is missing.
+    /// They are not within the deadline; `what` says what is missing.
     #[track_caller]
     pub fn await_screen(&self, what: &str, wanted: impl Fn(&[String]) -> bool) {
+        self.find_on_screen(what, |lines| wanted(lines).then_some(()));
+    }
+
+    /// Waits likewise until `find` finds something there.
+    ///
+    /// # Panics
+    /// It does not within the deadline; `what` says what is missing.
+    #[track_caller]
+    pub fn find_on_screen<T>(&self, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
         let mut lines = Vec::new();
-        let there = holds_within(deadline(), || {
+        let mut found = None;
+        holds_within(deadline(), || {
             lines = self.screen();
-            !lines.is_empty() && wanted(&lines)
+            if !lines.is_empty() {
+                found = find(&lines);
+            }
+            found.is_some()
         });
-        let text = lines.join("\n");
-        assert!(
-            there,
-            "not on the screen: {what}; it is:\n{}",
-            text.trim_end()
-        );
+        let Some(found) = found else {
+            let text = lines.join("\n");
+            panic!("not on the screen: {what}; it is:\n{}", text.trim_end());
+        };
+        found
     }
 
     /// Its settings (tcgetattr(3)).
@@ -242,6 +252,13 @@ impl Drop for Terminal {
         let _ = self.program.kill();
         let _ = self.program.wait();
     }
+}
+
+/// All lines, without blanks at their ends.
+fn rows(screen: &vt100::Screen) -> Vec<String> {
+    let (_, columns) = screen.size();
+    let rows = screen.rows(0, columns.get());
+    rows.map(|line| line.trim_end().to_owned()).collect()
 }
 
 fn count(number: u16) -> NonZeroU16 {

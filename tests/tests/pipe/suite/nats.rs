@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 
 use fusd_tests::client::Handle;
 use fusd_tests::wait::{Started, start, wait_until};
@@ -38,11 +39,15 @@ fn start_reading(file: Handle, count: usize) -> Started<Vec<u32>> {
     })
 }
 
-/// Writes the numbers of a range as lines, each in a write of its own; counts those that were taken.
-fn start_writing(file: Handle, count: u32, taken: &Arc<AtomicUsize>) -> Started<()> {
+/// Writes numbers as lines, each in a write of its own; counts those that were taken.
+fn start_writing(
+    file: Handle,
+    numbers: impl Iterator<Item = u32> + Send + 'static,
+    taken: &Arc<AtomicUsize>,
+) -> Started<()> {
     let taken = Arc::clone(taken);
     start(move || {
-        for number in 0..count {
+        for number in numbers {
             let line = format!("{number}\n");
             assert_eq!(file.write(line.as_bytes()), Ok(line.len()));
             taken.fetch_add(1, Ordering::Relaxed);
@@ -101,7 +106,7 @@ pub(crate) fn a_record_goes_to_one_reader_of_all_nodes(case: &Case) {
             })
         });
         let taken = Arc::default();
-        start_writing(writer(&nodes[0]), RECORDS, &taken).wait();
+        start_writing(writer(&nodes[0]), 0..RECORDS, &taken).wait();
         wait_until("all have come", || {
             got.load(Ordering::Relaxed) >= RECORDS as usize
         });
@@ -344,11 +349,19 @@ fn outlives(case: &Case, kind: &str, stream: &str) {
         .map(|node| start_reading(reader(node), RECORDS as usize))
         .collect();
     let taken: Arc<AtomicUsize> = Arc::default();
-    let writing = start_writing(writer(&nodes[0]), RECORDS, &taken);
+    // However fast it is, there is something left to write without the server.
+    let (killed, is_killed) = mpsc::channel();
+    let numbers = (0..RECORDS).inspect(move |number| {
+        if *number == RECORDS / 3 * 2 {
+            is_killed.recv().expect("the server is killed");
+        }
+    });
+    let writing = start_writing(writer(&nodes[0]), numbers, &taken);
     wait_until("some are written", || {
         taken.load(Ordering::Relaxed) >= RECORDS as usize / 3
     });
     server.kill();
+    killed.send(()).expect("it writes");
     nodes[0].await_error("the NATS server is gone");
     assert!(writing.blocks(), "it waits for the server");
     server.begin();

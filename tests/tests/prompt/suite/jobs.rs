@@ -151,23 +151,29 @@ pub(crate) fn a_command_does_not_get_the_answers(case: &Case) {
 }
 
 pub(crate) fn one_program_at_a_time_asks_at_a_terminal(case: &Case) {
+    // Not to the terminal: what is said there while a question is on the screen goes with it.
+    let [first, second] = ["first", "second"].map(|name| case.directory().join(name));
     let script = format!(
         "\"$0\" -q --backend fuse --path \"$1\" --message First -- \
          \"$0\" -q --backend fuse --path \"$1-2\" --message Second -- \
-         sh -c '{GATE}; cat \"$0\" & cat \"$0-2\" & wait' \"$1\"; \
-         if read -t 0; then echo leaked; else echo clean; fi"
+         sh -c '{GATE}; cat \"$0\" >\"{}\" & cat \"$0-2\" >\"{}\" & wait' \"$1\"; \
+         if read -t 0; then echo leaked; else echo clean; fi",
+        first.display(),
+        second.display()
     );
     let mut person = Gated::start(case, &script).let_go();
-    person.is_asked();
-    let has = |text: &str| {
-        let lines = person.terminal.screen();
-        lines.iter().any(|line| line == text)
+    let is_first = person.terminal.find_on_screen("First or Second", |lines| {
+        let has = |text: &str| lines.iter().any(|line| line == text);
+        match (has("First"), has("Second")) {
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            _ => None,
+        }
+    });
+    let (other, answered) = match is_first {
+        true => ("Second", [first, second]),
+        false => ("First", [second, first]),
     };
-    let (one, other) = match has("First") {
-        true => ("First", "Second"),
-        false => ("Second", "First"),
-    };
-    person.sees(one);
     person.answers("for one");
     person.sees("> for one");
     person.terminal.press("\r");
@@ -177,10 +183,8 @@ pub(crate) fn one_program_at_a_time_asks_at_a_terminal(case: &Case) {
     person.sees("clean");
     assert!(person.terminal.wait().success());
     assert_eq!(person.terminal.settings(), person.before());
-    let said = person.terminal.lines();
-    for line in ["for one", "for another"] {
-        assert!(said.iter().any(|it| it == line), "{said:?}");
-    }
+    let said = answered.map(|file| std::fs::read_to_string(file).expect("what cat said"));
+    assert_eq!(said, ["for one\n", "for another\n"]);
     person.check();
 }
 
@@ -250,10 +254,10 @@ pub(crate) fn it_stops_and_goes_on_like_any_job(case: &Case) {
     person.sees("ended");
     // In the background it must not touch the terminal.
     let node = person.node().display().to_string();
-    wait_until("the second one is ready", || {
-        let lines = person.terminal.screen();
-        lines.iter().filter(|line| line.contains(&node)).count() >= 2
-    });
+    let is_ready = |lines: &[String]| lines.iter().filter(|line| line.contains(&node)).count() >= 2;
+    person
+        .terminal
+        .await_screen("the second one is ready", is_ready);
     let caller = start(person.node());
     person.sees("waits for an answer; bring this job to the foreground with fg");
     assert!(caller.blocks());

@@ -95,20 +95,20 @@ pub(crate) fn each_kind_is_answered_in_each_window(case: &Case) {
             person.terminal.press(&kind.half);
             person.sees(kind.seen);
             if let Some((columns, rows)) = size {
-                let before = last_row(&person.terminal.screen());
+                let before = person.terminal.find_on_screen("a row", last_row);
                 person.terminal.resize(rows, columns);
                 let is_new = |lines: &[String]| {
-                    last_row(lines) != before && lines.iter().any(|line| line.contains(kind.seen))
+                    last_row(lines) != Some(before)
+                        && lines.iter().any(|line| line.contains(kind.seen))
                 };
                 person.terminal.await_screen("it fits the window", is_new);
                 person.is_asked();
             }
             if kind.options.contains(&"secret") {
-                let screen = person.terminal.screen().concat();
-                assert!(
-                    !screen.contains("pssa") && !screen.contains("qz"),
-                    "{screen}"
-                );
+                let lines = person
+                    .terminal
+                    .find_on_screen("all of it", |lines| Some(lines.concat()));
+                assert!(!lines.contains("pssa") && !lines.contains("qz"), "{lines}");
             }
             person.terminal.press(kind.rest);
             let said = caller.wait().expect("an answer");
@@ -125,16 +125,13 @@ pub(crate) fn a_small_window_has_all_about_the_caller(case: &Case) {
     person.is_asked();
     let all = ["Program: ", "Command: ", "Process: ", "(uid 0", "Waiting: "];
     for part in all {
-        let there = |person: &Person| {
-            let lines = person.terminal.screen();
-            lines.iter().any(|line| line.contains(part))
-        };
         // Each key has the screen drawn anew, with another row.
         for _ in 0..100 {
-            if there(&person) {
+            let all = |lines: &[String]| Some(lines.to_vec());
+            let before = person.terminal.find_on_screen("a row", all);
+            if before.iter().any(|line| line.contains(part)) {
                 break;
             }
-            let before = person.terminal.screen();
             person.terminal.press("\x1b[6~");
             // The first one has the time.
             let is_another = |lines: &[String]| lines.get(1) != before.get(1);

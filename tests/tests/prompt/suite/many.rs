@@ -7,9 +7,8 @@ use nix::fcntl::OFlag;
 
 use crate::person::{Caller, Person};
 
-/// The number after "Process" on the screen: who is asked about.
-fn shown(person: &Person) -> Option<u32> {
-    let lines = person.terminal.screen();
+/// The number after "Process" on a screen: who is asked about.
+fn shown(lines: &[String]) -> Option<u32> {
     let line = lines.iter().find_map(|line| line.strip_prefix("Process"))?;
     line.split_whitespace().next()?.parse().ok()
 }
@@ -37,17 +36,15 @@ pub(crate) fn fifty_callers_of_whom_half_are_killed(case: &Case) {
     assert_eq!(nonblocking.map(drop), Err(Errno::EAGAIN));
     for round in 0..4 {
         person.is_asked();
-        let before = shown(&person);
+        let terminal = &mut person.terminal;
+        let before = terminal.find_on_screen("a process", shown);
         // The person picks one: the screen says which.
         let keys = ["", "\t", "\x1b[Z", "\x1b[Z"][round];
-        person.terminal.press(keys);
-        if !keys.is_empty() {
-            person
-                .terminal
-                .await_screen("another one", |_| shown(&person) != before);
-        }
+        terminal.press(keys);
+        let pid = terminal.find_on_screen("the one that is picked", |lines| {
+            shown(lines).filter(|pid| keys.is_empty() == (*pid == before))
+        });
         person.is_asked();
-        let pid = shown(&person).expect("a process on the screen");
         let place = callers.iter().position(|caller| caller.pid() == pid);
         let caller = callers.remove(place.expect("one of those that live"));
         person.terminal.press(&format!("for {pid}\r"));

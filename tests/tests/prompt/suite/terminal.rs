@@ -1,7 +1,6 @@
 //! A person at the terminal, on each backend.
 
 use fusd_tests::Case;
-use fusd_tests::wait::wait_until;
 
 use crate::person::{Caller, Person};
 
@@ -26,12 +25,6 @@ pub(crate) fn a_person_answers_and_refuses(case: &Case) {
     assert!(caller.waits());
     caller.kill();
     person.is_left_alone();
-    wait_until("the screen is as it was", || {
-        !person
-            .terminal
-            .screen()
-            .iter()
-            .any(|line| line.contains("Command"))
-    });
+    person.sees_no_more("Command");
     person.ends_it();
 }
