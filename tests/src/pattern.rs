@@ -36,13 +36,14 @@ pub fn check(offset: u64, data: &[u8]) {
     if data == bytes(offset, data.len()) {
         return;
     }
-    let mut places = data.iter().zip(offset..);
-    let (found, place) = places
-        .find(|(found, place)| **found != byte(*place))
-        .expect("they differ somewhere");
+    let places = data.iter().zip(offset..);
+    let wrong: Vec<_> = places.filter(|(it, at)| **it != byte(*at)).collect();
+    let (found, place) = wrong.first().expect("they differ somewhere");
     panic!(
-        "byte {place} is {found:#04x} instead of {:#04x}",
-        byte(place)
+        "byte {place} is {found:#04x} instead of {:#04x}, the first of {} wrong ones of {}",
+        byte(*place),
+        wrong.len(),
+        data.len()
     );
 }
 

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use fusd_tests::Case;
 use fusd_tests::packages::nats_server;
 use fusd_tests::wait::{deadline, wait_until};
+use fusd_tests::{Case, ports};
 
 /// nats-server(8), with streams in the test's directory. Dropped, it is killed.
 pub(crate) struct Server<'a> {
@@ -27,7 +27,7 @@ impl<'a> Server<'a> {
         let mut server = Self {
             case,
             program,
-            port: free_port(),
+            port: ports::free(),
             child: None,
         };
         server.begin();
@@ -134,13 +134,6 @@ impl Drop for Server<'_> {
 
 fn read(log: &Path) -> String {
     fs::read_to_string(log).unwrap_or_default()
-}
-
-/// A port that nobody else listens at. The server takes it in a moment; until then, the system gives
-/// it to no one who does not ask for this one.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("its number").port()
 }
 
 /// Whether the server says who it is, as it does when it serves.
