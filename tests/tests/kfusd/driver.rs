@@ -1,6 +1,6 @@
 //! A driver that the test plays itself, message by message.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -222,6 +222,17 @@ impl Driver {
         if self.has_message() {
             panic!("a message came: {:?}", self.next());
         }
+    }
+
+    /// How many messages wait for the driver.
+    pub(crate) fn queued(&self) -> usize {
+        let path = format!("/proc/self/fdinfo/{}", self.as_fd().as_raw_fd());
+        let text = std::fs::read_to_string(path).expect("fdinfo");
+        let mut lines = text.lines();
+        let line = lines.find_map(|line| line.strip_prefix("fusd-queued:\t"));
+        line.expect("a line of the module")
+            .parse()
+            .expect("a number")
     }
 
     /// Answers request `id` with success.

@@ -70,24 +70,11 @@ pub(crate) fn opened(driver: &Driver, node: &Path, words: &[&str]) -> Client {
     client
 }
 
-/// How many messages wait for the driver.
-fn queued(driver: &Driver) -> usize {
-    use std::os::fd::{AsFd, AsRawFd};
-    let path = format!("/proc/self/fdinfo/{}", driver.as_fd().as_raw_fd());
-    let text = std::fs::read_to_string(path).expect("fdinfo");
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("fusd-queued:\t"));
-    line.expect("a line of the module")
-        .parse()
-        .expect("a number")
-}
-
 tests! {
     fn what_the_driver_has_not_seen_is_taken_back() {
         let (driver, node) = Driver::with_device(IMPLEMENTS_READ, 0);
         let client = opened(&driver, &node, &["read", "1"]);
-        wait_until("the read is queued", || queued(&driver) == 1);
+        wait_until("the read is queued", || driver.queued() == 1);
         client.signal(Signal::SIGUSR1);
         assert_eq!(client.said(), "EINTR");
         // Only the end of the file arrives: no read, no interrupt.
@@ -149,7 +136,7 @@ tests! {
     fn a_kill_takes_back_what_is_queued() {
         let (driver, node) = Driver::with_device(IMPLEMENTS_READ, 0);
         let client = opened(&driver, &node, &["read", "1"]);
-        wait_until("the read is queued", || queued(&driver) == 1);
+        wait_until("the read is queued", || driver.queued() == 1);
         client.kill();
         driver.expect(operation::RELEASE);
         driver.expect_nothing();
@@ -187,10 +174,10 @@ tests! {
         let (file, _) = driver.open_with(&node, OFlag::O_RDONLY);
         for _ in 0..100 {
             let client = opened(&driver, &node, &["read", "1000000"]);
-            wait_until("the read is queued", || queued(&driver) == 1);
+            wait_until("the read is queued", || driver.queued() == 1);
             client.kill();
             driver.expect(operation::RELEASE);
-            assert_eq!(queued(&driver), 0);
+            assert_eq!(driver.queued(), 0);
         }
         // And the file that stayed open is served.
         let reading = file.start_read(1);

@@ -99,11 +99,10 @@ tests! {
         let (file, _) = driver.open_with(&node, OFlag::O_WRONLY);
         let mut writes = Vec::new();
         for number in 0..50_u32 {
-            // The next one starts once this one is queued: only then is there an order.
-            let before = crate::status::line(&node).waiting;
             writes.push(file.start_write(&number.to_ne_bytes()));
-            fusd_tests::wait::wait_until("the write is under way", || {
-                crate::status::line(&node).waiting == before + 1
+            // The next one starts once this one is queued: only then is there an order.
+            fusd_tests::wait::wait_until("the write is queued", || {
+                driver.queued() == writes.len()
             });
         }
         for number in 0..50_u32 {
