@@ -350,7 +350,7 @@ pub(super) mod tests {
         assert!(panicked.join().is_err());
         assert_eq!(settings(&tty), before);
         // Also where the thread had the lock, which is poisoned now.
-        tty.take().unwrap();
+        assert!(tty.take().unwrap());
         let panicked = thread::spawn(|| {
             let _taken = lock();
             panic!("the lock is poisoned now");
@@ -364,7 +364,7 @@ pub(super) mod tests {
         let pending = rustix::io::ioctl_fionread(&tty.file).unwrap();
         assert_eq!(pending, 0, "what came after is dropped");
         // A terminal that takes nothing holds up neither the screen nor the end.
-        tty.take().unwrap();
+        assert!(tty.take().unwrap());
         rustix::termios::tcflow(&tty.file, rustix::termios::Action::OOff).unwrap();
         tty.write(&[b'x'; 1 << 20]).unwrap();
         give_back();

@@ -16,20 +16,29 @@ const PTS: std::ops::RangeInclusive<u32> = 136..=143;
 /// It is this program's turn for as long as this lives.
 pub(super) struct Turn {
     /// `None` where there is no way to lock: then everybody takes what they find.
-    _lock: Option<File>,
+    lock: Option<File>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Not left to the close: a program that is just being started has a copy of the file.
+        if let Some(lock) = &self.lock {
+            let _gone = flock(lock, FlockOperation::Unlock);
+        }
+    }
 }
 
 /// Takes it at the terminal of this path, unless another program has it.
 pub(super) fn take(terminal: Option<&Path>) -> Option<Turn> {
     let Some(file) = terminal.and_then(open) else {
-        return Some(Turn { _lock: None });
+        return Some(Turn { lock: None });
     };
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Some(Turn { _lock: Some(file) }),
+        Ok(()) => Some(Turn { lock: Some(file) }),
         Err(Errno::WOULDBLOCK) => None,
         Err(error) => {
             tracing::debug!(%error, "the terminal cannot be locked");
-            Some(Turn { _lock: None })
+            Some(Turn { lock: None })
         }
     }
 }
@@ -68,8 +77,10 @@ mod tests {
         let take = || take(Some(node.path()));
         let first = take().unwrap();
         assert!(take().is_none());
+        let copy = first.lock.as_ref().map(|file| file.try_clone().unwrap());
         drop(first);
-        assert!(take().is_some());
+        assert!(take().is_some(), "whoever has a copy of the file");
+        drop(copy);
         assert!(super::take(None).is_some(), "nothing can be locked");
     }
 }
