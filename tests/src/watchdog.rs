@@ -39,8 +39,8 @@ pub(crate) fn watch(name: &str, token: &str) -> Watch {
 }
 
 /// Watches the test `name`, whose processes carry `token`. It may take as long as `limit`, and then
-/// as long again to end without its drivers, or as long as any wait of its may take; after that the whole
-/// program is aborted.
+/// as long again to end without its drivers, or as long as a wait may take; after that the whole program is
+/// aborted.
 ///
 /// # Panics
 /// No thread can be started.

@@ -7,7 +7,7 @@
 mod asked;
 mod kept;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -4,7 +4,8 @@ use super::*;
 use crate::secret::Secret;
 use crate::who::tests::process;
 
-fn policy() -> Policy {
+/// One that asks about everybody, each time, without end.
+pub(crate) fn policy() -> Policy {
     Policy {
         rules: Rules::default(),
         ignore: Vec::new(),

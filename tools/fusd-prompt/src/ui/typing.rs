@@ -204,10 +204,9 @@ mod tests {
 
     use super::*;
     use crate::Args;
-    use crate::desk::Policy;
+    use crate::desk::tests::policy;
     use crate::process::OwnProcesses;
     use crate::requests::Requests;
-    use crate::rules::Rules;
     use crate::settings::Settings;
     use crate::ui::signals::Signals;
     use crate::ui::tty::tests::pair;
@@ -216,18 +215,7 @@ mod tests {
     fn a_paste_after_a_silence_is_not_broken_off() {
         let args = Args::try_parse_from(["fusd-prompt", "--name", "x"]).unwrap();
         let settings = Arc::new(Settings::new(&args).unwrap());
-        let policy = Policy {
-            rules: Rules::default(),
-            ignore: Vec::new(),
-            content_is_there: false,
-            unasked: false,
-            once: false,
-            remember: None,
-            again: Duration::ZERO,
-            timeout: None,
-            on_timeout: Verdict::Deny,
-        };
-        let requests = Requests::new(policy, settings, None, None, OwnProcesses::default());
+        let requests = Requests::new(policy(), settings, None, None, OwnProcesses::default());
         let (_keys, tty) = pair();
         let (signals, _waker) = Signals::take().unwrap();
         let mut person = Person::new(requests, tty, signals, Arc::default());
